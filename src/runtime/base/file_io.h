@@ -1,0 +1,34 @@
+/*
+ * file_io.h: reading untrusted files in pieces, and mapping files that only we write.
+ *
+ * A model source can be changed or cut by others while we read, so it is never mapped: reads are pread of bounded pieces
+ * with should_stop in between. It is opened non-blocking and must be a regular file.
+ */
+#ifndef LLM_FILE_IO_H
+#define LLM_FILE_IO_H
+
+#include "base/arena.h"
+
+typedef struct LlmFile
+{
+	int			fd;				/* -1: closed */
+	uint64_t	size_bytes;		/* at opening */
+	uint64_t	device;			/* identity of the file, for cache keys */
+	uint64_t	inode;
+	int64_t		mtime_ns;
+	int64_t		ctime_ns;
+	char		path[1024];		/* for messages */
+} LlmFile;
+
+/* Errors: LLM_E_IO; LLM_E_ARGUMENT if it is not a regular file (directory, FIFO, device, socket) */
+extern LlmStatus llm_file_open(const char *path, LlmFile *file, LlmError *err);
+extern void llm_file_close(LlmFile *file);
+
+/* read exactly len bytes at offset; LLM_E_FORMAT if the file ends before, LLM_PAUSED (repeatable) when stopped */
+extern LlmStatus llm_file_read(const LlmFile *file, uint64_t offset, void *buf, size_t len, const LlmStop *stop, LlmError *err);
+
+/* map a whole pack file shared and read-only; *base must be given to llm_map_close */
+extern LlmStatus llm_map_open(const char *path, const uint8_t **base, size_t *size, LlmError *err);
+extern void llm_map_close(const uint8_t *base, size_t size);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * scheduler.h: many sequences at once over one model. A single call is a batch of one; there is no other loop.
+ *
+ * Requests are added, then llm_scheduler_run works until all are done: each step admits waiting requests while tokens and
+ * memory allow, gathers prompt chunks and one next token per decoding request into a ragged batch, runs the forward pass,
+ * and lets each request take its logits. Results do not depend on what else is in the batch. A request's error (prompt
+ * too long, no finite logit) stays with the request; the scheduler fails only for what concerns all (out of memory).
+ */
+#ifndef LLM_SCHEDULER_H
+#define LLM_SCHEDULER_H
+
+#include "model/model.h"
+#include "choose/sampler.h"
+#include "base/threads.h"
+
+typedef struct LlmScheduler LlmScheduler;
+typedef struct LlmRequest LlmRequest;
+
+typedef struct LlmSchedulerOptions
+{
+	int			batch_tokens;	/* tokens of a step at most; 0: 512 */
+	int			max_sequences;	/* sequences at once at most; 0: 64 */
+	size_t		memory_limit_bytes; /* cache pages and activations together; 0: none */
+} LlmSchedulerOptions;
+
+/* model and pool must outlive the scheduler */
+extern LlmStatus llm_scheduler_create(const LlmModel *model, LlmPool *pool, const LlmSchedulerOptions *options,
+									  const LlmAllocator *a, LlmScheduler **out, LlmError *err);
+extern void llm_scheduler_free(LlmScheduler *s);	/* frees its requests too */
+
+/* one step; *more false when every request is done. LLM_PAUSED: call again. */
+extern LlmStatus llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *err);
+
+/* steps until all requests are done. LLM_PAUSED: call again. */
+extern LlmStatus llm_scheduler_run(LlmScheduler *s, const LlmStop *stop, LlmError *err);
+
+typedef struct LlmSchedulerStats
+{
+	uint64_t	prompt_tokens;	/* computed */
+	uint64_t	cached_tokens;	/* found in the cache */
+	uint64_t	output_tokens;
+	uint64_t	steps;
+	size_t		memory_bytes;	/* now */
+} LlmSchedulerStats;
+
+extern void llm_scheduler_stats(const LlmScheduler *s, LlmSchedulerStats *stats);
+
+/* ---- requests: tokens are copied; a request belongs to the scheduler until freed ---- */
+
+typedef enum LlmFinish
+{
+	LLM_FINISH_NONE = 0,		/* not done */
+	LLM_FINISH_STOP,			/* end token or stop string */
+	LLM_FINISH_LENGTH,			/* max_tokens or context */
+	LLM_FINISH_ERROR			/* see llm_request_error */
+} LlmFinish;
+
+/* generate: sample up to max_tokens after a prompt (at least one token) */
+typedef struct LlmGenerateParams
+{
+	LlmSampling sampling;
+	int			max_tokens;
+	const LlmStr *stop;			/* strings that end the text and are not part of it; borrowed */
+	int			n_stop;
+	bool		ignore_end;		/* go on past end tokens */
+	int			top_logprobs;	/* 0..20: also keep the n most likely tokens at each step */
+} LlmGenerateParams;
+
+typedef struct LlmTokenProb
+{
+	int32_t		id;
+	float		logprob;
+} LlmTokenProb;
+
+typedef struct LlmGeneration
+{
+	const int32_t *tokens;		/* without the end token */
+	size_t		n_tokens;
+	const char *text;			/* bytes of the tokens, cut before a stop string; may not be valid UTF-8 */
+	size_t		text_len;
+	size_t		stable_len;		/* prefix of text that no later token can change: what a stream may show */
+	LlmFinish	finish;
+	double		logprob;		/* sum over the tokens, the end token included */
+	const float *token_logprobs;	/* n_tokens */
+	const LlmTokenProb *top;	/* (n_tokens, top_logprobs) */
+} LlmGeneration;
+
+extern LlmStatus llm_request_generate(LlmScheduler *s, const int32_t *prompt, size_t n_prompt,
+									  const LlmGenerateParams *params, LlmRequest **out, LlmError *err);
+
+/* score: log P(branch tokens | prompt) for each branch, as if each were scored alone; a branch has at least one token */
+typedef struct LlmBranch
+{
+	const int32_t *tokens;
+	size_t		n_tokens;
+} LlmBranch;
+
+extern LlmStatus llm_request_score(LlmScheduler *s, const int32_t *prompt, size_t n_prompt,
+								   const LlmBranch *branches, int n_branches, LlmRequest **out, LlmError *err);
+
+/* logits of the last position (n_vocab) */
+extern LlmStatus llm_request_logits(LlmScheduler *s, const int32_t *prompt, size_t n_prompt, LlmRequest **out, LlmError *err);
+
+/* results are borrowed until the request is freed */
+extern LlmFinish llm_request_finish(const LlmRequest *r);	/* LLM_FINISH_NONE until done */
+extern const LlmError *llm_request_error(const LlmRequest *r);
+extern void llm_request_generation(const LlmRequest *r, LlmGeneration *out);	/* also while it is running */
+extern const double *llm_request_scores(const LlmRequest *r);	/* n_branches */
+extern const float *llm_request_logits_result(const LlmRequest *r);
+extern uint32_t llm_request_cached_tokens(const LlmRequest *r);
+extern void llm_request_free(LlmRequest *r);	/* also ends it early */
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * pack.h: a model in the form that is computed with: metadata, a directory, and tensors re-laid for the kernels.
+ *
+ * A pack is one run of bytes with offsets only, so it can be memory, or a file mapped by many processes. Matrices (two or
+ * more dimensions) are packed in groups of LLMK_ROWS rows, each matrix of a stack (experts) by itself; vectors become F32.
+ * All CPU levels share one layout. Layout: LlmPackHeader, metadata (GGUF encoding), directory, data, each 64-byte aligned.
+ *
+ * Packs are written only by us, but a file can be damaged: llm_pack_open checks the header, every directory entry and
+ * offset. Identity: content digest of the source plus LLMK_PACK_VERSION.
+ */
+#ifndef LLM_PACK_H
+#define LLM_PACK_H
+
+#include "weights/gguf.h"
+#include "kernels.h"
+
+#define LLM_DIGEST_BYTES 32		/* SHA-256 */
+
+typedef struct LlmPackTensor
+{
+	LlmStr		name;
+	LlmType		type;			/* F32 for vectors */
+	LlmType		source_type;	/* as in the source file */
+	int64_t		n_cols;			/* dim[0] */
+	int64_t		n_rows;			/* dim[1]; 1 for vectors */
+	int64_t		n_stack;		/* dim[2] * dim[3] */
+	const uint8_t *data;
+	size_t		n_bytes;
+} LlmPackTensor;
+
+typedef struct LlmPack
+{
+	const uint8_t *base;
+	size_t		size;
+	uint8_t		digest[LLM_DIGEST_BYTES];	/* of the source; zeros if it was not computed */
+	uint64_t	source_bytes;
+	LlmMeta		meta;
+	uint64_t	n_tensors;
+	LlmPackTensor *tensors;		/* sorted by name */
+	LlmArena	arena;
+} LlmPack;
+
+/* where a pack is written; offsets ascend but may leave gaps, which read as zeros */
+typedef struct LlmPackSink
+{
+	LlmStatus	(*write) (void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err);
+	void	   *ctx;
+} LlmPackSink;
+
+/*
+ * Work of packing, resumable: begin computes the layout (total_bytes, so that the caller can check limits and make room),
+ * run writes all and may return LLM_PAUSED, after which it is called again.
+ */
+typedef struct LlmPacker LlmPacker;
+
+extern LlmStatus llm_packer_begin(const LlmGguf *source, const uint8_t *digest, const LlmAllocator *a,
+								  LlmPacker **out, uint64_t *total_bytes, LlmError *err);
+extern LlmStatus llm_packer_run(LlmPacker *packer, const LlmPackSink *sink, const LlmStop *stop, LlmError *err);
+extern void llm_packer_free(LlmPacker *packer);
+
+/* base must be 64-byte aligned and outlive the pack */
+extern LlmStatus llm_pack_open(const uint8_t *base, size_t size, const LlmAllocator *a, LlmPack *pack, LlmError *err);
+extern void llm_pack_close(LlmPack *pack);
+
+extern const LlmPackTensor *llm_pack_find(const LlmPack *pack, const char *name);
+
+/* matrix `index` of a stack, with its shape checked: LLM_E_FORMAT naming tensor, shape and what was expected */
+extern LlmStatus llm_pack_matrix(const LlmPack *pack, const char *name, int64_t n_rows, int64_t n_cols, int64_t index,
+								 LlmkMatrix *out, LlmError *err);
+/* a vector of n F32; *out NULL if absent and not required */
+extern LlmStatus llm_pack_vector(const LlmPack *pack, const char *name, int64_t n, bool required, const float **out, LlmError *err);
+
+#endif

@@ -1,0 +1,37 @@
+# Unit tests: plain C programs over the runtime and the kernels, one per src/test/unit/*.c, built into build/unit.
+# `make unit` runs them as built for release; `make unit-asan` builds everything again under
+# AddressSanitizer and UndefinedBehaviorSanitizer.
+
+UNIT_SRC   = $(sort $(wildcard src/test/unit/*_test.c))
+UNIT_NAMES = $(notdir $(basename $(UNIT_SRC)))
+LIB_OBJS   = $(patsubst %.c,%.o,$(RUNTIME_SRC) $(KERNEL_SRC))
+UNIT_CPPFLAGS = $(RUNTIME_CPPFLAGS) -I$(srcdir)/src/test/unit
+
+build/unit/%: src/test/unit/%.c $(LIB_OBJS) $(HEADERS_ALL) $(wildcard src/test/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CPPFLAGS) $(CFLAGS) $< $(LIB_OBJS) -o $@ $(LIBS_RUNTIME)
+
+.PHONY: unit unit-asan regress-tree
+unit: $(addprefix build/unit/,$(UNIT_NAMES))
+	@bash src/test/run_unit.sh $^
+
+SAN_FLAGS = -g -O1 -std=gnu11 -ffp-contract=off -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SAN_OBJS  = $(patsubst %.c,build/asan/%.o,$(RUNTIME_SRC) $(KERNEL_SRC))
+build/asan/%.o: %.c $(HEADERS_ALL)
+	@mkdir -p $(@D)
+	$(CC) $(RUNTIME_CPPFLAGS) $(SAN_FLAGS) $(SAN_LEVEL_FLAGS) -c $< -o $@
+build/asan/kernels/cpu/%_avx2.o: SAN_LEVEL_FLAGS = $(AVX2_FLAGS)
+build/asan/kernels/cpu/%_avxvnni.o: SAN_LEVEL_FLAGS = $(AVXVNNI_FLAGS)
+build/asan/kernels/cpu/%_avx512.o: SAN_LEVEL_FLAGS = $(AVX512_FLAGS)
+build/asan/kernels/cpu/%_avx512vnni.o: SAN_LEVEL_FLAGS = $(AVX512VNNI_FLAGS)
+
+build/asan/unit/%: src/test/unit/%.c $(SAN_OBJS) $(wildcard src/test/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CPPFLAGS) $(SAN_FLAGS) $< $(SAN_OBJS) -o $@ $(LIBS_RUNTIME)
+unit-asan: $(addprefix build/asan/unit/,$(UNIT_NAMES))
+	@bash src/test/run_unit.sh $^
+
+regress-tree:
+	@mkdir -p build/regress
+	@ln -sfn ../../sql-tests build/regress/sql
+	@ln -sfn ../../expected build/regress/expected
