@@ -19,17 +19,24 @@ typedef struct LlmModelOptions
 	LlmStr		chat_template;	/* data NULL: the model's own */
 } LlmModelOptions;
 
+/* out = w x + bias */
+typedef struct LlmLinear
+{
+	LlmkMatrix	w;
+	const float *bias;			/* (n_rows), NULL: none */
+} LlmLinear;
+
 typedef struct LlmLayer
 {
 	const float *attn_norm;		/* (n_embd) */
-	LlmkMatrix	wq;				/* (n_head * head_dim_k, n_embd) */
-	LlmkMatrix	wk;				/* (n_head_kv * head_dim_k, n_embd) */
-	LlmkMatrix	wv;				/* (n_head_kv * head_dim_v, n_embd) */
-	LlmkMatrix	wo;				/* (n_embd, n_head * head_dim_v) */
+	LlmLinear	wq;				/* (n_head * head_dim_k, n_embd) */
+	LlmLinear	wk;				/* (n_head_kv * head_dim_k, n_embd) */
+	LlmLinear	wv;				/* (n_head_kv * head_dim_v, n_embd) */
+	LlmLinear	wo;				/* (n_embd, n_head * head_dim_v) */
 	const float *ffn_norm;		/* (n_embd) */
-	LlmkMatrix	ffn_gate;		/* (n_ff, n_embd) */
-	LlmkMatrix	ffn_up;			/* (n_ff, n_embd) */
-	LlmkMatrix	ffn_down;		/* (n_embd, n_ff) */
+	LlmLinear	ffn_gate;		/* (n_ff, n_embd) */
+	LlmLinear	ffn_up;			/* (n_ff, n_embd) */
+	LlmLinear	ffn_down;		/* (n_embd, n_ff) */
 } LlmLayer;
 
 typedef struct LlmModel
@@ -45,7 +52,7 @@ typedef struct LlmModel
 	LlmTemplate *chat_template; /* NULL: base model */
 	LlmkMatrix	token_embd;		/* (n_vocab, n_embd) */
 	const float *output_norm;	/* (n_embd) */
-	LlmkMatrix	output;			/* (n_vocab, n_embd); token_embd when tied */
+	LlmLinear	output;			/* (n_vocab, n_embd); token_embd when tied */
 	LlmLayer   *layers;			/* n_layer */
 	double	   *rope_freq;		/* (n_rot / 2) radians per position, factors included */
 	LlmArena	arena;

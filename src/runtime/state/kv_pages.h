@@ -1,0 +1,73 @@
+/*
+ * kv_pages.h: the paged cache of keys and values, and the page table of one sequence.
+ *
+ * A page holds LLMK_PAGE_KEYS positions of every layer and key/value head. Within it, for layer l and head h, keys come
+ * first, transposed (head_dim_k, 64), then values (64, head_dim_v). Pages are shared between sequences by reference count;
+ * a page is written only by its sole owner, so a shared one is copied before the first write. Freed pages are kept for
+ * reuse. Positions are absolute: page i of a sequence holds positions 64 i to 64 i + 63, so results never depend on where a
+ * page lies. Used by one thread at a time; kernels write different slots of an owned page in parallel.
+ */
+#ifndef LLM_KV_PAGES_H
+#define LLM_KV_PAGES_H
+
+#include "base/arena.h"
+#include "kernels.h"
+
+typedef struct LlmKvPage LlmKvPage;
+
+typedef struct LlmKvPool
+{
+	const LlmAllocator *allocator;
+	LlmKvType	type;
+	uint32_t	n_layer;
+	uint32_t	n_head_kv;
+	uint32_t	head_dim_k;
+	uint32_t	head_dim_v;
+	size_t		head_bytes;		/* keys and values of one head of one layer in a page */
+	size_t		key_bytes;		/* the keys of it */
+	size_t		page_bytes;
+	size_t		n_pages;		/* allocated, in use or free */
+	size_t		n_used;
+	LlmKvPage  *free_pages;
+} LlmKvPool;
+
+typedef struct LlmKvSeq
+{
+	LlmKvPage **pages;
+	uint32_t	n_pages;
+	uint32_t	capacity;		/* of pages */
+	uint32_t	n_past;			/* positions that hold keys and values */
+} LlmKvSeq;
+
+/* Errors: LLM_E_LIMIT if a page's size overflows */
+extern LlmStatus llm_kv_pool_init(LlmKvPool *pool, const LlmAllocator *a, LlmKvType type, uint32_t n_layer, uint32_t n_head_kv,
+								  uint32_t head_dim_k, uint32_t head_dim_v, LlmError *err);
+extern void llm_kv_pool_free(LlmKvPool *pool);	/* every sequence must have been freed */
+
+/* give free pages back to the allocator until at most keep_pages are allocated */
+extern void llm_kv_pool_trim(LlmKvPool *pool, size_t keep_pages);
+
+/* pages that n positions need */
+static inline size_t
+llm_kv_pages_for(size_t n_positions)
+{
+	return (n_positions + LLMK_PAGE_KEYS - 1) / LLMK_PAGE_KEYS;
+}
+
+extern void llm_kv_seq_init(LlmKvSeq *seq);
+extern void llm_kv_seq_free(LlmKvPool *pool, LlmKvSeq *seq);
+
+/* make [n_past, n_past + n_new) writable: allocates pages and copies a shared last one. On error seq is as it was. */
+extern LlmStatus llm_kv_seq_reserve(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_new, LlmError *err);
+
+/* dst (empty) becomes a sequence of the first n_positions of src, sharing its pages */
+extern LlmStatus llm_kv_seq_fork(LlmKvPool *pool, const LlmKvSeq *src, uint32_t n_positions, LlmKvSeq *dst, LlmError *err);
+
+/* forget positions from n_positions on */
+extern void llm_kv_seq_cut(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_positions);
+
+/* keys and values of page i of a sequence, for one layer and head */
+extern void *llm_kv_keys(const LlmKvPool *pool, const LlmKvSeq *seq, uint32_t page, uint32_t layer, uint32_t head);
+extern void *llm_kv_values(const LlmKvPool *pool, const LlmKvSeq *seq, uint32_t page, uint32_t layer, uint32_t head);
+
+#endif
