@@ -179,15 +179,8 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 
 	m->kv_type = options->kv_type;
 	m->n_ctx = m->hp.n_ctx_train;
-	if (options->n_ctx > 0)
+	if (options->n_ctx > 0 && options->n_ctx < m->n_ctx)
 		m->n_ctx = options->n_ctx;
-	if (m->n_ctx > m->hp.n_ctx_train)
-	{
-		status = llm_fail(err, LLM_E_ARGUMENT, "context %u is longer than the %u positions that the model was trained for",
-						  m->n_ctx, m->hp.n_ctx_train);
-		llm_error_hint(err, "Set the option context to at most %u.", m->hp.n_ctx_train);
-		return status;
-	}
 
 	LLM_TRY(llm_alloc_zero(m->allocator, m->pack.n_tensors ? m->pack.n_tensors : 1, sizeof(bool), &used, err));
 	ld.used = used;

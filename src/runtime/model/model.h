@@ -14,7 +14,7 @@
 /* what the owner of a model may set (options of the foreign server) */
 typedef struct LlmModelOptions
 {
-	uint32_t	n_ctx;			/* 0: the model's own context length; else an upper bound on a sequence */
+	uint32_t	n_ctx;			/* upper bound on a sequence; 0, or above what the model was trained for: that */
 	LlmKvType	kv_type;		/* LLM_KV_F16 by default */
 	LlmStr		chat_template;	/* data NULL: the model's own */
 } LlmModelOptions;
