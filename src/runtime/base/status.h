@@ -33,10 +33,13 @@ typedef struct LlmError
 	char		hint[256];		/* empty: none */
 } LlmError;
 
-/* fill err (may be NULL) and return status; clears detail and hint. Text is cut at the buffer, on a UTF-8 boundary. */
+/*
+ * Fill err (may be NULL) and return status; clears detail and hint. The text becomes well-formed UTF-8 without control
+ * characters (arguments may be bytes of a file) and is cut at the buffer, on a character boundary.
+ */
 extern LlmStatus llm_fail(LlmError *err, LlmStatus status, const char *format,...) __attribute__((format(printf, 3, 4)));
 
-/* as llm_fail with LLM_E_IO, keeping errno */
+/* as llm_fail with LLM_E_IO; keeps errno and appends ": " and the system's text for it to the message */
 extern LlmStatus llm_fail_errno(LlmError *err, int sys_errno, const char *format,...) __attribute__((format(printf, 3, 4)));
 
 /* add a detail or hint to an error just filled */

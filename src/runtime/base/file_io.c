@@ -1,0 +1,207 @@
+/*
+ * file_io.c: reading of untrusted regular files by pread in pieces, and mapping of our own pack files.
+ *
+ * The kind of a file is looked at before it is opened, because opening a device can already do something (a tape
+ * rewinds), and again on the open descriptor, because the path may have been replaced in between.
+ */
+#include "base/file_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_PIECE_BYTES ((size_t) 1 << 20)
+
+static const char *
+kind_of_file(mode_t mode)
+{
+	if (S_ISDIR(mode))
+		return "a directory";
+	if (S_ISFIFO(mode))
+		return "a named pipe";
+	if (S_ISSOCK(mode))
+		return "a socket";
+	if (S_ISCHR(mode) || S_ISBLK(mode))
+		return "a device";
+	return "of unknown kind";
+}
+
+static LlmStatus
+check_regular(const char *path, const struct stat *st, LlmError *err)
+{
+	if (S_ISREG(st->st_mode))
+		return LLM_OK;
+	llm_fail(err, LLM_E_ARGUMENT, "\"%s\" is not a regular file", path);
+	llm_error_detail(err, "It is %s.", kind_of_file(st->st_mode));
+	llm_error_hint(err, "Give the path of a model file.");
+	return LLM_E_ARGUMENT;
+}
+
+static LlmStatus
+open_failed(const char *path, int sys_errno, LlmError *err)
+{
+	llm_fail_errno(err, sys_errno, "could not open file \"%s\"", path);
+	if (sys_errno == ENOENT || sys_errno == ENOTDIR)
+		llm_error_hint(err, "Check the path.");
+	else if (sys_errno == EACCES || sys_errno == EPERM)
+		llm_error_hint(err, "The operating system user of this process needs permission to read the file.");
+	return LLM_E_IO;
+}
+
+/* a descriptor of the regular file at path, and what fstat says about it */
+static LlmStatus
+open_regular(const char *path, int extra_flags, int *out_fd, struct stat *st, LlmError *err)
+{
+	LlmStatus	status;
+	int			fd;
+
+	if (stat(path, st) != 0)
+		return open_failed(path, errno, err);
+	LLM_TRY(check_regular(path, st, err));
+
+	do
+		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | extra_flags);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return open_failed(path, errno, err);
+	if (fstat(fd, st) != 0)
+		status = open_failed(path, errno, err);
+	else
+		status = check_regular(path, st, err);
+	if (status != LLM_OK)
+	{
+		close(fd);
+		return status;
+	}
+	*out_fd = fd;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_file_open(const char *path, LlmFile *file, LlmError *err)
+{
+	struct stat st;
+	size_t		len = strlen(path);
+	int			fd;
+
+	if (len == 0)
+	{
+		llm_fail(err, LLM_E_ARGUMENT, "file path is empty");
+		llm_error_hint(err, "Give the path of a model file.");
+		return LLM_E_ARGUMENT;
+	}
+	if (len >= sizeof(file->path))
+	{
+		llm_fail(err, LLM_E_ARGUMENT, "file path is too long");
+		llm_error_detail(err, "It has %zu bytes; at most %zu are possible.", len, sizeof(file->path) - 1);
+		return LLM_E_ARGUMENT;
+	}
+	LLM_TRY(open_regular(path, 0, &fd, &st, err));
+
+	memset(file, 0, sizeof(*file));
+	file->fd = fd;
+	file->size_bytes = (uint64_t) st.st_size;
+	file->device = (uint64_t) st.st_dev;
+	file->inode = (uint64_t) st.st_ino;
+	file->mtime_ns = (int64_t) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	file->ctime_ns = (int64_t) st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+	memcpy(file->path, path, len + 1);
+	return LLM_OK;
+}
+
+void
+llm_file_close(LlmFile *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+}
+
+static LlmStatus
+file_too_short(const LlmFile *file, uint64_t offset, size_t len, LlmError *err)
+{
+	llm_fail(err, LLM_E_FORMAT, "file \"%s\" ends too early", file->path);
+	llm_error_detail(err, "%zu bytes are needed at offset %llu; the file had %llu bytes when it was opened.",
+					 len, (unsigned long long) offset, (unsigned long long) file->size_bytes);
+	llm_error_hint(err, "The file is incomplete or was changed while it was read.");
+	return LLM_E_FORMAT;
+}
+
+LlmStatus
+llm_file_read(const LlmFile *file, uint64_t offset, void *buf, size_t len, const LlmStop *stop, LlmError *err)
+{
+	char	   *dst = buf;
+	size_t		done = 0;
+
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return file_too_short(file, offset, len, err);
+	while (done < len)
+	{
+		size_t		piece = len - done < READ_PIECE_BYTES ? len - done : READ_PIECE_BYTES;
+		ssize_t		got;
+
+		if (done > 0 && llm_should_stop(stop))
+			return LLM_PAUSED;
+		got = pread(file->fd, dst + done, piece, (off_t) (offset + done));
+		if (got < 0)
+		{
+			if (errno == EINTR)
+				continue;
+			return llm_fail_errno(err, errno, "could not read file \"%s\"", file->path);
+		}
+		if (got == 0)
+			return file_too_short(file, offset, len, err);
+		done += (size_t) got;
+	}
+	return LLM_OK;
+}
+
+/*
+ * A mapping is safe only while nobody cuts the file (reading past its end kills the process), so the file must belong to
+ * us and be writable by nobody else.
+ */
+LlmStatus
+llm_map_open(const char *path, const uint8_t **base, size_t *size, LlmError *err)
+{
+	struct stat st;
+	int			fd;
+	void	   *map;
+	int			map_errno;
+
+	LLM_TRY(open_regular(path, O_NOFOLLOW, &fd, &st, err));
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+	{
+		close(fd);
+		llm_fail(err, LLM_E_ARGUMENT, "pack file \"%s\" can be changed by others", path);
+		llm_error_detail(err, "It belongs to user %ld and has mode %04o; it must belong to user %ld with mode 0600.",
+						 (long) st.st_uid, (unsigned) st.st_mode & 07777, (long) geteuid());
+		llm_error_hint(err, "Remove the file; it will be made again.");
+		return LLM_E_ARGUMENT;
+	}
+	if (st.st_size <= 0)
+	{
+		close(fd);
+		return llm_fail(err, LLM_E_FORMAT, "pack file \"%s\" is empty", path);
+	}
+	map = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	map_errno = errno;
+	close(fd);
+	if (map == MAP_FAILED)
+		return llm_fail_errno(err, map_errno, "could not map pack file \"%s\"", path);
+
+	/* large pages save address translation where the file system has them; elsewhere this is refused, without harm */
+	(void) madvise(map, (size_t) st.st_size, MADV_HUGEPAGE);
+	*base = map;
+	*size = (size_t) st.st_size;
+	return LLM_OK;
+}
+
+void
+llm_map_close(const uint8_t *base, size_t size)
+{
+	if (base)
+		munmap((void *) base, size);
+}
