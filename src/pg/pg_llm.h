@@ -39,9 +39,12 @@ extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
 extern int	pgllm_batch_tokens;
 extern int	pgllm_on_error;			/* PgLlmOnError */
 extern int	pgllm_truncate;			/* PgLlmTruncate */
-extern char *pgllm_cpu_kernels;
+extern char *pgllm_cpu_kernels;	/* auto, or the name of a CPU level */
 
 extern void pgllm_guc_init(void);
+
+/* threads that computing uses now: pg_llm.threads, at most pg_llm.max_threads and the CPUs this process may use */
+extern int	pgllm_thread_count(void);
 
 /* ---- errors (errors.c) ---- */
 
@@ -61,14 +64,24 @@ extern void pgllm_raise(const LlmError *err) pg_attribute_noreturn();
 			pgllm_raise(err); \
 	} while (0)
 
-/* tests InterruptPending */
+/* true while an interrupt waits that CHECK_FOR_INTERRUPTS() would serve now; which one it is decides that, not we */
 extern const LlmStop *pgllm_stop(void);
 
-/* allocator over a memory context: NO_OOM and HUGE; freed with the context at the latest. Allocated in that context. */
+/*
+ * Allocator over a memory context: never raises, any size, refuses what would pass pg_llm.memory_limit (pgllm_raise then
+ * says so with numbers). Freed with the context at the latest; the LlmAllocator itself is allocated in that context.
+ */
 extern const LlmAllocator *pgllm_allocator(MemoryContext context);
 
-/* a row's own trouble: raises with the row's error, or counts it for the WARNING at the end of the statement, by pg_llm.on_error */
-extern bool pgllm_row_error(const LlmError *err);	/* returns true if the row becomes NULL */
+/*
+ * A row's own trouble (prompt over the context, no finite logit): raises the row's error, or, with pg_llm.on_error = null,
+ * counts it for the one WARNING at the end of the statement and returns true: the row becomes NULL.
+ */
+extern bool pgllm_row_error(const LlmError *err);
+
+/* emit that WARNING if any row was counted, and start counting anew (module.c: end of the outermost statement) */
+extern void pgllm_row_errors_report(void);
+extern void pgllm_row_errors_forget(void);	/* the transaction failed */
 
 /* ---- text ---- */
 
@@ -95,15 +108,26 @@ typedef struct PgLlmModel
 } PgLlmModel;
 
 /*
- * The model of that name (NULL: pg_llm.default_model), checked for USAGE and kind, opened. Usable until the end of the
- * statement. Raises with hint if there is none, no privilege, or it cannot be loaded.
+ * The model of that name (NULL: pg_llm.default_model), checked for USAGE and kind, opened, with a scheduler. Call it once
+ * per function call (a look-up when the model is open); the result is usable during that call, or, while a request made
+ * from it is owned, until the end of the transaction. Raises with hint if there is none, no privilege, or it cannot be
+ * loaded.
  */
 extern PgLlmModel *pgllm_model_use(const text *name, PgLlmKind kind);
 
-/* free a request when the memory context is reset or deleted (also by ERROR) */
-extern void pgllm_request_own(MemoryContext context, LlmRequest *request);
+typedef struct PgLlmRequest PgLlmRequest;
+
+/*
+ * Own a request: it is freed when the memory context is reset or deleted (also by ERROR), or before that by
+ * pgllm_request_release. Never call llm_request_free on an owned request. The result may be ignored.
+ */
+extern PgLlmRequest *pgllm_request_own(MemoryContext context, LlmRequest *request);
+extern void pgllm_request_release(PgLlmRequest *owned);
 
 /* ---- planning (module.c) ---- */
+
+/* start of the statement in seconds since 1970: what templates see as now */
+extern int64_t pgllm_statement_time(void);
 
 /*
  * True while the planner itself (not an executing function below it) evaluates a call: a STABLE function then returns
@@ -112,6 +136,12 @@ extern void pgllm_request_own(MemoryContext context, LlmRequest *request);
 extern bool pgllm_planner_evaluates(void);
 
 /* ---- options jsonb (options.c) ---- */
+
+/*
+ * What a call is asked for beside its input. pgllm_options_parse fills everything with defaults (greedy, 256 tokens,
+ * settings' truncate) and then what the jsonb says; arguments of the SQL function (temperature, seed, max_tokens, stop)
+ * are put in by the function itself. All strings are UTF-8; everything lives in the current memory context.
+ */
 typedef struct PgLlmOptions
 {
 	LlmSampling sampling;		/* seed is valid if has_seed */
@@ -120,22 +150,26 @@ typedef struct PgLlmOptions
 	LlmStr	   *stop;
 	int			n_stop;
 	PgLlmTruncate truncate;
-	LlmValue   *template_kwargs;	/* NULL: none */
-	LlmStr		answer_prefix;
-	int			top_logprobs;
+	LlmValue   *template_kwargs;	/* a map; NULL: none */
+	LlmStr		answer_prefix;	/* data NULL: none */
+	int			top_logprobs;	/* option logprobs */
 	/* decisions */
 	LlmLabelForm form;
 	int			calibrate;		/* -1: default of the form, 0 off, 1 on */
-	double	   *calibration;	/* by label, NULL: none */
-	int			n_calibration;
+	LlmStr	   *calibration_labels; /* option calibration: {"label": mean log score, ...} */
+	double	   *calibration_scores;
+	int			n_calibration;	/* 0: none given */
 } PgLlmOptions;
 
 /* which keys a function takes */
-#define PGLLM_OPT_SAMPLING	1
-#define PGLLM_OPT_PROMPT	2
-#define PGLLM_OPT_LABELS	4
+#define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias logprobs */
+#define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
+#define PGLLM_OPT_LABELS	4	/* form calibrate calibration truncate answer_prefix */
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);
+
+/* the given calibration in the order of labels; NULL if none was given; raises if a label is missing there */
+extern double *pgllm_options_calibration(const PgLlmOptions *options, const LlmStr *labels, int n_labels);
 
 #endif
