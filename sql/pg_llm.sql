@@ -6,38 +6,38 @@
 
 /* tells the library that the planner is at work, so that EXPLAIN never runs a model (also in a session's first statement) */
 CREATE FUNCTION llm_planner_support(internal) RETURNS internal
-	AS 'MODULE_PATHNAME', 'pgllm_fn_planner_support' LANGUAGE C STRICT;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_planner_support' LANGUAGE C STRICT;
 REVOKE ALL ON FUNCTION llm_planner_support(internal) FROM PUBLIC;
 
 /* ---- models are foreign servers of this wrapper ---- */
 
 CREATE FUNCTION llm_model_validator(options text[], catalog oid) RETURNS void
-	AS 'MODULE_PATHNAME', 'pgllm_fn_model_validator' LANGUAGE C STRICT;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_model_validator' LANGUAGE C STRICT;
 
 CREATE FOREIGN DATA WRAPPER pg_llm VALIDATOR llm_model_validator;
 COMMENT ON FOREIGN DATA WRAPPER pg_llm IS 'language models: a server of this wrapper is a model';
 
 CREATE FUNCTION llm_create_model(name text, path text, kind text DEFAULT 'auto', sha256 text DEFAULT NULL,
 								 options jsonb DEFAULT NULL) RETURNS text
-	AS 'MODULE_PATHNAME', 'pgllm_fn_create_model' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_create_model' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION llm_create_model(text, text, text, text, jsonb) IS
 	'create a model from a file after reading it: a foreign server with the digest of its content';
 
 CREATE FUNCTION llm_drop_model(model text) RETURNS void
-	AS 'MODULE_PATHNAME', 'pgllm_fn_drop_model' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_drop_model' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION llm_drop_model(text) IS 'drop a model: DROP SERVER';
 
 CREATE FUNCTION llm_model_info(model text DEFAULT NULL) RETURNS jsonb
-	AS 'MODULE_PATHNAME', 'pgllm_fn_model_info' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_model_info' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION llm_model_info(text) IS 'what a model is: architecture, parameters, quantization, context, digest, or why it cannot run';
 
 CREATE FUNCTION llm_supported(OUT what text, OUT name text, OUT note text) RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'pgllm_fn_supported' LANGUAGE C STABLE PARALLEL RESTRICTED;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_supported' LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION llm_supported() IS 'architectures, tensor types, tokenizers, CPU levels and devices that this version computes with';
 
 /* models that this session has open; for the view below */
 CREATE FUNCTION llm_open_models(OUT server oid, OUT digest text, OUT bytes bigint) RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'pgllm_fn_open_models' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_open_models' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION llm_open_models() IS 'models that this session has mapped, with the bytes of their packed weights';
 
 CREATE VIEW llm_models AS
