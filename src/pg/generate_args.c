@@ -1,0 +1,91 @@
+/*
+ * generate_args.c: arguments of the generating functions: ranges, stop strings, options, and what this version cannot do.
+ *
+ * An argument given as NULL takes its default, so that a caller can pass through what it may not have.
+ */
+#include "generate_call.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#define MAX_STOP_STRINGS 16
+
+static void
+parse_stop(ArrayType *array, PgLlmOptions *options)
+{
+	options->stop = pgllm_text_array(array, "stop", &options->n_stop);
+	if (options->n_stop > MAX_STOP_STRINGS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("stop has %d strings, at most %d are allowed", options->n_stop, MAX_STOP_STRINGS)));
+	for (int i = 0; i < options->n_stop; i++)
+		if (options->stop[i].len == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("stop must not contain an empty string, but element %d is", i + 1),
+					 errhint("Leave stop out to generate until the model ends its answer.")));
+}
+
+static void
+parse_temperature(float8 temperature, PgLlmOptions *options)
+{
+	if (isnan(temperature) || temperature < 0 || temperature > FLT_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("temperature must be 0 or more, is %g", temperature),
+				 errhint("0 always takes the most likely token; 1 draws by the model's own probabilities.")));
+	options->sampling.temperature = (float) temperature;
+}
+
+PgLlmGenerateArgs *
+pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno)
+{
+	PgLlmGenerateArgs *args = palloc0(sizeof(PgLlmGenerateArgs));
+
+	if (!PG_ARGISNULL(argno->schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("argument \"schema\" is not supported by this version"),
+				 errhint("Ask for the form you want in the prompt, and check the answer, for example by a cast to json.")));
+	pgllm_options_parse(PG_ARGISNULL(argno->options) ? NULL : PG_GETARG_JSONB_P(argno->options), argno->allowed, &args->options);
+	if (argno->system >= 0 && !PG_ARGISNULL(argno->system))
+	{
+		args->has_system = true;
+		args->system = pgllm_str_copy(pgllm_to_utf8(PG_GETARG_TEXT_PP(argno->system)));
+	}
+	if (!PG_ARGISNULL(argno->max_tokens))
+		args->options.max_tokens = PG_GETARG_INT32(argno->max_tokens);
+	if (args->options.max_tokens < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_tokens must be at least 1, is %d", args->options.max_tokens),
+				 errhint("To look at a prompt without generating, use llm_count_tokens().")));
+	if (!PG_ARGISNULL(argno->temperature))
+		parse_temperature(PG_GETARG_FLOAT8(argno->temperature), &args->options);
+	if (!PG_ARGISNULL(argno->seed))
+	{
+		args->options.has_seed = true;
+		args->options.sampling.seed = (uint64_t) PG_GETARG_INT64(argno->seed);
+	}
+	if (!PG_ARGISNULL(argno->stop))
+		parse_stop(PG_GETARG_ARRAYTYPE_P(argno->stop), &args->options);
+	return args;
+}
+
+PgLlmGenerateArgs *
+pgllm_generate_args(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno)
+{
+	PgLlmSite  *site = pgllm_site(fcinfo, PGLLM_GENERATE_SITE(argno));
+
+	if (site->parsed == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(site->context);
+
+		site->parsed = pgllm_generate_parse(fcinfo, argno);
+		MemoryContextSwitchTo(old);
+	}
+	return site->parsed;
+}

@@ -1,0 +1,81 @@
+/*
+ * llm_call.c: the life of a call's request in the model's scheduler.
+ *
+ * Requests of other calls (a stream half read, say) may be in the same scheduler; a step serves them too, but nobody waits
+ * for more than the own request. A call's memory is one context; the request hangs on it, so an ERROR frees both.
+ */
+#include "llm_call.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+PgLlmCall *
+pgllm_call_create(PgLlmModel *model)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm call", ALLOCSET_DEFAULT_SIZES);
+	PgLlmCall  *call = MemoryContextAllocZero(context, sizeof(PgLlmCall));
+
+	call->context = context;
+	call->allocator = pgllm_allocator(context);
+	call->model = model;
+	INSTR_TIME_SET_CURRENT(call->begun);
+	return call;
+}
+
+void
+pgllm_call_set_request(PgLlmCall *call, LlmRequest *request)
+{
+	call->request = request;
+	pgllm_request_own(call->context, request);
+}
+
+bool
+pgllm_call_step(PgLlmCall *call)
+{
+	LlmFinish	finish;
+	LlmError	err;
+	bool		more;
+
+	if (call->request == NULL)
+		return false;
+	if (llm_request_finish(call->request) == LLM_FINISH_NONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		PGLLM_RUN(llm_scheduler_step(call->model->scheduler, pgllm_stop(), &more, &err), &err);
+		if (!more && llm_request_finish(call->request) == LLM_FINISH_NONE)
+			elog(ERROR, "scheduler stopped before the request was done");
+	}
+	finish = llm_request_finish(call->request);
+	if (finish == LLM_FINISH_ERROR)
+		call->error = *llm_request_error(call->request);
+	return finish == LLM_FINISH_NONE;
+}
+
+void
+pgllm_call_wait(PgLlmCall *call)
+{
+	while (pgllm_call_step(call))
+		continue;
+}
+
+void
+pgllm_call_free(PgLlmCall *call)
+{
+	MemoryContextDelete(call->context);
+}
+
+bool
+pgllm_call_failed(const PgLlmCall *call)
+{
+	switch (call->error.status)
+	{
+		case LLM_OK:
+			return false;
+		case LLM_E_LIMIT:
+		case LLM_E_FORMAT:
+			return pgllm_row_error(&call->error);
+		default:
+			/* nothing that the row's text could change */
+			pgllm_raise(&call->error);
+	}
+}
