@@ -247,13 +247,12 @@ check_question(const LlmLabelQuestion *q, LlmError *err)
 	return LLM_OK;
 }
 
-/* the form that a question takes with a model */
-static bool
-uses_plain_form(const LlmModel *model, LlmLabelForm form)
+LlmLabelForm
+llm_label_form(const LlmModel *model, LlmLabelForm form)
 {
-	if (form == LLM_FORM_AUTO)
-		return !model->chat_template || llm_model_parameters(model) < PLAIN_BELOW_PARAMETERS;
-	return form == LLM_FORM_PLAIN;
+	if (form != LLM_FORM_AUTO)
+		return form;
+	return !model->chat_template || llm_model_parameters(model) < PLAIN_BELOW_PARAMETERS ? LLM_FORM_PLAIN : LLM_FORM_CHAT;
 }
 
 /* fill an initialised out */
@@ -263,7 +262,7 @@ build(const LlmModel *model, const LlmLabelQuestion *q, LlmStr input, int64_t no
 {
 	LabelTail	tail = {STR(""), STR(""), -1, false};
 
-	if (uses_plain_form(model, q->form))
+	if (llm_label_form(model, q->form) == LLM_FORM_PLAIN)
 	{
 		static const LlmStr space = STR(" ");
 		static const LlmStr line_feed = STR("\n");

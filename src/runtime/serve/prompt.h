@@ -30,6 +30,9 @@ typedef enum LlmLabelForm
 	LLM_FORM_PLAIN
 } LlmLabelForm;
 
+/* the form that a question takes with a model: chat or plain */
+extern LlmLabelForm llm_label_form(const LlmModel *model, LlmLabelForm form);
+
 typedef struct LlmLabelExample
 {
 	LlmStr		input;
