@@ -58,11 +58,12 @@ typedef enum LlmFinish
 /* generate: sample up to max_tokens after a prompt (at least one token) */
 typedef struct LlmGenerateParams
 {
-	LlmSampling sampling;
-	int			max_tokens;
-	const LlmStr *stop;			/* strings that end the text and are not part of it; borrowed */
+	LlmSampling sampling;		/* its bias list is copied */
+	int			max_tokens;		/* at least 1 */
+	const LlmStr *stop;			/* strings (not empty) that end the text and are not part of it; copied */
 	int			n_stop;
 	bool		ignore_end;		/* go on past end tokens */
+	bool		starts_text;	/* the output is a text of its own: a SentencePiece space before its first word is dropped */
 	int			top_logprobs;	/* 0..20: also keep the n most likely tokens at each step */
 } LlmGenerateParams;
 

@@ -1,0 +1,151 @@
+/*
+ * generation.c: the text of a generating request: choosing a token, joining bytes, end tokens, stop strings.
+ */
+#include <string.h>
+
+#include "serve/request.h"
+
+/* keep the most likely tokens of raw logits, best first, ties by lower id */
+static void
+keep_top(LlmRequest *r, const float *logits)
+{
+	const LlmModel *m = r->scheduler->model;
+	const int	n_top = r->params.top_logprobs;
+	LlmTokenProb *top = r->top + (size_t) r->n_output * n_top;
+	int			n = 0;
+
+	for (uint32_t id = 0; id < m->hp.n_vocab; id++)
+	{
+		int			i;
+
+		if (n == n_top && !(logits[id] > top[n - 1].logprob))
+			continue;
+		if (n < n_top)
+			n++;
+		for (i = n - 1; i > 0 && logits[id] > top[i - 1].logprob; i--)
+			top[i] = top[i - 1];
+		top[i].id = (int32_t) id;
+		top[i].logprob = logits[id];
+	}
+	for (int i = 0; i < n; i++)
+		top[i].logprob = (float) llm_log_probability(m->kernels, logits, (int32_t) m->hp.n_vocab, top[i].id);
+	for (int i = n; i < n_top; i++)
+		top[i] = (LlmTokenProb) {-1, 0};
+}
+
+void
+llm_generation_take(LlmRequest *r, float *logits)
+{
+	LlmScheduler *s = r->scheduler;
+	LlmError	err;
+
+	if (r->params.top_logprobs > 0)
+		keep_top(r, logits);
+	if (llm_sample(s->model->kernels, &r->params.sampling, logits, (int32_t) s->model->hp.n_vocab, r->tokens, r->n_prompt,
+				   r->tokens + r->n_prompt, r->n_output, r->n_prompt + r->n_output, s->sample_scratch, &r->pending_token,
+				   &r->pending_logprob, &err) != LLM_OK)
+	{
+		r->error = err;
+		r->pending_token = -1;
+	}
+}
+
+/* bytes at the end of text that may still become a stop string, or are an unfinished character */
+static size_t
+unstable_tail(const LlmRequest *r)
+{
+	size_t		tail = r->text_len - llm_utf8_complete_prefix(r->text.data, r->text_len);
+
+	for (int i = 0; i < r->params.n_stop; i++)
+	{
+		const LlmStr *stop = &r->stop[i];
+		size_t		n = stop->len - 1 < r->text_len ? stop->len - 1 : r->text_len;
+
+		for (; n > tail; n--)
+		{
+			if (memcmp(r->text.data + r->text_len - n, stop->data, n) == 0)
+			{
+				tail = n;
+				break;
+			}
+		}
+	}
+	return tail;
+}
+
+/* the first stop string in text at or after `from`; true if found, *at its place */
+static bool
+find_stop(const LlmRequest *r, size_t from, size_t *at)
+{
+	bool		found = false;
+
+	for (int i = 0; i < r->params.n_stop; i++)
+	{
+		const LlmStr *stop = &r->stop[i];
+		size_t		begin = from >= stop->len - 1 ? from - (stop->len - 1) : 0;
+
+		if (begin > r->text_len)
+			continue;
+
+		const char *p = memmem(r->text.data + begin, r->text_len - begin, stop->data, stop->len);
+
+		if (p && (!found || (size_t) (p - r->text.data) < *at))
+		{
+			*at = (size_t) (p - r->text.data);
+			found = true;
+		}
+	}
+	return found;
+}
+
+static void
+finish(LlmRequest *r, LlmFinish how)
+{
+	r->stable_len = r->text_len;
+	llm_request_end(r, how);
+}
+
+void
+llm_generation_commit(LlmRequest *r)
+{
+	const LlmModel *m = r->scheduler->model;
+	size_t		old_len = r->text_len;
+	size_t		at = 0;
+	LlmError	err;
+
+	if (r->main.seq.n_past < r->main.n_tokens)
+		return;					/* still in the prompt */
+	if (r->pending_token < 0)
+	{
+		err = r->error;
+		llm_request_end_error(r, &err);
+		return;
+	}
+	r->logprob += r->pending_logprob;
+	if (!r->params.ignore_end && llm_tokenizer_is_end(m->tokenizer, r->pending_token))
+	{
+		finish(r, LLM_FINISH_STOP);
+		return;
+	}
+	if (llm_detokenize_one(m->tokenizer, r->pending_token, r->n_output == 0 && r->params.starts_text, false, &r->text,
+						   &err) != LLM_OK)
+	{
+		llm_request_end_error(r, &err);
+		return;
+	}
+	r->tokens[r->n_prompt + r->n_output] = r->pending_token;
+	r->logprobs[r->n_output] = (float) r->pending_logprob;
+	r->n_output++;
+	r->main.n_tokens++;
+	r->scheduler->stats.output_tokens++;
+	r->text_len = r->text.len;
+	if (find_stop(r, old_len, &at))
+	{
+		r->text_len = at;
+		finish(r, LLM_FINISH_STOP);
+	}
+	else if (r->n_output == r->max_output)
+		finish(r, LLM_FINISH_LENGTH);
+	else
+		r->stable_len = r->text_len - unstable_tail(r);
+}

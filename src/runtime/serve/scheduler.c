@@ -1,0 +1,363 @@
+/*
+ * scheduler.c: the loop.
+ *
+ * A step: admit waiting requests in order of arrival while their worst case fits in memory; build a batch, first every lane
+ * that lacks a single token (decoding goes on at each step), then prompt chunks in order of arrival until the batch is
+ * full; run the pass; commit. Between build and commit nothing of a request changes, so a pause may last as long as it
+ * likes, and a request may be freed in it.
+ */
+#include <string.h>
+
+#include "serve/request.h"
+
+#define DEFAULT_BATCH_TOKENS 512
+#define DEFAULT_MAX_SEQUENCES 64
+#define MAX_BATCH_TOKENS 65536
+#define MAX_SEQUENCES 4096
+
+/* pages kept for the next request when nothing is running */
+#define IDLE_BYTES ((size_t) 64 << 20)
+
+static LlmStatus
+create_parts(LlmScheduler *s, LlmError *err)
+{
+	const LlmHparams *hp = &s->model->hp;
+	void	   *p;
+
+	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer, hp->n_head_kv, hp->head_dim_k,
+							 hp->head_dim_v, err));
+	s->pass_bytes = llm_pass_bytes(s->model, s->options.batch_tokens, llm_pool_threads(s->pool));
+	if (s->options.memory_limit_bytes && s->pass_bytes + s->kv.page_bytes > s->options.memory_limit_bytes)
+	{
+		LlmStatus	status = llm_fail(err, LLM_E_LIMIT, "running the model needs at least %zu kB, more than the limit of %zu kB",
+									  (s->pass_bytes + s->kv.page_bytes) / 1024, s->options.memory_limit_bytes / 1024);
+
+		llm_error_detail(err, "A batch of %d tokens takes %zu kB, a cache page of %d tokens %zu kB.", s->options.batch_tokens,
+						 s->pass_bytes / 1024, LLMK_PAGE_KEYS, s->kv.page_bytes / 1024);
+		llm_error_hint(err, "Raise the memory limit or lower the tokens of a batch.");
+		return status;
+	}
+	LLM_TRY(llm_pass_create(s->model, s->pool, &s->kv, s->options.batch_tokens, s->allocator, &s->pass, err));
+	LLM_TRY(llm_alloc(s->allocator, 1, llm_sample_scratch_bytes((int32_t) hp->n_vocab), &s->sample_scratch, err));
+	LLM_TRY(llm_alloc(s->allocator, s->options.max_sequences, sizeof(LlmSegment), &p, err));
+	s->segments = p;
+	LLM_TRY(llm_alloc(s->allocator, s->options.max_sequences, sizeof(LlmLane *), &p, err));
+	s->segment_lane = p;
+	LLM_TRY(llm_alloc(s->allocator, s->options.batch_tokens, sizeof(int32_t), &p, err));
+	s->outputs = p;
+	LLM_TRY(llm_alloc(s->allocator, s->options.batch_tokens, sizeof(int32_t), &p, err));
+	s->output_segment = p;
+	LLM_TRY(llm_alloc(s->allocator, s->options.batch_tokens, sizeof(int32_t), &p, err));
+	s->output_index = p;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_scheduler_create(const LlmModel *model, LlmPool *pool, const LlmSchedulerOptions *options, const LlmAllocator *a,
+					 LlmScheduler **out, LlmError *err)
+{
+	void	   *p;
+	LlmScheduler *s;
+	LlmStatus	status;
+
+	LLM_TRY(llm_alloc_zero(a, 1, sizeof(LlmScheduler), &p, err));
+	s = p;
+	s->model = model;
+	s->pool = pool;
+	s->allocator = a;
+	s->options = *options;
+	if (s->options.batch_tokens <= 0)
+		s->options.batch_tokens = DEFAULT_BATCH_TOKENS;
+	if (s->options.batch_tokens > MAX_BATCH_TOKENS)
+		s->options.batch_tokens = MAX_BATCH_TOKENS;
+	if ((uint32_t) s->options.batch_tokens > model->n_ctx && s->options.batch_tokens > DEFAULT_BATCH_TOKENS)
+		s->options.batch_tokens = model->n_ctx > DEFAULT_BATCH_TOKENS ? (int) model->n_ctx : DEFAULT_BATCH_TOKENS;
+	if (s->options.max_sequences <= 0)
+		s->options.max_sequences = DEFAULT_MAX_SEQUENCES;
+	if (s->options.max_sequences > MAX_SEQUENCES)
+		s->options.max_sequences = MAX_SEQUENCES;
+	status = create_parts(s, err);
+	if (status != LLM_OK)
+	{
+		llm_scheduler_free(s);
+		return status;
+	}
+	*out = s;
+	return LLM_OK;
+}
+
+void
+llm_scheduler_free(LlmScheduler *s)
+{
+	if (!s)
+		return;
+	while (s->first)
+		llm_request_free(s->first);
+	llm_pass_free(s->pass);
+	llm_kv_pool_free(&s->kv);
+	llm_free(s->allocator, s->sample_scratch);
+	llm_free(s->allocator, s->segments);
+	llm_free(s->allocator, s->segment_lane);
+	llm_free(s->allocator, s->outputs);
+	llm_free(s->allocator, s->output_segment);
+	llm_free(s->allocator, s->output_index);
+	llm_free(s->allocator, s);
+}
+
+/* ---- admission ---- */
+
+/* pages that a request may need at most, with n_lanes branches at once */
+static size_t
+worst_pages(const LlmRequest *r, int n_lanes)
+{
+	size_t		longest = 0;
+
+	if (r->kind == LLM_REQUEST_GENERATE)
+		return llm_kv_pages_for((size_t) r->n_prompt + r->max_output - 1);
+	for (int b = 0; b < r->n_branches; b++)
+		longest = r->branches[b].n_tokens > longest ? r->branches[b].n_tokens : longest;
+	if (longest <= 1)
+		return llm_kv_pages_for(r->n_prompt);
+
+	/* a branch copies the prompt's partial last page and goes on from there */
+	return llm_kv_pages_for(r->n_prompt) +
+		(size_t) n_lanes * (llm_kv_pages_for(r->n_prompt % LLMK_PAGE_KEYS + longest - 1));
+}
+
+static size_t
+page_limit(const LlmScheduler *s)
+{
+	if (!s->options.memory_limit_bytes)
+		return SIZE_MAX;
+	return (s->options.memory_limit_bytes - s->pass_bytes) / s->kv.page_bytes;
+}
+
+static void
+admit(LlmScheduler *s)
+{
+	const size_t limit = page_limit(s);
+	int			n_admitted = 0;
+
+	for (LlmRequest *r = s->first; r; r = r->next)
+	{
+		size_t		need;
+
+		if (r->finish != LLM_FINISH_NONE)
+			continue;
+		if (r->admitted)
+		{
+			n_admitted++;
+			continue;
+		}
+		if (n_admitted >= s->options.max_sequences)
+			return;
+		need = worst_pages(r, r->n_lanes);
+		while (need > limit && r->n_lanes > 1)
+			need = worst_pages(r, r->n_lanes /= 2);
+		if (need > limit)
+		{
+			LlmError	err;
+
+			llm_fail(&err, LLM_E_LIMIT, "the request needs %zu kB for keys and values, more than the %zu kB that the limit leaves",
+					 need * (s->kv.page_bytes / 1024), limit * (s->kv.page_bytes / 1024));
+			llm_error_hint(&err, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
+			llm_request_end_error(r, &err);
+			continue;
+		}
+		if (need > limit - s->reserved_pages)
+			return;				/* in order of arrival: nobody overtakes */
+		r->admitted = true;
+		r->reserved_pages = need;
+		s->reserved_pages += need;
+		n_admitted++;
+	}
+}
+
+/* ---- the batch ---- */
+
+static uint32_t
+lane_missing(const LlmLane *lane)
+{
+	return lane->first_position + lane->n_tokens - lane->seq.n_past;
+}
+
+/* put up to max_tokens of a lane into the batch */
+static LlmStatus
+add_lane(LlmScheduler *s, LlmLane *lane, int *n_rows, int max_tokens, LlmError *err)
+{
+	uint32_t	missing = lane_missing(lane);
+	uint32_t	n = missing < (uint32_t) max_tokens ? missing : (uint32_t) max_tokens;
+	uint32_t	from = lane->seq.n_past - lane->first_position;
+
+	LLM_TRY(llm_kv_seq_reserve(&s->kv, &lane->seq, n, err));
+	lane->pending_logprob = 0;
+	s->segments[s->n_segments] = (LlmSegment) {&lane->seq, lane->tokens + from, n};
+	s->segment_lane[s->n_segments] = lane;
+	for (uint32_t i = 0; i < n; i++)
+	{
+		if (!lane->all_logits && (i + 1 < n || n < missing))
+			continue;
+		s->outputs[s->n_outputs] = *n_rows + (int32_t) i;
+		s->output_segment[s->n_outputs] = s->n_segments;
+		s->output_index[s->n_outputs] = (int32_t) (from + i);
+		s->n_outputs++;
+	}
+	s->n_segments++;
+	*n_rows += (int) n;
+	return LLM_OK;
+}
+
+/* add the lanes of a request that lack one token (single) or more (not single) */
+static LlmStatus
+add_request(LlmScheduler *s, LlmRequest *r, bool single, int *n_rows, LlmError *err)
+{
+	if (!r->prompt_done)
+	{
+		uint32_t	missing = lane_missing(&r->main);
+
+		if ((missing == 1) == single && s->n_segments < s->options.max_sequences && *n_rows < s->options.batch_tokens)
+			LLM_TRY(add_lane(s, &r->main, n_rows, s->options.batch_tokens - *n_rows, err));
+		return LLM_OK;
+	}
+	for (int i = 0; i < r->n_lanes; i++)
+	{
+		if (r->lanes[i].open && (lane_missing(&r->lanes[i]) == 1) == single && s->n_segments < s->options.max_sequences &&
+			*n_rows < s->options.batch_tokens)
+			LLM_TRY(add_lane(s, &r->lanes[i], n_rows, s->options.batch_tokens - *n_rows, err));
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+build(LlmScheduler *s, LlmError *err)
+{
+	int			n_rows = 0;
+
+	s->n_segments = 0;
+	s->n_outputs = 0;
+	for (LlmRequest *r = s->first; r; r = r->next)
+	{
+		if (r->admitted && r->kind == LLM_REQUEST_SCORE && r->prompt_done)
+			LLM_TRY(llm_score_open_lanes(r, err));
+	}
+	for (int single = 1; single >= 0; single--)
+	{
+		for (LlmRequest *r = s->first; r; r = r->next)
+		{
+			if (r->admitted)
+				LLM_TRY(add_request(s, r, single, &n_rows, err));
+		}
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+take(void *ctx, int output, float *logits, LlmError *err)
+{
+	LlmScheduler *s = ctx;
+	LlmLane    *lane = s->segment_lane[s->output_segment[output]];
+	LlmRequest *r = lane->request;
+
+	(void) err;
+	switch (r->kind)
+	{
+		case LLM_REQUEST_GENERATE:
+			llm_generation_take(r, logits);
+			break;
+		case LLM_REQUEST_SCORE:
+			llm_score_take(r, lane, (uint32_t) s->output_index[output], logits);
+			break;
+		case LLM_REQUEST_LOGITS:
+			memcpy(r->logits, logits, s->model->hp.n_vocab * sizeof(float));
+			break;
+	}
+	return LLM_OK;
+}
+
+static void
+commit(LlmScheduler *s)
+{
+	s->stats.steps++;
+	for (int i = 0; i < s->n_segments; i++)
+	{
+		LlmLane    *lane = s->segment_lane[i];
+		LlmRequest *r = lane->request;
+
+		if (r->finish != LLM_FINISH_NONE)
+			continue;			/* ended by another of its lanes */
+		if (lane->seq.n_past < r->n_prompt)
+			s->stats.prompt_tokens += s->segments[i].n_tokens;
+		lane->seq.n_past += s->segments[i].n_tokens;
+		switch (r->kind)
+		{
+			case LLM_REQUEST_GENERATE:
+				llm_generation_commit(r);
+				break;
+			case LLM_REQUEST_SCORE:
+				llm_score_commit(r, lane);
+				break;
+			case LLM_REQUEST_LOGITS:
+				if (lane->seq.n_past == lane->n_tokens)
+					llm_request_end(r, LLM_FINISH_STOP);
+				break;
+		}
+	}
+}
+
+static bool
+has_work(const LlmScheduler *s)
+{
+	for (const LlmRequest *r = s->first; r; r = r->next)
+	{
+		if (r->finish == LLM_FINISH_NONE)
+			return true;
+	}
+	return false;
+}
+
+LlmStatus
+llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *err)
+{
+	if (!s->running)
+	{
+		admit(s);
+		LLM_TRY(build(s, err));
+		if (s->n_segments > 0)
+		{
+			LLM_TRY(llm_pass_begin(s->pass, s->segments, s->n_segments, s->outputs, s->n_outputs, take, s, err));
+			s->running = true;
+		}
+	}
+	if (s->running)
+	{
+		LlmStatus	status = llm_pass_run(s->pass, stop, err);
+
+		if (status == LLM_PAUSED)
+			return LLM_PAUSED;
+		s->running = false;
+		if (status != LLM_OK)
+			return status;
+		commit(s);
+	}
+	*more = has_work(s);
+	if (!*more)
+		llm_kv_pool_trim(&s->kv, s->kv.n_used + IDLE_BYTES / s->kv.page_bytes);
+	return LLM_OK;
+}
+
+LlmStatus
+llm_scheduler_run(LlmScheduler *s, const LlmStop *stop, LlmError *err)
+{
+	bool		more = true;
+
+	while (more)
+		LLM_TRY(llm_scheduler_step(s, stop, &more, err));
+	return LLM_OK;
+}
+
+void
+llm_scheduler_stats(const LlmScheduler *s, LlmSchedulerStats *stats)
+{
+	*stats = s->stats;
+	stats->memory_bytes = s->pass_bytes + s->kv.n_pages * s->kv.page_bytes;
+}
