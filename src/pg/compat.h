@@ -14,4 +14,22 @@
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
+/* privilege checks of foreign wrappers and servers became one function in 16 */
+#if PG_VERSION_NUM < 160000
+#define pgllm_server_aclcheck(oid, role, mode)  pg_foreign_server_aclcheck(oid, role, mode)
+#define pgllm_wrapper_aclcheck(oid, role, mode)  pg_foreign_data_wrapper_aclcheck(oid, role, mode)
+#else
+#define pgllm_server_aclcheck(oid, role, mode)  object_aclcheck(ForeignServerRelationId, oid, role, mode)
+#define pgllm_wrapper_aclcheck(oid, role, mode)  object_aclcheck(ForeignDataWrapperRelationId, oid, role, mode)
+#endif
+
+/* ExecutorRun lost its last parameter in 18 */
+#if PG_VERSION_NUM < 180000
+#define PGLLM_EXECUTOR_RUN_PARAMS  QueryDesc *query_desc, ScanDirection direction, uint64 count, bool execute_once
+#define PGLLM_EXECUTOR_RUN_ARGS  query_desc, direction, count, execute_once
+#else
+#define PGLLM_EXECUTOR_RUN_PARAMS  QueryDesc *query_desc, ScanDirection direction, uint64 count
+#define PGLLM_EXECUTOR_RUN_ARGS  query_desc, direction, count
+#endif
+
 #endif

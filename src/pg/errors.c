@@ -1,0 +1,234 @@
+/*
+ * errors.c: between the runtime, which reports by status and asks for memory and for pauses, and PostgreSQL, which raises.
+ *
+ * pgllm_raise is the one translation of a status to an SQLSTATE. Texts of the runtime can hold bytes of an untrusted file
+ * (names of tensors, say), so they are made valid in the server's encoding first: a message that cannot be converted for
+ * the client would hide the error.
+ *
+ * Memory: everything that lives longer than a call, and all schedulers, is below one context (pgllm_context); its size is
+ * what pg_llm.memory_limit limits. Only larger pieces are checked, as walking the contexts costs more than a small piece.
+ */
+#include "models.h"
+
+#include <errno.h>
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#define CHECKED_BYTES ((size_t) 64 * 1024)
+
+/* ---- memory ---- */
+
+/* the last refusal because of the setting, for the message; size 0: none */
+static struct
+{
+	size_t		size_bytes;
+	size_t		used_bytes;
+}			refused;
+
+static void *
+context_alloc(void *ctx, size_t size)
+{
+	if (size > MaxAllocHugeSize)
+		return NULL;
+	if (size >= CHECKED_BYTES && pgllm_memory_limit_kb > 0)
+	{
+		size_t		limit = (size_t) pgllm_memory_limit_kb * 1024;
+		size_t		used = MemoryContextMemAllocated(pgllm_context(), true);
+
+		if (used > limit || size > limit - used)
+		{
+			refused.size_bytes = size;
+			refused.used_bytes = used;
+			return NULL;
+		}
+	}
+	return MemoryContextAllocExtended((MemoryContext) ctx, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+}
+
+static void
+context_free(void *ctx, void *ptr)
+{
+	if (ptr)
+		pfree(ptr);
+}
+
+const LlmAllocator *
+pgllm_allocator(MemoryContext context)
+{
+	LlmAllocator *a = MemoryContextAlloc(context, sizeof(LlmAllocator));
+
+	a->alloc = context_alloc;
+	a->free = context_free;
+	a->ctx = context;
+	return a;
+}
+
+static void
+raise_out_of_memory(const LlmError *err)
+{
+	size_t		size = refused.size_bytes;
+
+	refused.size_bytes = 0;
+	if (size > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("model needs more memory than pg_llm.memory_limit allows"),
+				 errdetail("%zu kB more were asked for, %zu kB are in use by this session's models, the limit is %d kB.",
+						   (size + 1023) / 1024, (refused.used_bytes + 1023) / 1024, pgllm_memory_limit_kb),
+				 errhint("Use a model with a smaller context option or kv_type f16, lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("out of memory"),
+			 errdetail("%s", err->message),
+			 errhint("Use a smaller model or a smaller context option.")));
+}
+
+/* ---- errors ---- */
+
+/* the text if it is valid in the server's encoding, else a copy with every byte beyond ASCII replaced */
+static const char *
+valid_text(const char *text)
+{
+	char	   *copy;
+
+	if (pg_verifymbstr(text, (int) strlen(text), true))
+		return text;
+	copy = pstrdup(text);
+	for (char *c = copy; *c; c++)
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	return copy;
+}
+
+static int
+sqlstate_of(const LlmError *err)
+{
+	switch (err->status)
+	{
+		case LLM_E_FORMAT:
+			return ERRCODE_DATA_CORRUPTED;
+		case LLM_E_UNSUPPORTED:
+			return ERRCODE_FEATURE_NOT_SUPPORTED;
+		case LLM_E_LIMIT:
+			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		case LLM_E_ARGUMENT:
+			return ERRCODE_INVALID_PARAMETER_VALUE;
+		case LLM_E_NOMEM:
+			return ERRCODE_OUT_OF_MEMORY;
+		case LLM_E_IO:
+		case LLM_E_DEVICE:
+			return ERRCODE_SYSTEM_ERROR;
+		case LLM_OK:
+		case LLM_PAUSED:
+			break;
+	}
+	return ERRCODE_INTERNAL_ERROR;
+}
+
+static const char *
+hint_of(const LlmError *err)
+{
+	if (err->hint[0])
+		return valid_text(err->hint);
+	switch (err->status)
+	{
+		case LLM_E_FORMAT:
+			return "The model file is damaged or incomplete; fetch it again.";
+		case LLM_E_UNSUPPORTED:
+			return "llm_supported() lists what this version can compute.";
+		case LLM_E_IO:
+			if (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT)
+				return "Make room on that disk, or let a superuser set pg_llm.cache_path to a folder on another one.";
+			return NULL;
+		default:
+			return NULL;
+	}
+}
+
+void
+pgllm_raise(const LlmError *err)
+{
+	const char *hint;
+
+	if (err->status == LLM_E_NOMEM)
+		raise_out_of_memory(err);
+	if (err->status == LLM_OK || err->status == LLM_PAUSED)
+		elog(ERROR, "pg_llm runtime reported status %d as an error", (int) err->status);
+	hint = hint_of(err);
+	errno = err->sys_errno;
+	if (err->status == LLM_E_IO)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("%s: %m", valid_text(err->message)),
+				 err->detail[0] ? errdetail("%s", valid_text(err->detail)) : 0,
+				 hint ? errhint("%s", hint) : 0));
+	ereport(ERROR,
+			(errcode(sqlstate_of(err)),
+			 errmsg("%s", valid_text(err->message)),
+			 err->detail[0] ? errdetail("%s", valid_text(err->detail)) : 0,
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/* ---- interrupts ---- */
+
+/*
+ * InterruptPending is set for much besides cancel; only CHECK_FOR_INTERRUPTS knows. While interrupts are held off it would
+ * do nothing and leave the flag set, so there is no use in stopping for it.
+ */
+static bool
+interrupt_waits(void *opaque)
+{
+	return InterruptPending && INTERRUPTS_CAN_BE_PROCESSED();
+}
+
+const LlmStop *
+pgllm_stop(void)
+{
+	static const LlmStop stop = {.should_stop = interrupt_waits, .opaque = NULL};
+
+	return &stop;
+}
+
+/* ---- errors of rows ---- */
+
+static struct
+{
+	uint64		n_rows;
+	LlmError	first;
+}			row_errors;
+
+bool
+pgllm_row_error(const LlmError *err)
+{
+	if (pgllm_on_error != PGLLM_ON_ERROR_NULL)
+		pgllm_raise(err);
+	if (row_errors.n_rows++ == 0)
+		row_errors.first = *err;
+	return true;
+}
+
+void
+pgllm_row_errors_forget(void)
+{
+	row_errors.n_rows = 0;
+}
+
+void
+pgllm_row_errors_report(void)
+{
+	uint64		n = row_errors.n_rows;
+
+	if (n == 0)
+		return;
+	row_errors.n_rows = 0;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg_plural("%llu row became NULL, as its data could not be answered",
+						   "%llu rows became NULL, as their data could not be answered",
+						   (unsigned long) n, (unsigned long long) n),
+			 errdetail("The first: %s.%s%s", valid_text(row_errors.first.message),
+					   row_errors.first.detail[0] ? " " : "", valid_text(row_errors.first.detail)),
+			 errhint("SET pg_llm.on_error = 'error' stops at the first such row; functions ending in _detail give the reason in the row.")));
+}

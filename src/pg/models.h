@@ -1,0 +1,88 @@
+/*
+ * models.h: how the files that deal with models hand over to each other, from a name to packed weights.
+ *
+ * name -> catalog.c: server, privilege, options (PgLlmSpec) -> pack_files.c: digest and pack file of the source
+ * (PgLlmPackFile) -> model_cache.c: opened model with scheduler (PgLlmModel).
+ */
+#ifndef PGLLM_MODELS_H
+#define PGLLM_MODELS_H
+
+#include "pg_llm.h"
+
+#define PGLLM_DIGEST_HEX 64
+
+/* ---- catalog.c ---- */
+
+/* what the owner of a model said about it; strings live in the context that was current */
+typedef struct PgLlmSpec
+{
+	Oid			server_oid;
+	char	   *name;
+	char	   *path;			/* absolute */
+	PgLlmKind	kind;
+	uint32_t	context;		/* 0: the model's own */
+	LlmKvType	kv_type;
+	char	   *chat_template;	/* UTF-8; NULL: the model's own */
+	char		sha256[PGLLM_DIGEST_HEX + 1];	/* lower case; empty: not given */
+} PgLlmSpec;
+
+/* server of that name (NULL: pg_llm.default_model), USAGE checked; *ours: whether it is known to be a model is the caller's to check */
+extern Oid	pgllm_catalog_find(const text *name);
+
+/* the server's options; raises if it is not a server of our wrapper */
+extern void pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec);
+
+/* the foreign data wrapper that the extension made; raises if there is none */
+extern Oid	pgllm_catalog_wrapper(void);
+
+/* a path option as an absolute path; raises if it is empty or too long, or needs a privilege that the current user lacks */
+extern char *pgllm_catalog_path(const char *path, bool check_privilege);
+
+/* text of the option value of a jsonb scalar is checked by the same rules as the wrapper's validator */
+extern void pgllm_catalog_register(void);
+
+/* ---- pack_files.c ---- */
+
+/* which file it was: changes whenever its content may have changed */
+typedef struct PgLlmFileId
+{
+	uint64_t	device;
+	uint64_t	inode;
+	uint64_t	size_bytes;
+	int64_t		mtime_ns;
+	int64_t		ctime_ns;
+} PgLlmFileId;
+
+typedef struct PgLlmPackFile
+{
+	PgLlmFileId source;
+	char		digest[PGLLM_DIGEST_HEX + 1];
+	const uint8_t *base;		/* llm_map_close */
+	size_t		size;
+} PgLlmPackFile;
+
+/* identity of the file at path, without opening it; false if there is no such file */
+extern bool pgllm_file_id(const char *path, PgLlmFileId *id);
+
+/* digest of the file's content, read whole unless it is known from before */
+extern void pgllm_pack_digest(const char *path, char *digest);
+
+/* the mapped pack of a source, made if there is none. expect: digest it must have, or empty. */
+extern void pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmPackFile *out);
+
+/* ---- model_cache.c ---- */
+
+typedef struct PgLlmOpenModel PgLlmOpenModel;
+
+extern void pgllm_models_init(void);
+extern void pgllm_models_end_transaction(void);
+
+/* memory of everything that outlives a statement, and of all schedulers: what pg_llm.memory_limit counts */
+extern MemoryContext pgllm_context(void);
+
+/* ---- module.c ---- */
+
+/* a number that changes from one statement of the client to the next */
+extern uint64 pgllm_statement_id(void);
+
+#endif
