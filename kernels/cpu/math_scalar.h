@@ -1,0 +1,162 @@
+/*
+ * math_scalar.h: exp and tanh in single precision, one value at a time, as inline functions for every level's tails.
+ *
+ * The vector forms (math_avx2.h, math_avx512.h) run the same operations in the same order with these constants, so the
+ * result of an element does not depend on the level or on whether it fell into a vector or into a tail. Every fused
+ * multiply-add is written out; the build forbids the compiler to make others (-ffp-contract=off).
+ *
+ * exp: x = n ln 2 + r with |r| <= ln 2 / 2 (Cody and Waite), n rounded by adding and subtracting 1.5 * 2^23, whose low
+ * bits then hold n as an integer; a polynomial (Remez, relative error 2^-28) for exp(r); then scaling by powers of two.
+ */
+#ifndef LLMK_MATH_SCALAR_H
+#define LLMK_MATH_SCALAR_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define LLMK_ROUND_MAGIC	0x1.8p23f
+#define LLMK_ROUND_MAGIC_BITS 0x4b400000u
+#define LLMK_LOG2E			0x1.715476p+0f
+#define LLMK_LN2_HI			0x1.62e4p-1f		/* 16 bits, so that n * LLMK_LN2_HI is exact */
+#define LLMK_LN2_LO			0x1.7f7d1cp-20f
+
+/* below -104 exp is 0, above 89 infinite; between, the scale 2^n splits into two normal factors */
+#define LLMK_EXP_MAX		89.0f
+#define LLMK_EXP_MIN		(-104.0f)
+
+/* exp(r) = 1 + r (1 + r (C2 + r (C3 + ...))) */
+#define LLMK_EXP_C2			0x1.fffffcp-2f
+#define LLMK_EXP_C3			0x1.555418p-3f
+#define LLMK_EXP_C4			0x1.555824p-5f
+#define LLMK_EXP_C5			0x1.1267d8p-7f
+#define LLMK_EXP_C6			0x1.6ae6dep-10f
+
+/* exp(r) - 1 = r + r^2 (C2 + r (C3 + ...)), for tanh, where the small values count */
+#define LLMK_EXPM1_C2		0x1p-1f
+#define LLMK_EXPM1_C3		0x1.555556p-3f
+#define LLMK_EXPM1_C4		0x1.5554aep-5f
+#define LLMK_EXPM1_C5		0x1.111090p-7f
+#define LLMK_EXPM1_C6		0x1.6d74cep-10f
+#define LLMK_EXPM1_C7		0x1.a1a1b6p-13f
+
+/* tanh rounds to 1 from here on */
+#define LLMK_TANH_MAX		10.0f
+
+/* smallest argument whose exp llmk_exp_softmax_inline keeps: its result is a normal number */
+#define LLMK_SOFTMAX_MIN	(-87.0f)
+
+static inline uint32_t
+llmk_float_bits(float x)
+{
+	uint32_t	u;
+
+	memcpy(&u, &x, sizeof u);
+	return u;
+}
+
+static inline float
+llmk_float_from_bits(uint32_t u)
+{
+	float		x;
+
+	memcpy(&x, &u, sizeof x);
+	return x;
+}
+
+/* x = n ln 2 + r: returns exp(r) and n as a two's complement integer (any integer if x is NaN or infinite) */
+static inline float
+llmk_exp_reduced(float x, uint32_t *n_out)
+{
+	float		t = __builtin_fmaf(x, LLMK_LOG2E, LLMK_ROUND_MAGIC);
+	float		n = t - LLMK_ROUND_MAGIC;
+	float		r = __builtin_fmaf(n, -LLMK_LN2_HI, x);
+	float		p;
+
+	r = __builtin_fmaf(n, -LLMK_LN2_LO, r);
+	p = __builtin_fmaf(LLMK_EXP_C6, r, LLMK_EXP_C5);
+	p = __builtin_fmaf(p, r, LLMK_EXP_C4);
+	p = __builtin_fmaf(p, r, LLMK_EXP_C3);
+	p = __builtin_fmaf(p, r, LLMK_EXP_C2);
+	p = __builtin_fmaf(p, r, 1.0f);
+	p = __builtin_fmaf(p, r, 1.0f);
+	*n_out = llmk_float_bits(t) - LLMK_ROUND_MAGIC_BITS;
+	return p;
+}
+
+/* exp(x) for every float; denormal results are rounded once */
+static inline float
+llmk_expf_inline(float x)
+{
+	uint32_t	n;
+	uint32_t	half;
+	float		p;
+
+	x = LLMK_EXP_MAX < x ? LLMK_EXP_MAX : x;
+	x = LLMK_EXP_MIN > x ? LLMK_EXP_MIN : x;
+	p = llmk_exp_reduced(x, &n);
+	half = (uint32_t) ((int32_t) n >> 1);
+	return (p * llmk_float_from_bits((half + 127) << 23)) * llmk_float_from_bits((n - half + 127) << 23);
+}
+
+/*
+ * exp(x) for x <= 0 or NaN: as llmk_expf_inline from -87 on, 0 below, so that no weight of a softmax is denormal (some
+ * processors take a hundred cycles for those).
+ */
+static inline float
+llmk_exp_softmax_inline(float x)
+{
+	uint32_t	n;
+	float		p = llmk_exp_reduced(x, &n);
+
+	p = p * llmk_float_from_bits((n + 127) << 23);
+	return x < LLMK_SOFTMAX_MIN ? 0.0f : p;
+}
+
+/*
+ * tanh(x) = e / (e + 2) with e = exp(2 |x|) - 1, sign of x. The quotient is corrected by its remainder, into which the
+ * rounding of e + 2 goes, too.
+ */
+static inline float
+llmk_tanhf_inline(float x)
+{
+	float		a = llmk_float_from_bits(llmk_float_bits(x) & 0x7fffffffu);
+	float		t;
+	float		n;
+	float		r;
+	float		p;
+	float		s;
+	float		d;
+	float		q;
+
+	a = LLMK_TANH_MAX < a ? LLMK_TANH_MAX : a;
+	a = a + a;
+	t = __builtin_fmaf(a, LLMK_LOG2E, LLMK_ROUND_MAGIC);
+	n = t - LLMK_ROUND_MAGIC;
+	r = __builtin_fmaf(n, -LLMK_LN2_HI, a);
+	r = __builtin_fmaf(n, -LLMK_LN2_LO, r);
+	p = __builtin_fmaf(LLMK_EXPM1_C7, r, LLMK_EXPM1_C6);
+	p = __builtin_fmaf(p, r, LLMK_EXPM1_C5);
+	p = __builtin_fmaf(p, r, LLMK_EXPM1_C4);
+	p = __builtin_fmaf(p, r, LLMK_EXPM1_C3);
+	p = __builtin_fmaf(p, r, LLMK_EXPM1_C2);
+	p = __builtin_fmaf(r * r, p, r);
+	s = llmk_float_from_bits((llmk_float_bits(t) - LLMK_ROUND_MAGIC_BITS + 127) << 23);
+	p = __builtin_fmaf(s, p, s - 1.0f);
+	d = p + 2.0f;
+	q = p / d;
+	r = __builtin_fmaf(-q, d, p);
+	r = __builtin_fmaf(-q, p - (d - 2.0f), r);
+	q = q + r / d;
+	return llmk_float_from_bits((llmk_float_bits(q) & 0x7fffffffu) | (llmk_float_bits(x) & 0x80000000u));
+}
+
+/* silu(gate) * up; gates below -88.7 give 0, as their exp(-gate) is infinite */
+static inline float
+llmk_silu_mul_inline(float gate, float up)
+{
+	float		e = llmk_expf_inline(-gate);
+
+	return gate / (1.0f + e) * up;
+}
+
+#endif
