@@ -1,0 +1,233 @@
+/*
+ * tool_bench.c: tokens per second of a model, through the same scheduler that answers rows.
+ *
+ * prefill: one prompt of P tokens, up to the logits of its last position. decode: N tokens of one sequence, batch decode:
+ * N tokens of each of S sequences at once; both begin from a prompt of one token, and the time runs from the step after
+ * which every sequence has its first token. Prompts are pseudo-random tokens, new ones in every run. Medians of R runs,
+ * after a short one that is not counted.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tool.h"
+
+typedef struct Bench
+{
+	ToolModel	m;
+	uint64_t	random;			/* state of next_token */
+	int32_t    *ids;			/* scratch for the prompt */
+	LlmRequest **requests;		/* scratch for the sequences */
+	double	   *runs;			/* results of the runs */
+} Bench;
+
+static double
+now_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+}
+
+/* Source: Knuth, MMIX linear congruential generator; the high bits are used */
+static int32_t
+next_token(Bench *b)
+{
+	b->random = b->random * 6364136223846793005u + 1442695040888963407u;
+	return (int32_t) ((b->random >> 33) % b->m.model->hp.n_vocab);
+}
+
+static LlmStatus
+run_prefill(Bench *b, int64_t n_prompt, double *tps, LlmError *err)
+{
+	LlmRequest *request;
+	double		start;
+	LlmStatus	status;
+
+	for (int64_t i = 0; i < n_prompt; i++)
+		b->ids[i] = next_token(b);
+	start = now_seconds();
+	LLM_TRY(llm_request_logits(b->m.scheduler, b->ids, (size_t) n_prompt, &request, err));
+	status = tool_run_request(&b->m, request, err);
+	*tps = (double) n_prompt / (now_seconds() - start);
+	llm_request_free(request);
+	return status;
+}
+
+/* tokens made so far by all sequences; *all_started: each has its first */
+static size_t
+count_tokens(const Bench *b, int64_t n_sequences, bool *all_started)
+{
+	size_t		n = 0;
+
+	*all_started = true;
+	for (int64_t i = 0; i < n_sequences; i++)
+	{
+		LlmGeneration generation;
+
+		llm_request_generation(b->requests[i], &generation);
+		n += generation.n_tokens;
+		if (generation.n_tokens == 0)
+			*all_started = false;
+	}
+	return n;
+}
+
+/* step until all sequences are done, timing from where all have begun */
+static LlmStatus
+time_decode(Bench *b, int64_t n_sequences, double *tps, LlmError *err)
+{
+	bool		more = true;
+	bool		started = false;
+	double		start = 0;
+	size_t		n_start = 0;
+
+	while (more)
+	{
+		LLM_TRY(llm_scheduler_step(b->m.scheduler, NULL, &more, err));
+		if (!started)
+		{
+			n_start = count_tokens(b, n_sequences, &started);
+			start = now_seconds();
+		}
+	}
+	*tps = (double) (count_tokens(b, n_sequences, &started) - n_start) / (now_seconds() - start);
+	for (int64_t i = 0; i < n_sequences; i++)
+	{
+		if (llm_request_finish(b->requests[i]) == LLM_FINISH_ERROR)
+		{
+			*err = *llm_request_error(b->requests[i]);
+			return err->status;
+		}
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+run_decode(Bench *b, int64_t n_sequences, int64_t n_tokens, double *tps, LlmError *err)
+{
+	LlmGenerateParams params;
+	int64_t		n_added = 0;
+	LlmStatus	status = LLM_OK;
+
+	memset(&params, 0, sizeof params);
+	params.sampling = llm_sampling_default;
+	params.max_tokens = (int) n_tokens + 1;
+	params.ignore_end = true;
+	while (status == LLM_OK && n_added < n_sequences)
+	{
+		int32_t		id = next_token(b);
+
+		status = llm_request_generate(b->m.scheduler, &id, 1, &params, &b->requests[n_added], err);
+		if (status == LLM_OK)
+			n_added++;
+	}
+	if (status == LLM_OK)
+		status = time_decode(b, n_sequences, tps, err);
+	while (n_added > 0)
+		llm_request_free(b->requests[--n_added]);
+	return status;
+}
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(double *values, int64_t n)
+{
+	qsort(values, (size_t) n, sizeof *values, compare_doubles);
+	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/* medians in the order prefill, decode, batch decode */
+static LlmStatus
+measure(Bench *b, const ToolOptions *o, double *results, LlmError *err)
+{
+	double		ignored;
+
+	LLM_TRY(run_prefill(b, o->prompt < 32 ? o->prompt : 32, &ignored, err));
+	LLM_TRY(run_decode(b, 1, 4, &ignored, err));
+	for (int64_t i = 0; i < o->repeat; i++)
+		LLM_TRY(run_prefill(b, o->prompt, &b->runs[i], err));
+	results[0] = median(b->runs, o->repeat);
+	for (int64_t i = 0; i < o->repeat; i++)
+		LLM_TRY(run_decode(b, 1, o->generate, &b->runs[i], err));
+	results[1] = median(b->runs, o->repeat);
+	for (int64_t i = 0; i < o->repeat; i++)
+		LLM_TRY(run_decode(b, o->sequences, o->generate, &b->runs[i], err));
+	results[2] = median(b->runs, o->repeat);
+	return LLM_OK;
+}
+
+static LlmStatus
+fill_object(const Bench *b, const ToolOptions *o, const double *results, struct json_object *object, LlmError *err)
+{
+	LLM_TRY(tool_json_set_text(object, "kernels", b->m.model->kernels->name, err));
+	LLM_TRY(tool_json_set_int(object, "threads", llm_pool_threads(b->m.pool), err));
+	LLM_TRY(tool_json_set_int(object, "prompt", o->prompt, err));
+	LLM_TRY(tool_json_set_int(object, "generate", o->generate, err));
+	LLM_TRY(tool_json_set_int(object, "sequences", o->sequences, err));
+	LLM_TRY(tool_json_set_int(object, "repeat", o->repeat, err));
+	LLM_TRY(tool_json_set_number(object, "prefill_tps", results[0], err));
+	LLM_TRY(tool_json_set_number(object, "decode_tps", results[1], err));
+	return tool_json_set_number(object, "batch_decode_tps", results[2], err);
+}
+
+static LlmStatus
+report(const Bench *b, const ToolOptions *o, const double *results, LlmError *err)
+{
+	struct json_object *object;
+	LlmStatus	status;
+
+	if (!o->json)
+	{
+		printf("kernels %s, %d threads, median of %lld runs, tokens per second\n", b->m.model->kernels->name,
+			   llm_pool_threads(b->m.pool), (long long) o->repeat);
+		printf("%-10s %10.2f  prompt of %lld tokens\n", "prefill", results[0], (long long) o->prompt);
+		printf("%-10s %10.2f  %lld tokens\n", "decode", results[1], (long long) o->generate);
+		printf("%-10s %10.2f  %lld tokens of each of %lld sequences\n", "batch", results[2], (long long) o->generate,
+			   (long long) o->sequences);
+		return LLM_OK;
+	}
+	object = json_object_new_object();
+	if (!object)
+		return llm_fail(err, LLM_E_NOMEM, "out of memory");
+	status = fill_object(b, o, results, object, err);
+	if (status == LLM_OK)
+		return tool_json_print(object, err);
+	json_object_put(object);
+	return status;
+}
+
+LlmStatus
+tool_bench(const ToolOptions *options, LlmError *err)
+{
+	const LlmAllocator *a = &llm_malloc_allocator;
+	Bench		b;
+	double		results[3];
+	LlmStatus	status;
+
+	memset(&b, 0, sizeof b);
+	LLM_TRY(tool_model_open(options, &b.m, err));
+	status = llm_alloc(a, (size_t) options->prompt, sizeof(int32_t), (void **) &b.ids, err);
+	if (status == LLM_OK)
+		status = llm_alloc(a, (size_t) options->sequences, sizeof(LlmRequest *), (void **) &b.requests, err);
+	if (status == LLM_OK)
+		status = llm_alloc(a, (size_t) options->repeat, sizeof(double), (void **) &b.runs, err);
+	if (status == LLM_OK)
+		status = measure(&b, options, results, err);
+	if (status == LLM_OK)
+		status = report(&b, options, results, err);
+	llm_free(a, b.ids);
+	llm_free(a, b.requests);
+	llm_free(a, b.runs);
+	tool_model_close(&b.m);
+	return status;
+}
