@@ -11,7 +11,9 @@ build/unit/%: src/test/unit/%.c $(LIB_OBJS) $(HEADERS_ALL) $(wildcard src/test/u
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CPPFLAGS) $(CFLAGS) $< $(LIB_OBJS) -o $@ $(LIBS_RUNTIME)
 
-.PHONY: unit unit-asan regress-tree
+.PHONY: unit unit-asan unit-programs unit-asan-programs regress-tree
+unit-programs: $(addprefix build/unit/,$(UNIT_NAMES))
+unit-asan-programs: $(addprefix build/asan/unit/,$(UNIT_NAMES))
 unit: $(addprefix build/unit/,$(UNIT_NAMES))
 	@bash src/test/run_unit.sh $^
 
