@@ -22,6 +22,7 @@ typedef struct PromptSource
 	const LlmValue *messages;	/* of a chat; NULL: [system] and a user turn */
 	size_t		cut_message;	/* whose content may be cut */
 	const LlmValue *extra;		/* variables for the template */
+	bool		starts_text;	/* the answer is a text of its own, not the rest of one */
 	LlmArena	arena;			/* of one building */
 	LlmTokens	tokens;
 } PromptSource;
@@ -127,6 +128,7 @@ source_init(PromptSource *source, PgLlmCall *call, const PgLlmGenerateArgs *args
 	source->call = call;
 	source->args = args;
 	source->extra = args->options.template_kwargs;
+	source->starts_text = args->options.answer_prefix.len == 0;
 	llm_arena_init(&source->arena, call->allocator, 0);
 	llm_tokens_init(&source->tokens, call->allocator);
 }
@@ -142,7 +144,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	PgLlmFit	fit = {.build = build, .source = source, .n_max = n_ctx - 1, .n_cut = n_ctx - n_answer,
 		.truncate = options->truncate, .model_name = call->model->name};
 	LlmGenerateParams params = {.sampling = options->sampling, .max_tokens = options->max_tokens,
-		.stop = options->stop, .n_stop = options->n_stop};
+		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text};
 	LlmRequest *request;
 	LlmError	err;
 
@@ -191,6 +193,7 @@ pgllm_generate_raw(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prom
 	PromptSource source;
 
 	source_init(&source, call, args);
+	source.starts_text = false;
 	begin(&source, build_raw, prompt);
 	MemoryContextSwitchTo(old);
 	return call;

@@ -159,12 +159,15 @@ typedef struct PgLlmOptions
 	LlmStr	   *calibration_labels; /* option calibration: {"label": mean log score, ...} */
 	double	   *calibration_scores;
 	int			n_calibration;	/* 0: none given */
+	LlmStr	   *variant_labels; /* option variants: {"label": ["other words for it", ...], ...}, a pair for each word */
+	LlmStr	   *variants;
+	int			n_variants;
 } PgLlmOptions;
 
 /* which keys a function takes */
 #define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias logprobs */
 #define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
-#define PGLLM_OPT_LABELS	4	/* form calibrate calibration truncate answer_prefix */
+#define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);

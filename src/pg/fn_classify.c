@@ -1,0 +1,295 @@
+/*
+ * fn_classify.c: llm_classify, llm_classify_probs, llm_classify_enum: which of several labels a text has.
+ *
+ * The instruction, when none is given, is "Classify each text as one of: a, b, c."; each description is a line "label:
+ * text" after it.
+ */
+#include "label_question.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(pgllm_fn_llm_classify);
+PG_FUNCTION_INFO_V1(pgllm_fn_llm_classify_probs);
+PG_FUNCTION_INFO_V1(pgllm_fn_llm_classify_enum);
+
+/* where the functions have their arguments; input is 0, labels or the enum is 1, model is 2 */
+enum
+{
+	ARG_INPUT = 0,
+	ARG_LABELS = 1,
+	ARG_MODEL = 2,
+	ARG_INSTRUCTION = 3,
+	ARG_DESCRIPTIONS = 4,
+	ARG_EXAMPLES = 5,
+	ARG_MIN_CONFIDENCE = 6,		/* llm_classify_probs has none: options are there */
+	ARG_OPTIONS = 7
+};
+
+#define BIT(arg) (1u << (arg))
+
+typedef struct Classification
+{
+	PgLlmOptions options;
+	PgLlmQuestion *question;
+	double		min_confidence;
+	int			n_labels;
+	LlmStr	   *labels;
+	Datum	   *results;		/* (n_labels) text, or the enum's values */
+} Classification;
+
+/* "Classify each text as one of: a, b, c.", or the user's; and a line for each description */
+static LlmStr
+make_instruction(const text *given, const LlmStr *labels, int n_labels, const LlmStr *descriptions)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	if (given != NULL)
+	{
+		LlmStr		utf8 = pgllm_to_utf8(given);
+
+		appendBinaryStringInfo(&s, utf8.data, (int) utf8.len);
+	}
+	else
+	{
+		appendStringInfoString(&s, "Classify each text as one of: ");
+		for (int i = 0; i < n_labels; i++)
+		{
+			if (i > 0)
+				appendStringInfoString(&s, ", ");
+			appendBinaryStringInfo(&s, labels[i].data, (int) labels[i].len);
+		}
+		appendStringInfoChar(&s, '.');
+	}
+	for (int i = 0; descriptions != NULL && i < n_labels; i++)
+	{
+		if (descriptions[i].data == NULL)
+			continue;
+		appendStringInfoChar(&s, '\n');
+		appendBinaryStringInfo(&s, labels[i].data, (int) labels[i].len);
+		appendStringInfoString(&s, ": ");
+		appendBinaryStringInfo(&s, descriptions[i].data, (int) descriptions[i].len);
+	}
+	return (LlmStr) {.data = s.data, .len = (size_t) s.len};
+}
+
+/* labels of an enum type in its sort order, as seen by this statement */
+static LlmStr *
+enum_labels(Oid type, int *n)
+{
+	Relation	rel = table_open(EnumRelationId, AccessShareLock);
+	Relation	index = index_open(EnumTypIdSortOrderIndexId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	LlmStr	   *labels = NULL;
+	int			capacity = 0;
+
+	*n = 0;
+	ScanKeyInit(&key, Anum_pg_enum_enumtypid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(type));
+	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	{
+		Form_pg_enum form = (Form_pg_enum) GETSTRUCT(tuple);
+
+		if (*n == capacity)
+		{
+			capacity = Max(16, capacity * 2);
+			labels = labels ? repalloc(labels, sizeof(LlmStr) * capacity) : palloc(sizeof(LlmStr) * capacity);
+		}
+		labels[(*n)++] = pgllm_str_copy(pgllm_cstring_to_utf8(NameStr(form->enumlabel)));
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	return labels;
+}
+
+/* enum type of argument ARG_LABELS */
+static Oid
+enum_argument(FunctionCallInfo fcinfo)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, ARG_LABELS);
+
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of argument \"kind\"");
+	if (!type_is_enum(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s is not an enum", format_type_be(type)),
+				 errhint("Give a NULL of an enum type, such as NULL::ticket_kind, or use llm_classify() with an array of labels.")));
+	return type;
+}
+
+/* what is common: question from instruction, descriptions, examples and options */
+static void
+parse_question(FunctionCallInfo fcinfo, int options_argno, Classification *c)
+{
+	PgLlmExample *examples = NULL;
+	LlmLabelExample *asked;
+	LlmStr	   *descriptions = NULL;
+	int			n_examples = 0;
+
+	pgllm_labels_check(c->labels, c->n_labels, 2, "labels");
+	pgllm_options_parse(PG_ARGISNULL(options_argno) ? NULL : PG_GETARG_JSONB_P(options_argno), PGLLM_OPT_LABELS, &c->options);
+	if (!PG_ARGISNULL(ARG_DESCRIPTIONS))
+		descriptions = pgllm_descriptions_parse(PG_GETARG_TEXT_PP(ARG_DESCRIPTIONS), c->labels, c->n_labels);
+	if (!PG_ARGISNULL(ARG_EXAMPLES))
+		examples = pgllm_examples_parse(PG_GETARG_TEXT_PP(ARG_EXAMPLES), PGLLM_EXAMPLE_LABEL, c->labels, c->n_labels, &n_examples);
+	asked = palloc(sizeof(LlmLabelExample) * Max(n_examples, 1));
+	for (int i = 0; i < n_examples; i++)
+		asked[i] = (LlmLabelExample) {.input = examples[i].input, .label = c->labels[examples[i].label]};
+	c->question = pgllm_question_create(&c->options,
+										make_instruction(PGLLM_ARG_TEXT_OR_NULL(ARG_INSTRUCTION), c->labels, c->n_labels, descriptions),
+										c->labels, c->n_labels, asked, n_examples, "Label");
+}
+
+static Classification *
+parse_labels(FunctionCallInfo fcinfo, int options_argno)
+{
+	Classification *c = palloc0(sizeof(Classification));
+
+	if (PG_ARGISNULL(ARG_LABELS))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("labels must not be NULL"),
+				 errhint("Give an array such as '{positive,negative}'.")));
+	c->labels = pgllm_text_array(PG_GETARG_ARRAYTYPE_P(ARG_LABELS), "labels", &c->n_labels);
+	parse_question(fcinfo, options_argno, c);
+	c->results = palloc(sizeof(Datum) * c->n_labels);
+	for (int i = 0; i < c->n_labels; i++)
+		c->results[i] = PointerGetDatum(pgllm_from_utf8(c->labels[i].data, c->labels[i].len));
+	return c;
+}
+
+static Classification *
+parse_enum(FunctionCallInfo fcinfo)
+{
+	Classification *c = palloc0(sizeof(Classification));
+	Oid			type = enum_argument(fcinfo);
+	Oid			input_function;
+	Oid			io_param;
+
+	c->labels = enum_labels(type, &c->n_labels);
+	parse_question(fcinfo, ARG_OPTIONS, c);
+	getTypeInputInfo(type, &input_function, &io_param);
+	c->results = palloc(sizeof(Datum) * c->n_labels);
+	for (int i = 0; i < c->n_labels; i++)
+		c->results[i] = OidInputFunctionCall(input_function,
+											 text_to_cstring(pgllm_from_utf8(c->labels[i].data, c->labels[i].len)), io_param, -1);
+	return c;
+}
+
+/* the parsed arguments of the call site */
+static Classification *
+classification(FunctionCallInfo fcinfo, bool is_enum)
+{
+	uint32		args = BIT(ARG_INSTRUCTION) | BIT(ARG_DESCRIPTIONS) | BIT(ARG_EXAMPLES) | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS);
+	PgLlmSite  *site = pgllm_site(fcinfo, is_enum ? args : args | BIT(ARG_LABELS));
+
+	if (site->parsed == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(site->context);
+		Classification *c = is_enum ? parse_enum(fcinfo) : parse_labels(fcinfo, ARG_OPTIONS);
+
+		c->min_confidence = pgllm_fraction_arg(fcinfo, ARG_MIN_CONFIDENCE, "min_confidence", 0);
+		site->parsed = c;
+		MemoryContextSwitchTo(old);
+	}
+	return site->parsed;
+}
+
+/* probabilities of the labels for the row, or NULL if the row becomes NULL */
+static double *
+ask(FunctionCallInfo fcinfo, Classification *c)
+{
+	PgLlmModel *model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(ARG_MODEL), PGLLM_KIND_GENERATE);
+	double	   *probabilities = palloc(sizeof(double) * c->n_labels);
+	PgLlmCall  *call = pgllm_question_begin(model, c->question, pgllm_to_utf8(PG_GETARG_TEXT_PP(ARG_INPUT)));
+
+	return pgllm_question_finish(call, c->question, probabilities) ? probabilities : NULL;
+}
+
+/* the likeliest label, the first of equals; -1 if the row becomes NULL */
+static int
+best_label(FunctionCallInfo fcinfo, Classification *c)
+{
+	double	   *probabilities = ask(fcinfo, c);
+	int			best = 0;
+
+	if (probabilities == NULL)
+		return -1;
+	for (int i = 1; i < c->n_labels; i++)
+		if (probabilities[i] > probabilities[best])
+			best = i;
+	if (probabilities[best] < c->min_confidence)
+		best = -1;
+	pfree(probabilities);
+	return best;
+}
+
+Datum
+pgllm_fn_llm_classify(PG_FUNCTION_ARGS)
+{
+	Classification *c;
+	int			best;
+
+	if (PG_ARGISNULL(ARG_INPUT) || pgllm_planner_evaluates())
+		PG_RETURN_NULL();
+	c = classification(fcinfo, false);
+	best = best_label(fcinfo, c);
+	if (best < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(datumCopy(c->results[best], false, -1));
+}
+
+Datum
+pgllm_fn_llm_classify_enum(PG_FUNCTION_ARGS)
+{
+	Classification *c;
+	int			best;
+
+	if (PG_ARGISNULL(ARG_INPUT) || pgllm_planner_evaluates())
+		PG_RETURN_NULL();
+	c = classification(fcinfo, true);
+	best = best_label(fcinfo, c);
+	if (best < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(c->results[best]);	/* enums are passed by value */
+}
+
+/* (input, labels, model, instruction, descriptions, examples, options): a row per label, in the order given */
+Datum
+pgllm_fn_llm_classify_probs(PG_FUNCTION_ARGS)
+{
+	const int	options_argno = ARG_MIN_CONFIDENCE;
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Classification *c;
+	double	   *probabilities;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(ARG_INPUT))
+		return (Datum) 0;
+	c = parse_labels(fcinfo, options_argno);
+	probabilities = ask(fcinfo, c);
+	for (int i = 0; probabilities != NULL && i < c->n_labels; i++)
+	{
+		Datum		values[2] = {c->results[i], Float8GetDatum(probabilities[i])};
+		bool		nulls[2] = {false, false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

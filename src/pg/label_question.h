@@ -1,0 +1,74 @@
+/*
+ * label_question.h: questions with fixed answers: what is asked (parsed once per call site) and the calls that ask it.
+ *
+ * Answers are read from the model's probabilities for each label, not from generated text. The score of a label is the log
+ * probability of its words and of those of its variants together; scores less the calibration, through softmax, are the
+ * probabilities.
+ */
+#ifndef PGLLM_LABEL_QUESTION_H
+#define PGLLM_LABEL_QUESTION_H
+
+#include "llm_call.h"
+
+typedef struct PgLlmQuestion
+{
+	MemoryContext context;		/* that it lives in */
+	const PgLlmOptions *options;
+	LlmLabelQuestion asked;		/* its labels: the labels, then their variants */
+	int		   *label_of;		/* (asked.n_labels) index of the label that each of them counts for */
+	int			n_labels;
+	double	   *given;			/* (n_labels) calibration from options, NULL: none */
+
+	/* calibration measured with a model in a statement */
+	double	   *measured;		/* (n_labels) NULL: not yet */
+	const LlmModel *measured_model;
+	uint64		measured_statement;
+} PgLlmQuestion;
+
+/*
+ * A question in the current memory context. Strings and options must live as long as it does. Raises if a calibration or
+ * a variant of the options does not fit the labels.
+ */
+extern PgLlmQuestion *pgllm_question_create(const PgLlmOptions *options, LlmStr instruction, const LlmStr *labels, int n_labels,
+											const LlmLabelExample *examples, int n_examples, const char *label_name);
+
+/* begin to score the labels for a row's text */
+extern PgLlmCall *pgllm_question_begin(PgLlmModel *model, const PgLlmQuestion *question, LlmStr input);
+
+/*
+ * Wait for a begun call, free it, and fill probabilities (n_labels), which sum to 1. False if the row becomes NULL. Measures
+ * the calibration if the question wants one and has none for this model and statement.
+ */
+extern bool pgllm_question_finish(PgLlmCall *call, PgLlmQuestion *question, double *probabilities);
+
+/* ---- arguments (label_args.c); all results in the current memory context, in UTF-8 ---- */
+
+/* labels that can be told apart: at least n_min, none empty, no duplicates; what: their name in messages */
+extern void pgllm_labels_check(const LlmStr *labels, int n_labels, int n_min, const char *what);
+
+/* index of a label, -1 if it is not among them */
+extern int	pgllm_label_find(const LlmStr *labels, int n_labels, LlmStr label);
+
+/* descriptions json {"label": "text", …} by label; data NULL: none */
+extern LlmStr *pgllm_descriptions_parse(const text *json, const LlmStr *labels, int n_labels);
+
+typedef enum PgLlmExampleKind
+{
+	PGLLM_EXAMPLE_LABEL,		/* {"input", "label"}: label is one of the labels */
+	PGLLM_EXAMPLE_YES_NO,		/* {"input", "label"}: label is true, false, "yes" or "no" */
+	PGLLM_EXAMPLE_LABELS		/* {"input", "labels"}: those of the labels that apply */
+} PgLlmExampleKind;
+
+typedef struct PgLlmExample
+{
+	LlmStr		input;
+	int			label;			/* index; of yes and no 0 and 1 */
+	bool	   *applies;		/* PGLLM_EXAMPLE_LABELS: (n_labels) */
+} PgLlmExample;
+
+extern PgLlmExample *pgllm_examples_parse(const text *json, PgLlmExampleKind kind, const LlmStr *labels, int n_labels, int *n);
+
+/* a fraction argument: default if NULL; raises unless 0 <= value <= 1 */
+extern double pgllm_fraction_arg(FunctionCallInfo fcinfo, int argno, const char *name, double default_value);
+
+#endif
