@@ -1,0 +1,353 @@
+/*
+ * options.c: the options jsonb of a call.
+ *
+ * A table says what each key may hold and which functions take it; a key that a function does not take raises and is
+ * answered with those that it does. Strings become UTF-8 here, as everything below works on UTF-8.
+ */
+#include "pg_llm.h"
+
+#include <errno.h>
+#include <math.h>
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#define DEFAULT_MAX_TOKENS 256
+#define MAX_TOP_LOGPROBS 20
+
+static void
+bad_option(const char *key, const char *expected)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\"", key),
+			 errhint("%s", expected)));
+}
+
+/* ---- values ---- */
+
+static double
+number_of(const char *key, const JsonbValue *v, double min, double max)
+{
+	double		d;
+
+	if (v->type != jbvNumeric)
+		bad_option(key, psprintf("Give a number from %g to %g.", min, max));
+	d = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(v->val.numeric)));
+	if (!(d >= min && d <= max))
+		bad_option(key, psprintf("Give a number from %g to %g.", min, max));
+	return d;
+}
+
+static int32
+integer_of(const char *key, const JsonbValue *v, int32 min, int32 max)
+{
+	double		d = number_of(key, v, min, max);
+
+	if (d != floor(d))
+		bad_option(key, psprintf("Give an integer from %d to %d.", min, max));
+	return (int32) d;
+}
+
+static LlmStr
+string_of(const char *key, const JsonbValue *v)
+{
+	if (v->type != jbvString)
+		bad_option(key, "Give a string.");
+	return pgllm_cstring_to_utf8(pnstrdup(v->val.string.val, v->val.string.len));
+}
+
+/* index of the string among choices (ended by NULL) */
+static int
+choice_of(const char *key, const JsonbValue *v, const char *const *choices)
+{
+	StringInfoData hint;
+
+	if (v->type == jbvString)
+		for (int i = 0; choices[i]; i++)
+			if ((int) strlen(choices[i]) == v->val.string.len && memcmp(choices[i], v->val.string.val, v->val.string.len) == 0)
+				return i;
+	initStringInfo(&hint);
+	for (int i = 0; choices[i]; i++)
+		appendStringInfo(&hint, "%s%s", i == 0 ? "Give one of " : ", ", choices[i]);
+	appendStringInfoChar(&hint, '.');
+	bad_option(key, hint.data);
+	return 0;
+}
+
+static JsonbContainer *
+object_of(const char *key, const JsonbValue *v, const char *expected)
+{
+	if (v->type != jbvBinary || !JsonContainerIsObject(v->val.binary.data))
+		bad_option(key, expected);
+	return v->val.binary.data;
+}
+
+/* ---- one reader for each key ---- */
+
+static void
+read_top_p(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.top_p = (float) number_of(key, v, 0, 1);
+}
+
+static void
+read_top_k(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.top_k = integer_of(key, v, 0, PG_INT32_MAX);
+}
+
+static void
+read_min_p(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.min_p = (float) number_of(key, v, 0, 1);
+}
+
+static void
+read_typical_p(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.typical_p = (float) number_of(key, v, 0, 1);
+}
+
+static void
+read_repeat_penalty(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.repeat_penalty = (float) number_of(key, v, 0.01, 100);
+}
+
+static void
+read_presence_penalty(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.presence_penalty = (float) number_of(key, v, -100, 100);
+}
+
+static void
+read_frequency_penalty(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.frequency_penalty = (float) number_of(key, v, -100, 100);
+}
+
+static void
+read_logprobs(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->top_logprobs = integer_of(key, v, 0, MAX_TOP_LOGPROBS);
+}
+
+/* {"token id": number added to its logit, or false: never this token} */
+static void
+read_logit_bias(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	static const char expected[] = "Give an object of token ids and numbers from -1000 to 1000, or false for a token that must not come.";
+	JsonbContainer *object = object_of(key, v, expected);
+	JsonbIterator *it = JsonbIteratorInit(object);
+	LlmLogitBias *bias = palloc(sizeof(LlmLogitBias) * Max(JsonContainerSize(object), 1));
+	int			n = 0;
+	JsonbValue	item;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			char	   *id = pnstrdup(item.val.string.val, item.val.string.len);
+			char	   *end;
+			long		n_id;
+
+			errno = 0;
+			n_id = strtol(id, &end, 10);
+			if (errno != 0 || end == id || *end != '\0' || n_id < 0 || n_id > PG_INT32_MAX)
+				bad_option(key, expected);
+			bias[n].id = (int32_t) n_id;
+		}
+		else if (token == WJB_VALUE)
+		{
+			if (item.type == jbvBool && !item.val.boolean)
+				bias[n].bias = -INFINITY;
+			else
+				bias[n].bias = (float) number_of(key, &item, -1000, 1000);
+			n++;
+		}
+	}
+	o->sampling.bias = bias;
+	o->sampling.n_bias = n;
+}
+
+static void
+read_truncate(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	static const char *const choices[] = {"error", "tail", "middle", NULL};
+
+	o->truncate = (PgLlmTruncate) choice_of(key, v, choices);
+}
+
+static void
+read_answer_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->answer_prefix = string_of(key, v);
+}
+
+/* variables of the chat template; all their strings are data */
+static void
+read_template_kwargs(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	JsonbContainer *object = object_of(key, v, "Give an object of variables that the model's chat template knows.");
+	char	   *json = JsonbToCString(NULL, object, v->val.binary.len);
+	LlmStr		utf8 = pgllm_cstring_to_utf8(json);
+	LlmArena   *arena = palloc(sizeof(LlmArena));
+	LlmError	err;
+
+	llm_arena_init(arena, pgllm_allocator(CurrentMemoryContext), 0);
+	PGLLM_CHECK(llm_value_from_json(arena, utf8.data, utf8.len, &o->template_kwargs, &err), &err);
+}
+
+static void
+read_form(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	static const char *const choices[] = {"auto", "chat", "plain", NULL};
+	static const LlmLabelForm forms[] = {LLM_FORM_AUTO, LLM_FORM_CHAT, LLM_FORM_PLAIN};
+
+	o->form = forms[choice_of(key, v, choices)];
+}
+
+static void
+read_calibrate(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	if (v->type != jbvBool)
+		bad_option(key, "Give true or false.");
+	o->calibrate = v->val.boolean ? 1 : 0;
+}
+
+static void
+read_calibration(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	static const char expected[] = "Give what llm_calibrate() returned: an object of labels and their mean log scores.";
+	JsonbContainer *object = object_of(key, v, expected);
+	JsonbIterator *it = JsonbIteratorInit(object);
+	int			n_max = JsonContainerSize(object);
+	JsonbValue	item;
+	JsonbIteratorToken token;
+
+	if (n_max == 0)
+		bad_option(key, expected);
+	o->calibration_labels = palloc(sizeof(LlmStr) * n_max);
+	o->calibration_scores = palloc(sizeof(double) * n_max);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			o->calibration_labels[o->n_calibration] = string_of(key, &item);
+		else if (token == WJB_VALUE)
+		{
+			if (item.type != jbvNumeric)
+				bad_option(key, expected);
+			o->calibration_scores[o->n_calibration++] = number_of(key, &item, -1e6, 1e6);
+		}
+	}
+}
+
+/* ---- the keys ---- */
+
+static const struct
+{
+	const char *name;
+	int			taken_by;		/* PGLLM_OPT_* */
+	void		(*read) (const char *key, const JsonbValue *v, PgLlmOptions *o);
+}			keys[] =
+{
+	{"top_p", PGLLM_OPT_SAMPLING, read_top_p},
+	{"top_k", PGLLM_OPT_SAMPLING, read_top_k},
+	{"min_p", PGLLM_OPT_SAMPLING, read_min_p},
+	{"typical_p", PGLLM_OPT_SAMPLING, read_typical_p},
+	{"repeat_penalty", PGLLM_OPT_SAMPLING, read_repeat_penalty},
+	{"presence_penalty", PGLLM_OPT_SAMPLING, read_presence_penalty},
+	{"frequency_penalty", PGLLM_OPT_SAMPLING, read_frequency_penalty},
+	{"logit_bias", PGLLM_OPT_SAMPLING, read_logit_bias},
+	{"logprobs", PGLLM_OPT_SAMPLING, read_logprobs},
+	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_truncate},
+	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
+	{"template_kwargs", PGLLM_OPT_PROMPT, read_template_kwargs},
+	{"form", PGLLM_OPT_LABELS, read_form},
+	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
+	{"calibration", PGLLM_OPT_LABELS, read_calibration},
+};
+
+static void
+read_key(const char *key, const JsonbValue *v, int allowed, PgLlmOptions *out)
+{
+	StringInfoData hint;
+
+	for (int i = 0; i < (int) lengthof(keys); i++)
+		if ((keys[i].taken_by & allowed) && strcmp(keys[i].name, key) == 0)
+		{
+			keys[i].read(key, v, out);
+			return;
+		}
+	initStringInfo(&hint);
+	for (int i = 0; i < (int) lengthof(keys); i++)
+		if (keys[i].taken_by & allowed)
+			appendStringInfo(&hint, "%s%s", hint.len == 0 ? "This function takes " : ", ", keys[i].name);
+	appendStringInfoChar(&hint, '.');
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown option \"%s\"", key),
+			 hint.len > 1 ? errhint("%s", hint.data) : errhint("This function takes no options.")));
+}
+
+void
+pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
+{
+	JsonbIterator *it;
+	JsonbValue	item;
+	JsonbIteratorToken token;
+	char	   *key = NULL;
+
+	memset(out, 0, sizeof(*out));
+	out->sampling = llm_sampling_default;
+	out->max_tokens = DEFAULT_MAX_TOKENS;
+	out->truncate = (PgLlmTruncate) pgllm_truncate;
+	out->form = LLM_FORM_AUTO;
+	out->calibrate = -1;
+	if (options == NULL)
+		return;
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be a JSON object"),
+				 errhint("For example '{\"top_p\": 0.9}'.")));
+	it = JsonbIteratorInit(&options->root);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			key = pnstrdup(item.val.string.val, item.val.string.len);
+		else if (token == WJB_VALUE && key)
+			read_key(key, &item, allowed, out);
+	}
+}
+
+double *
+pgllm_options_calibration(const PgLlmOptions *options, const LlmStr *labels, int n_labels)
+{
+	double	   *scores;
+
+	if (options->n_calibration == 0)
+		return NULL;
+	scores = palloc(sizeof(double) * Max(n_labels, 1));
+	for (int i = 0; i < n_labels; i++)
+	{
+		int			at = 0;
+
+		while (at < options->n_calibration &&
+			   (options->calibration_labels[at].len != labels[i].len ||
+				memcmp(options->calibration_labels[at].data, labels[i].data, labels[i].len) != 0))
+			at++;
+		if (at == options->n_calibration)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("calibration has no score for label \"%s\"",
+							text_to_cstring(pgllm_from_utf8(labels[i].data, labels[i].len))),
+					 errhint("Call llm_calibrate() with the same labels, and pass its result.")));
+		scores[i] = options->calibration_scores[at];
+	}
+	return scores;
+}
