@@ -371,6 +371,5 @@ llm_request_logits_result(const LlmRequest *r)
 uint32_t
 llm_request_cached_tokens(const LlmRequest *r)
 {
-	(void) r;
-	return 0;
+	return r->n_cached;
 }

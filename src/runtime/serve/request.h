@@ -11,6 +11,7 @@
 
 #include "model/forward.h"
 #include "serve/scheduler.h"
+#include "state/prefix_cache.h"
 
 typedef enum LlmRequestKind
 {
@@ -54,6 +55,8 @@ struct LlmRequest
 	LlmLane		main;
 	int32_t    *tokens;			/* prompt, then output; capacity as the kind needs */
 	uint32_t	n_prompt;
+	uint32_t	n_cached;		/* positions taken from the prefix cache */
+	bool		remembered;		/* its prompt was put into the prefix cache */
 
 	/* generate */
 	LlmGenerateParams params;
@@ -90,6 +93,7 @@ struct LlmScheduler
 	const LlmAllocator *allocator;
 	LlmSchedulerOptions options;
 	LlmKvPool	kv;
+	LlmPrefixCache prefixes;
 	LlmPass    *pass;
 	size_t		pass_bytes;
 	void	   *sample_scratch;

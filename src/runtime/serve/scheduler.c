@@ -1,7 +1,8 @@
 /*
  * scheduler.c: the loop.
  *
- * A step: admit waiting requests in order of arrival while their worst case fits in memory; build a batch, first every lane
+ * A step: admit waiting requests in order of arrival while their worst case fits in memory, each starting after what the
+ * prefix cache holds of its prompt; build a batch, first every lane
  * that lacks a single token (decoding goes on at each step), then prompt chunks in order of arrival until the batch is
  * full; run the pass; commit. Between build and commit nothing of a request changes, so a pause may last as long as it
  * likes, and a request may be freed in it.
@@ -18,6 +19,15 @@
 /* pages kept for the next request when nothing is running */
 #define IDLE_BYTES ((size_t) 64 << 20)
 
+/* cache pages that the memory limit leaves */
+static size_t
+page_limit(const LlmScheduler *s)
+{
+	if (!s->options.memory_limit_bytes)
+		return SIZE_MAX;
+	return (s->options.memory_limit_bytes - s->pass_bytes) / s->kv.page_bytes;
+}
+
 static LlmStatus
 create_parts(LlmScheduler *s, LlmError *err)
 {
@@ -26,6 +36,7 @@ create_parts(LlmScheduler *s, LlmError *err)
 
 	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer, hp->n_head_kv, hp->head_dim_k,
 							 hp->head_dim_v, err));
+	llm_prefix_cache_init(&s->prefixes, &s->kv, s->options.prefix_cache_bytes / s->kv.page_bytes, s->allocator);
 	s->pass_bytes = llm_pass_bytes(s->model, s->options.batch_tokens, llm_pool_threads(s->pool));
 	if (s->options.memory_limit_bytes && s->pass_bytes + s->kv.page_bytes > s->options.memory_limit_bytes)
 	{
@@ -37,6 +48,8 @@ create_parts(LlmScheduler *s, LlmError *err)
 		llm_error_hint(err, "Raise the memory limit or lower the tokens of a batch.");
 		return status;
 	}
+	if (s->options.memory_limit_bytes && s->prefixes.max_pages > page_limit(s) / 2)
+		s->prefixes.max_pages = page_limit(s) / 2;
 	LLM_TRY(llm_pass_create(s->model, s->pool, &s->kv, s->options.batch_tokens, s->allocator, &s->pass, err));
 	LLM_TRY(llm_alloc(s->allocator, 1, llm_sample_scratch_bytes((int32_t) hp->n_vocab), &s->sample_scratch, err));
 	LLM_TRY(llm_alloc(s->allocator, s->options.max_sequences, sizeof(LlmSegment), &p, err));
@@ -94,6 +107,7 @@ llm_scheduler_free(LlmScheduler *s)
 	while (s->first)
 		llm_request_free(s->first);
 	llm_pass_free(s->pass);
+	llm_prefix_cache_free(&s->prefixes);
 	llm_kv_pool_free(&s->kv);
 	llm_free(s->allocator, s->sample_scratch);
 	llm_free(s->allocator, s->segments);
@@ -124,16 +138,8 @@ worst_pages(const LlmRequest *r, int n_lanes)
 		(size_t) n_lanes * (llm_kv_pages_for(r->n_prompt % LLMK_PAGE_KEYS + longest - 1));
 }
 
-static size_t
-page_limit(const LlmScheduler *s)
-{
-	if (!s->options.memory_limit_bytes)
-		return SIZE_MAX;
-	return (s->options.memory_limit_bytes - s->pass_bytes) / s->kv.page_bytes;
-}
-
-static void
-admit(LlmScheduler *s)
+static LlmStatus
+admit(LlmScheduler *s, LlmError *err)
 {
 	const size_t limit = page_limit(s);
 	int			n_admitted = 0;
@@ -150,27 +156,35 @@ admit(LlmScheduler *s)
 			continue;
 		}
 		if (n_admitted >= s->options.max_sequences)
-			return;
+			return LLM_OK;
 		need = worst_pages(r, r->n_lanes);
 		while (need > limit && r->n_lanes > 1)
 			need = worst_pages(r, r->n_lanes /= 2);
 		if (need > limit)
 		{
-			LlmError	err;
+			LlmError	own;
 
-			llm_fail(&err, LLM_E_LIMIT, "the request needs %zu kB for keys and values, more than the %zu kB that the limit leaves",
+			llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for keys and values, more than the %zu kB that the limit leaves",
 					 need * (s->kv.page_bytes / 1024), limit * (s->kv.page_bytes / 1024));
-			llm_error_hint(&err, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
-			llm_request_end_error(r, &err);
+			llm_error_hint(&own, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
+			llm_request_end_error(r, &own);
 			continue;
 		}
 		if (need > limit - s->reserved_pages)
-			return;				/* in order of arrival: nobody overtakes */
+			return LLM_OK;		/* in order of arrival: nobody overtakes */
+
+		/* remembered prompts make room for those that run */
+		while (s->prefixes.n_pages > limit - s->reserved_pages - need)
+			llm_prefix_cache_evict(&s->prefixes);
+		LLM_TRY(llm_prefix_cache_get(&s->prefixes, r->tokens, r->n_prompt, &r->main.seq, err));
+		r->n_cached = r->main.seq.n_past;
+		s->stats.cached_tokens += r->n_cached;
 		r->admitted = true;
 		r->reserved_pages = need;
 		s->reserved_pages += need;
 		n_admitted++;
 	}
+	return LLM_OK;
 }
 
 /* ---- the batch ---- */
@@ -288,6 +302,11 @@ commit(LlmScheduler *s)
 		if (lane->seq.n_past < r->n_prompt)
 			s->stats.prompt_tokens += s->segments[i].n_tokens;
 		lane->seq.n_past += s->segments[i].n_tokens;
+		if (!r->remembered && lane == &r->main && lane->seq.n_past >= r->n_prompt)
+		{
+			llm_prefix_cache_put(&s->prefixes, r->tokens, r->n_prompt, &lane->seq);
+			r->remembered = true;
+		}
 		switch (r->kind)
 		{
 			case LLM_REQUEST_GENERATE:
@@ -320,7 +339,7 @@ llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *e
 {
 	if (!s->running)
 	{
-		admit(s);
+		LLM_TRY(admit(s, err));
 		LLM_TRY(build(s, err));
 		if (s->n_segments > 0)
 		{

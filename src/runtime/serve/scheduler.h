@@ -21,6 +21,7 @@ typedef struct LlmSchedulerOptions
 	int			batch_tokens;	/* tokens of a step at most; 0: 512 */
 	int			max_sequences;	/* sequences at once at most; 0: 64 */
 	size_t		memory_limit_bytes; /* cache pages and activations together; 0: none */
+	size_t		prefix_cache_bytes; /* pages of recent prompts kept for prompts that begin alike; 0: none */
 } LlmSchedulerOptions;
 
 /* model and pool must outlive the scheduler */
