@@ -8,3 +8,5 @@ build/llm: $(TOOL_OBJS) $(patsubst %.c,%.o,$(RUNTIME_SRC) $(KERNEL_SRC))
 	$(CC) $(CFLAGS) $^ -o $@ $(LIBS_RUNTIME)
 
 EXTRA_CLEAN += $(TOOL_OBJS)
+
+include src/tools/bench.mk
