@@ -61,3 +61,130 @@ COMMENT ON VIEW llm_models IS 'models of this database; loaded and packed_bytes 
 GRANT SELECT ON llm_models TO PUBLIC;
 
 /* ---- functions over rows ---- */
+
+/* generate */
+
+CREATE TYPE llm_completion AS (
+	value text,
+	error text,
+	finish_reason text,
+	truncated bool,
+	prompt_tokens int,
+	cached_tokens int,
+	output_tokens int,
+	logprob float8,
+	ms float8,
+	model text,
+	digest text
+);
+COMMENT ON TYPE llm_completion IS 'an answer with how it came about; error is set instead of value if the row could not be answered';
+
+CREATE FUNCTION llm_generate(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
+							 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
+							 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION llm_generate(text, text, text, int, float8, bigint, text[], json, jsonb) IS
+	'the model''s answer to a prompt';
+
+CREATE FUNCTION llm_generate_detail(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
+									temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
+									schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate_detail' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION llm_generate_detail(text, text, text, int, float8, bigint, text[], json, jsonb) IS
+	'the model''s answer to a prompt as a row, with token counts, log probability, time, model and digest';
+
+CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens int DEFAULT 256, temperature float8 DEFAULT 0,
+							 seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, schema json DEFAULT NULL,
+							 options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_complete' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION llm_complete(text, text, int, float8, bigint, text[], json, jsonb) IS
+	'how the model continues a text, without chat template';
+
+CREATE FUNCTION llm_chat(messages json, tools json DEFAULT NULL, model text DEFAULT NULL, max_tokens int DEFAULT 256,
+						 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
+						 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chat' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION llm_chat(json, json, text, int, float8, bigint, text[], json, jsonb) IS
+	'the next turn of a conversation [{"role", "content"}, …] through the model''s own chat template';
+
+CREATE FUNCTION llm_stream(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
+						   temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
+						   schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS SETOF text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_stream' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000 ROWS 100;
+COMMENT ON FUNCTION llm_stream(text, text, text, int, float8, bigint, text[], json, jsonb) IS
+	'the model''s answer in pieces, each sent to the client as it is made';
+
+CREATE FUNCTION llm_prompt(template text) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_prompt_noargs' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION llm_prompt(text) IS 'a prompt template without values';
+
+CREATE FUNCTION llm_prompt(template text, VARIADIC args "any") RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_prompt' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION llm_prompt(text, "any") IS 'a prompt template with values in place of {1}, {2}, …';
+
+/* decide */
+
+CREATE FUNCTION llm_classify(input text, labels text[], model text DEFAULT NULL, instruction text DEFAULT NULL,
+							 descriptions json DEFAULT NULL, examples json DEFAULT NULL, min_confidence float8 DEFAULT NULL,
+							 options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_classify' LANGUAGE C STABLE PARALLEL RESTRICTED COST 5000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_classify(text, text[], text, text, json, json, float8, jsonb) IS
+	'the label that the model finds most probable for a text; NULL below min_confidence';
+
+CREATE FUNCTION llm_classify_enum(input text, kind anyelement, model text DEFAULT NULL, instruction text DEFAULT NULL,
+								  descriptions json DEFAULT NULL, examples json DEFAULT NULL, min_confidence float8 DEFAULT NULL,
+								  options jsonb DEFAULT NULL) RETURNS anyelement
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_classify_enum' LANGUAGE C STABLE PARALLEL RESTRICTED COST 5000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_classify_enum(text, anyelement, text, text, json, json, float8, jsonb) IS
+	'as llm_classify, with the values of an enum type as labels: llm_classify_enum(body, NULL::ticket_kind)';
+
+CREATE FUNCTION llm_classify_multi(input text, labels text[], model text DEFAULT NULL, threshold float8 DEFAULT 0.5,
+								   instruction text DEFAULT NULL, descriptions json DEFAULT NULL, examples json DEFAULT NULL,
+								   options jsonb DEFAULT NULL) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_classify_multi' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_classify_multi(text, text[], text, float8, text, json, json, jsonb) IS
+	'all labels that fit a text with at least the threshold''s probability, each asked by itself';
+
+CREATE FUNCTION llm_classify_probs(input text, labels text[], model text DEFAULT NULL, instruction text DEFAULT NULL,
+								   descriptions json DEFAULT NULL, examples json DEFAULT NULL, options jsonb DEFAULT NULL)
+	RETURNS TABLE (label text, probability float8)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_classify_probs' LANGUAGE C STABLE PARALLEL RESTRICTED COST 5000 ROWS 10
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_classify_probs(text, text[], text, text, json, json, jsonb) IS
+	'the probability of each label for a text; they sum to 1';
+
+CREATE FUNCTION llm_filter(input text, condition text, model text DEFAULT NULL, threshold float8 DEFAULT 0.5,
+						   examples json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_filter' LANGUAGE C STABLE PARALLEL RESTRICTED COST 5000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_filter(text, text, text, float8, json, jsonb) IS
+	'whether a condition in words holds for a text, with at least the threshold''s probability';
+
+CREATE FUNCTION llm_score(input text, criterion text, model text DEFAULT NULL, examples json DEFAULT NULL,
+						  options jsonb DEFAULT NULL) RETURNS float8
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_score' LANGUAGE C STABLE PARALLEL RESTRICTED COST 5000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_score(text, text, text, json, jsonb) IS
+	'how probable it is that a text meets a criterion, for ORDER BY';
+
+/* tokens */
+
+CREATE FUNCTION llm_tokenize(input text, model text DEFAULT NULL, add_special bool DEFAULT false,
+							 parse_special bool DEFAULT false) RETURNS int[]
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tokenize' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_tokenize(text, text, bool, bool) IS 'a text as the model''s token ids';
+
+CREATE FUNCTION llm_detokenize(ids int[], model text DEFAULT NULL, with_special bool DEFAULT false) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_detokenize' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_detokenize(int[], text, bool) IS 'the text of a model''s token ids';
+
+CREATE FUNCTION llm_count_tokens(input text, model text DEFAULT NULL, add_special bool DEFAULT false,
+								 parse_special bool DEFAULT false) RETURNS int
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_count_tokens' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_count_tokens(text, text, bool, bool) IS 'how many tokens a text has for a model';
