@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
 #include "models.h"
 #include "utils/memutils.h"
 
