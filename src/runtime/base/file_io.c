@@ -80,6 +80,18 @@ open_regular(const char *path, int extra_flags, int *out_fd, struct stat *st, Ll
 	return LLM_OK;
 }
 
+static int64_t
+mtime_ns(const struct stat *st)
+{
+	return (int64_t) st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static int64_t
+ctime_ns(const struct stat *st)
+{
+	return (int64_t) st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
+}
+
 LlmStatus
 llm_file_open(const char *path, LlmFile *file, LlmError *err)
 {
@@ -106,8 +118,8 @@ llm_file_open(const char *path, LlmFile *file, LlmError *err)
 	file->size_bytes = (uint64_t) st.st_size;
 	file->device = (uint64_t) st.st_dev;
 	file->inode = (uint64_t) st.st_ino;
-	file->mtime_ns = (int64_t) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	file->ctime_ns = (int64_t) st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+	file->mtime_ns = mtime_ns(&st);
+	file->ctime_ns = ctime_ns(&st);
 	memcpy(file->path, path, len + 1);
 	return LLM_OK;
 }
@@ -157,6 +169,23 @@ llm_file_read(const LlmFile *file, uint64_t offset, void *buf, size_t len, const
 		done += (size_t) got;
 	}
 	return LLM_OK;
+}
+
+LlmStatus
+llm_file_check_unchanged(const LlmFile *file, LlmError *err)
+{
+	struct stat st;
+
+	if (fstat(file->fd, &st) != 0)
+		return llm_fail_errno(err, errno, "could not examine file \"%s\"", file->path);
+	/* not ctime: renaming a file does no harm */
+	if ((uint64_t) st.st_size == file->size_bytes && mtime_ns(&st) == file->mtime_ns)
+		return LLM_OK;
+	llm_fail(err, LLM_E_FORMAT, "file \"%s\" was changed while it was read", file->path);
+	llm_error_detail(err, "It had %llu bytes when it was opened and has %llu now.",
+					 (unsigned long long) file->size_bytes, (unsigned long long) st.st_size);
+	llm_error_hint(err, "Try again when the file is complete.");
+	return LLM_E_FORMAT;
 }
 
 /*

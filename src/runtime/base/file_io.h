@@ -27,7 +27,13 @@ extern void llm_file_close(LlmFile *file);
 /* read exactly len bytes at offset; LLM_E_FORMAT if the file ends before, LLM_PAUSED (repeatable) when stopped */
 extern LlmStatus llm_file_read(const LlmFile *file, uint64_t offset, void *buf, size_t len, const LlmStop *stop, LlmError *err);
 
-/* map a whole pack file shared and read-only; *base must be given to llm_map_close */
+/* LLM_E_FORMAT if size or modification time of the open file are no longer those it was opened with */
+extern LlmStatus llm_file_check_unchanged(const LlmFile *file, LlmError *err);
+
+/*
+ * Map a whole pack file shared and read-only; *base must be given to llm_map_close. LLM_E_ARGUMENT if the file does not
+ * belong to this process's user or others may write it: whoever can cut a mapped file can kill the process.
+ */
 extern LlmStatus llm_map_open(const char *path, const uint8_t **base, size_t *size, LlmError *err);
 extern void llm_map_close(const uint8_t *base, size_t size);
 

@@ -27,12 +27,13 @@ typedef struct LlmGguf
 	LlmFile		file;
 	uint32_t	version;
 	uint64_t	n_tensors;
-	LlmTensor  *tensors;
+	LlmTensor  *tensors;		/* in file order */
+	uint32_t   *by_name;		/* numbers of the tensors, sorted by name */
 	LlmMeta		meta;
 	uint8_t    *directory;		/* the bytes that names and metadata point into */
 	size_t		meta_off;		/* where the key/value bytes start in directory, and their length */
 	size_t		meta_len;
-	LlmArena	arena;
+	LlmArena	arena;			/* tensors and by_name */
 } LlmGguf;
 
 /*

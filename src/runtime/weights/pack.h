@@ -21,6 +21,7 @@ typedef struct LlmPackTensor
 	LlmStr		name;
 	LlmType		type;			/* F32 for vectors */
 	LlmType		source_type;	/* as in the source file */
+	bool		is_vector;		/* one dimension: n_cols F32 as they are, not groups of rows */
 	int64_t		n_cols;			/* dim[0] */
 	int64_t		n_rows;			/* dim[1]; 1 for vectors */
 	int64_t		n_stack;		/* dim[2] * dim[3] */
@@ -40,7 +41,7 @@ typedef struct LlmPack
 	LlmArena	arena;
 } LlmPack;
 
-/* where a pack is written; offsets ascend but may leave gaps, which read as zeros */
+/* where a pack is written; offsets ascend, but for the header, which comes last; they may leave gaps, which read as zeros */
 typedef struct LlmPackSink
 {
 	LlmStatus	(*write) (void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err);
@@ -49,7 +50,11 @@ typedef struct LlmPackSink
 
 /*
  * Work of packing, resumable: begin computes the layout (total_bytes, so that the caller can check limits and make room),
- * run writes all and may return LLM_PAUSED, after which it is called again.
+ * run writes all and may return LLM_PAUSED, after which it is called again. source must outlive the packer; digest
+ * (LLM_DIGEST_BYTES) may be NULL. Every call of run does a piece of work, also if should_stop is always true. The header
+ * is written last, so an unfinished pack cannot be opened.
+ * Errors of begin: LLM_E_UNSUPPORTED naming tensor and type that cannot be computed with, LLM_E_LIMIT. Of run:
+ * LLM_E_IO, LLM_E_FORMAT if the source was cut or changed meanwhile, and what the sink returns.
  */
 typedef struct LlmPacker LlmPacker;
 
