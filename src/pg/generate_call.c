@@ -141,7 +141,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	const PgLlmOptions *options = &source->args->options;
 	uint32_t	n_ctx = call->model->model->n_ctx;
 	uint32_t	n_answer = Min((uint32_t) options->max_tokens, Max(n_ctx / 2, 1));
-	PgLlmFit	fit = {.build = build, .source = source, .n_max = n_ctx - 1, .n_cut = n_ctx - n_answer,
+	PgLlmFit	fit = {.build = build, .source = source, .n_max = n_ctx, .n_cut = n_ctx - n_answer,
 		.truncate = options->truncate, .model_name = call->model->name};
 	LlmGenerateParams params = {.sampling = options->sampling, .max_tokens = options->max_tokens,
 		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text};

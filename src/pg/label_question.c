@@ -68,7 +68,7 @@ pgllm_question_create(const PgLlmOptions *options, LlmStr instruction, const Llm
 	return q;
 }
 
-/* PgLlmBuildFn: length of the prompt with its longest label */
+/* PgLlmBuildFn: length of the prompt with its longest label, whose last token is predicted but not read */
 static size_t
 build(void *opaque, LlmStr data)
 {
@@ -84,7 +84,7 @@ build(void *opaque, LlmStr data)
 	source->built = true;
 	for (int i = 0; i < source->prompt.n_labels; i++)
 		longest = Max(longest, source->prompt.branches[i].n);
-	return source->prompt.prompt.n + longest;
+	return source->prompt.prompt.n + longest - 1;
 }
 
 static void

@@ -47,7 +47,12 @@ pgllm_call_step(PgLlmCall *call)
 	}
 	finish = llm_request_finish(call->request);
 	if (finish == LLM_FINISH_ERROR)
+	{
+		/* no finite logits: this row's numbers; anything else (memory, say) is not about the row */
+		if (llm_request_error(call->request)->status != LLM_E_FORMAT)
+			pgllm_raise(llm_request_error(call->request));
 		call->error = *llm_request_error(call->request);
+	}
 	return finish == LLM_FINISH_NONE;
 }
 
@@ -67,15 +72,5 @@ pgllm_call_free(PgLlmCall *call)
 bool
 pgllm_call_failed(const PgLlmCall *call)
 {
-	switch (call->error.status)
-	{
-		case LLM_OK:
-			return false;
-		case LLM_E_LIMIT:
-		case LLM_E_FORMAT:
-			return pgllm_row_error(&call->error);
-		default:
-			/* nothing that the row's text could change */
-			pgllm_raise(&call->error);
-	}
+	return call->error.status != LLM_OK && pgllm_row_error(&call->error);
 }
