@@ -15,7 +15,6 @@
 #include "utils/numeric.h"
 
 #define DEFAULT_MAX_TOKENS 256
-#define MAX_TOP_LOGPROBS 20
 
 static void
 bad_option(const char *key, const char *expected)
@@ -129,12 +128,6 @@ read_frequency_penalty(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	o->sampling.frequency_penalty = (float) number_of(key, v, -100, 100);
 }
 
-static void
-read_logprobs(const char *key, const JsonbValue *v, PgLlmOptions *o)
-{
-	o->top_logprobs = integer_of(key, v, 0, MAX_TOP_LOGPROBS);
-}
-
 /* {"token id": number added to its logit, or false: never this token} */
 static void
 read_logit_bias(const char *key, const JsonbValue *v, PgLlmOptions *o)
@@ -192,12 +185,19 @@ read_answer_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 static void
 read_template_kwargs(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
+	static const char *const own[] = {"messages", "tools", "add_generation_prompt"};
 	JsonbContainer *object = object_of(key, v, "Give an object of variables that the model's chat template knows.");
 	char	   *json = JsonbToCString(NULL, object, v->val.binary.len);
 	LlmStr		utf8 = pgllm_cstring_to_utf8(json);
 	LlmArena   *arena = palloc(sizeof(LlmArena));
 	LlmError	err;
 
+	for (int i = 0; i < (int) lengthof(own); i++)
+		if (getKeyJsonValueFromContainer(object, own[i], (int) strlen(own[i]), NULL) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("template variable \"%s\" cannot be set by option \"%s\"", own[i], key),
+					 errhint("The function sets it from its own arguments.")));
 	llm_arena_init(arena, pgllm_allocator(CurrentMemoryContext), 0);
 	PGLLM_CHECK(llm_value_from_json(arena, utf8.data, utf8.len, &o->template_kwargs, &err), &err);
 }
@@ -246,6 +246,46 @@ read_calibration(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	}
 }
 
+/* {"label": ["other words for it", ...], ...} */
+static void
+read_variants(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	static const char expected[] = "Give an object from labels to arrays of other words for them, such as {\"positive\": [\"good\", \"great\"]}.";
+	JsonbContainer *object = object_of(key, v, expected);
+	JsonbIterator *it = JsonbIteratorInit(object);
+	int			capacity = 16;
+	bool		in_array = false;
+	LlmStr		label = {0};
+	JsonbValue	item;
+	JsonbIteratorToken token;
+
+	o->variant_labels = palloc(sizeof(LlmStr) * capacity);
+	o->variants = palloc(sizeof(LlmStr) * capacity);
+	while ((token = JsonbIteratorNext(&it, &item, false)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			label = string_of(key, &item);
+		else if (token == WJB_VALUE || (token == WJB_BEGIN_OBJECT && label.data != NULL) ||
+				 (token == WJB_BEGIN_ARRAY && in_array))
+			bad_option(key, expected);
+		else if (token == WJB_BEGIN_ARRAY || token == WJB_END_ARRAY)
+			in_array = token == WJB_BEGIN_ARRAY;
+		else if (token == WJB_ELEM)
+		{
+			if (item.type != jbvString)
+				bad_option(key, expected);
+			if (o->n_variants == capacity)
+			{
+				capacity *= 2;
+				o->variant_labels = repalloc(o->variant_labels, sizeof(LlmStr) * capacity);
+				o->variants = repalloc(o->variants, sizeof(LlmStr) * capacity);
+			}
+			o->variant_labels[o->n_variants] = label;
+			o->variants[o->n_variants++] = string_of(key, &item);
+		}
+	}
+}
+
 /* ---- the keys ---- */
 
 static const struct
@@ -263,14 +303,17 @@ static const struct
 	{"presence_penalty", PGLLM_OPT_SAMPLING, read_presence_penalty},
 	{"frequency_penalty", PGLLM_OPT_SAMPLING, read_frequency_penalty},
 	{"logit_bias", PGLLM_OPT_SAMPLING, read_logit_bias},
-	{"logprobs", PGLLM_OPT_SAMPLING, read_logprobs},
 	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_truncate},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
 	{"template_kwargs", PGLLM_OPT_PROMPT, read_template_kwargs},
 	{"form", PGLLM_OPT_LABELS, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
+	{"variants", PGLLM_OPT_LABELS, read_variants},
 };
+
+/* keys that are kept for what this version cannot do yet: not unknown, but refused */
+static const char *const reserved[] = {"think", "think_budget", "logprobs", "grammar", "regex", "choice", "lora"};
 
 static void
 read_key(const char *key, const JsonbValue *v, int allowed, PgLlmOptions *out)
@@ -283,6 +326,12 @@ read_key(const char *key, const JsonbValue *v, int allowed, PgLlmOptions *out)
 			keys[i].read(key, v, out);
 			return;
 		}
+	for (int i = 0; (allowed & PGLLM_OPT_SAMPLING) && i < (int) lengthof(reserved); i++)
+		if (strcmp(reserved[i], key) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("option \"%s\" is not supported by this version", key),
+					 errhint("Leave it out.")));
 	initStringInfo(&hint);
 	for (int i = 0; i < (int) lengthof(keys); i++)
 		if (keys[i].taken_by & allowed)

@@ -152,7 +152,6 @@ typedef struct PgLlmOptions
 	PgLlmTruncate truncate;
 	LlmValue   *template_kwargs;	/* a map; NULL: none */
 	LlmStr		answer_prefix;	/* data NULL: none */
-	int			top_logprobs;	/* option logprobs */
 	/* decisions */
 	LlmLabelForm form;
 	int			calibrate;		/* -1: default of the form, 0 off, 1 on */
@@ -165,7 +164,7 @@ typedef struct PgLlmOptions
 } PgLlmOptions;
 
 /* which keys a function takes */
-#define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias logprobs */
+#define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias */
 #define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
 #define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
 
