@@ -13,7 +13,7 @@ static const PgLlmGenerateArgno generate_argno = {.model = 1, .system = 2, .max_
 
 /* (prompt, model, max_tokens, temperature, seed, stop, schema, options) */
 static const PgLlmGenerateArgno complete_argno = {.model = 1, .system = -1, .max_tokens = 2, .temperature = 3, .seed = 4,
-	.stop = 5, .schema = 6, .options = 7, .allowed = PGLLM_OPT_SAMPLING};
+	.stop = 5, .schema = 6, .options = 7, .allowed = PGLLM_OPT_SAMPLING | PGLLM_OPT_RAW};
 
 /* the text of a begun call, or NULL by pg_llm.on_error */
 static Datum

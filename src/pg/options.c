@@ -303,7 +303,7 @@ static const struct
 	{"presence_penalty", PGLLM_OPT_SAMPLING, read_presence_penalty},
 	{"frequency_penalty", PGLLM_OPT_SAMPLING, read_frequency_penalty},
 	{"logit_bias", PGLLM_OPT_SAMPLING, read_logit_bias},
-	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_truncate},
+	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW, read_truncate},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
 	{"template_kwargs", PGLLM_OPT_PROMPT, read_template_kwargs},
 	{"form", PGLLM_OPT_LABELS, read_form},

@@ -167,6 +167,7 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias */
 #define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
 #define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
+#define PGLLM_OPT_RAW		8	/* truncate */
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);
