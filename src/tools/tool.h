@@ -98,7 +98,7 @@ extern LlmStatus tool_json_print(struct json_object *value, LlmError *err);
 
 typedef struct ToolModel
 {
-	uint8_t    *base;			/* the pack, in memory of our own */
+	const uint8_t *base;		/* the pack, in memory of our own */
 	size_t		size;
 	LlmModel   *model;
 	LlmPool    *pool;

@@ -2,59 +2,22 @@
  * tool_model.c: from a file's path to a model that computes: the file is read and packed into memory of our own, and gets a
  * thread pool and a scheduler.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "tool.h"
+#include "weights/memory_pack.h"
 
-/* a sink that writes into the mapping */
-static LlmStatus
-write_pack(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err)
-{
-	ToolModel  *m = ctx;
-
-	if (offset > m->size || len > m->size - offset)
-		return llm_fail(err, LLM_E_LIMIT, "pack is longer than the %zu bytes it announced", m->size);
-	memcpy(m->base + offset, data, len);
-	return LLM_OK;
-}
-
-/* zeroed memory for the pack, in huge pages where the system has them */
-static LlmStatus
-map_pack(ToolModel *m, uint64_t total_bytes, LlmError *err)
-{
-	void	   *base;
-
-	if (total_bytes == 0 || total_bytes > SIZE_MAX / 2)
-		return llm_fail(err, LLM_E_LIMIT, "pack of %llu bytes cannot be held", (unsigned long long) total_bytes);
-	base = mmap(NULL, (size_t) total_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (base == MAP_FAILED)
-		return llm_fail(err, LLM_E_NOMEM, "could not reserve %llu bytes for the model: %s", (unsigned long long) total_bytes,
-						strerror(errno));
-	madvise(base, (size_t) total_bytes, MADV_HUGEPAGE); /* a wish; refusal costs speed only */
-	m->base = base;
-	m->size = (size_t) total_bytes;
-	return LLM_OK;
-}
+/* prompts that begin alike, as the lines of one input often do, share what was computed for their beginning */
+#define PREFIX_CACHE_BYTES ((size_t) 64 << 20)
 
 static LlmStatus
 pack_file(const char *path, ToolModel *m, LlmError *err)
 {
 	LlmGguf		gguf;
-	LlmPacker  *packer = NULL;
-	uint64_t	total_bytes = 0;
-	LlmPackSink sink = {write_pack, m};
 	LlmStatus	status;
 
 	LLM_TRY(llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, err));
-	status = llm_packer_begin(&gguf, NULL, &llm_malloc_allocator, &packer, &total_bytes, err);
-	if (status == LLM_OK)
-		status = map_pack(m, total_bytes, err);
-	if (status == LLM_OK)
-		status = llm_packer_run(packer, &sink, NULL, err);
-	if (packer)
-		llm_packer_free(packer);
+	status = llm_pack_to_memory(&gguf, &llm_malloc_allocator, NULL, &m->base, &m->size, err);
 	llm_gguf_close(&gguf);
 	return status;
 }
@@ -73,13 +36,15 @@ select_kernels(const char *name, const LlmKernels **out, LlmError *err)
 static LlmStatus
 open_parts(const ToolOptions *options, ToolModel *m, LlmError *err)
 {
-	LlmModelOptions model_options = {(uint32_t) options->ctx, options->kv_type, {NULL, 0}};
-	LlmSchedulerOptions scheduler_options = {0, 0, 0};
+	LlmModelOptions model_options = {.n_ctx = (uint32_t) options->ctx, .kv_type = options->kv_type};
+	LlmSchedulerOptions scheduler_options = {.batch_tokens = 0};
 	int			n_threads = options->threads > 0 ? (int) options->threads : llm_cpu_count();
 	const LlmKernels *kernels;
 
 	if (options->command == TOOL_BENCH)
 		scheduler_options.max_sequences = (int) options->sequences;
+	else
+		scheduler_options.prefix_cache_bytes = PREFIX_CACHE_BYTES;
 	LLM_TRY(select_kernels(options->kernels, &kernels, err));
 	LLM_TRY(pack_file(options->model, m, err));
 	LLM_TRY(llm_model_open(m->base, m->size, &model_options, kernels, &llm_malloc_allocator, &m->model, err));
@@ -109,8 +74,7 @@ tool_model_close(ToolModel *m)
 		llm_pool_free(m->pool);
 	if (m->model)
 		llm_model_close(m->model);
-	if (m->base)
-		munmap(m->base, m->size);
+	llm_memory_pack_free(m->base, m->size);
 	memset(m, 0, sizeof *m);
 }
 
