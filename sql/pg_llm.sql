@@ -28,7 +28,7 @@ CREATE FUNCTION llm_drop_model(model text) RETURNS void
 COMMENT ON FUNCTION llm_drop_model(text) IS 'drop a model: DROP SERVER';
 
 CREATE FUNCTION llm_model_info(model text DEFAULT NULL) RETURNS jsonb
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_model_info' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_model_info' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION llm_model_info(text) IS 'what a model is: architecture, parameters, quantization, context, digest, or why it cannot run';
 
 CREATE FUNCTION llm_supported(OUT what text, OUT name text, OUT note text) RETURNS SETOF record

@@ -26,7 +26,7 @@ typedef struct PgLlmSpec
 	char		sha256[PGLLM_DIGEST_HEX + 1];	/* lower case; empty: not given */
 } PgLlmSpec;
 
-/* server of that name (NULL: pg_llm.default_model), USAGE checked; *ours: whether it is known to be a model is the caller's to check */
+/* foreign server of that name (NULL: pg_llm.default_model), USAGE checked; that it is a model pgllm_catalog_spec checks */
 extern Oid	pgllm_catalog_find(const text *name);
 
 /* the server's options; raises if it is not a server of our wrapper */
@@ -38,7 +38,7 @@ extern Oid	pgllm_catalog_wrapper(void);
 /* a path option as an absolute path; raises if it is empty or too long, or needs a privilege that the current user lacks */
 extern char *pgllm_catalog_path(const char *path, bool check_privilege);
 
-/* text of the option value of a jsonb scalar is checked by the same rules as the wrapper's validator */
+/* called once, when the library is loaded */
 extern void pgllm_catalog_register(void);
 
 /* ---- pack_files.c ---- */
@@ -63,6 +63,7 @@ typedef struct PgLlmPackFile
 
 /* identity of the file at path, without opening it; false if there is no such file */
 extern bool pgllm_file_id(const char *path, PgLlmFileId *id);
+extern bool pgllm_file_id_equal(const PgLlmFileId *a, const PgLlmFileId *b);
 
 /* digest of the file's content, read whole unless it is known from before */
 extern void pgllm_pack_digest(const char *path, char *digest);
@@ -72,10 +73,21 @@ extern void pgllm_pack_obtain(const char *path, const char *name, const char *ex
 
 /* ---- model_cache.c ---- */
 
-typedef struct PgLlmOpenModel PgLlmOpenModel;
+/* as pgllm_model_use for any kind, without threads and scheduler: to look at a model */
+extern const PgLlmModel *pgllm_model_open(const text *name);
 
 extern void pgllm_models_init(void);
 extern void pgllm_models_end_transaction(void);
+
+/* models that this session has open and can go on using */
+typedef struct PgLlmOpenModelInfo
+{
+	Oid			server_oid;
+	char		digest[PGLLM_DIGEST_HEX + 1];
+	size_t		packed_bytes;
+} PgLlmOpenModelInfo;
+
+extern int	pgllm_models_open(PgLlmOpenModelInfo **out);
 
 /* memory of everything that outlives a statement, and of all schedulers: what pg_llm.memory_limit counts */
 extern MemoryContext pgllm_context(void);

@@ -1,0 +1,425 @@
+/*
+ * model_cache.c: models that this session has open, their schedulers, and the threads that compute.
+ *
+ * An open model is a mapped pack, a vocabulary and a template; it stays open from statement to statement. Once per
+ * statement its source file is looked at (stat), and an altered or dropped server marks it by invalidation; what is not
+ * valid any more is replaced at the next use and closed at the end of the transaction, as callers may still hold it.
+ *
+ * Schedulers hold caches of keys and values and belong to a transaction: at its end they are freed, so that an idle
+ * session keeps no more than mappings and vocabularies. Requests are freed by the memory context that owns them or with
+ * their scheduler, whichever comes first; all owned requests are in one list for that.
+ *
+ * The thread pool is made at first use. When settings change, pool and schedulers are made anew as soon as no request is
+ * owned.
+ */
+#include "models.h"
+
+#include "foreign/foreign.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+typedef struct PgLlmOpenModel
+{
+	PgLlmModel	pub;			/* first */
+	dlist_node	node;			/* in open_models */
+	MemoryContext context;		/* this struct, the spec, the opened model */
+	MemoryContext scheduler_context;	/* NULL without scheduler */
+	PgLlmSpec	spec;
+	PgLlmPackFile file;
+	const LlmKernels *kernels;
+	uint32		server_hash;	/* of the server's catalog row, for invalidation */
+	bool		valid;			/* server and file are as they were when it was opened */
+	uint64		checked_statement;	/* statement in which the file was looked at last */
+} PgLlmOpenModel;
+
+struct PgLlmRequest
+{
+	MemoryContextCallback callback; /* in the owning context, as is this struct */
+	dlist_node	node;			/* in owned_requests */
+	LlmRequest *request;		/* NULL: freed */
+};
+
+static MemoryContext root_context = NULL;
+static dlist_head open_models = DLIST_STATIC_INIT(open_models);
+static dlist_head owned_requests = DLIST_STATIC_INIT(owned_requests);
+static uint64 n_invalidations = 0;
+
+/* the pool, and the settings that it and the schedulers were made with */
+static LlmPool *pool = NULL;
+static MemoryContext pool_context = NULL;
+static int	pool_threads = 0;
+static int	schedulers_batch_tokens = 0;
+static int	schedulers_memory_kb = 0;
+
+MemoryContext
+pgllm_context(void)
+{
+	if (root_context == NULL)
+		root_context = AllocSetContextCreate(TopMemoryContext, "pg_llm", ALLOCSET_DEFAULT_SIZES);
+	return root_context;
+}
+
+/* ---- requests ---- */
+
+/* free it unless its scheduler has taken it along */
+static void
+request_end(PgLlmRequest *owned)
+{
+	LlmRequest *request = owned->request;
+
+	if (request == NULL)
+		return;
+	owned->request = NULL;
+	dlist_delete(&owned->node);
+	llm_request_free(request);
+}
+
+static void
+request_context_reset(void *arg)
+{
+	request_end(arg);
+}
+
+PgLlmRequest *
+pgllm_request_own(MemoryContext context, LlmRequest *request)
+{
+	PgLlmRequest *owned = MemoryContextAllocExtended(context, sizeof(PgLlmRequest), MCXT_ALLOC_NO_OOM);
+
+	if (owned == NULL)
+	{
+		llm_request_free(request);
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	}
+	owned->request = request;
+	owned->callback.func = request_context_reset;
+	owned->callback.arg = owned;
+	dlist_push_tail(&owned_requests, &owned->node);
+	MemoryContextRegisterResetCallback(context, &owned->callback);
+	return owned;
+}
+
+void
+pgllm_request_release(PgLlmRequest *owned)
+{
+	request_end(owned);
+}
+
+/* ---- schedulers and threads ---- */
+
+static void
+free_scheduler(PgLlmOpenModel *m)
+{
+	if (m->pub.scheduler)
+		llm_scheduler_free(m->pub.scheduler);
+	m->pub.scheduler = NULL;
+	if (m->scheduler_context)
+		MemoryContextDelete(m->scheduler_context);
+	m->scheduler_context = NULL;
+}
+
+/* all schedulers, with all requests; contexts that own requests find nothing to free later */
+static void
+free_schedulers(void)
+{
+	dlist_mutable_iter it;
+
+	dlist_foreach_modify(it, &owned_requests)
+		request_end(dlist_container(PgLlmRequest, node, it.cur));
+	dlist_foreach_modify(it, &open_models)
+		free_scheduler(dlist_container(PgLlmOpenModel, node, it.cur));
+}
+
+static void
+free_pool(void)
+{
+	if (pool)
+		llm_pool_free(pool);
+	pool = NULL;
+	if (pool_context)
+		MemoryContextDelete(pool_context);
+	pool_context = NULL;
+}
+
+static void
+free_pool_at_exit(int code, Datum arg)
+{
+	free_pool();
+}
+
+/* pool and schedulers by the settings as they are now, unless running requests need the old ones */
+static void
+follow_settings(void)
+{
+	static bool exit_registered = false;
+	int			threads = pgllm_thread_count();
+	LlmError	err;
+
+	if (pool && pool_threads == threads && schedulers_batch_tokens == pgllm_batch_tokens &&
+		schedulers_memory_kb == pgllm_memory_limit_kb)
+		return;
+	if (pool && !dlist_is_empty(&owned_requests))
+		return;
+	free_schedulers();
+	schedulers_batch_tokens = pgllm_batch_tokens;
+	schedulers_memory_kb = pgllm_memory_limit_kb;
+	if (pool && pool_threads == threads)
+		return;
+	free_pool();
+	if (!exit_registered)
+		on_proc_exit(free_pool_at_exit, (Datum) 0);
+	exit_registered = true;
+	pool_context = AllocSetContextCreate(pgllm_context(), "pg_llm threads", ALLOCSET_SMALL_SIZES);
+	PGLLM_CHECK(llm_pool_create(pgllm_allocator(pool_context), threads, &pool, &err), &err);
+	pool_threads = threads;
+}
+
+static void
+make_scheduler(PgLlmOpenModel *m)
+{
+	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens};
+	LlmError	err;
+
+	if (m->pub.scheduler)
+		return;
+	if (schedulers_memory_kb > 0)
+	{
+		size_t		limit = (size_t) schedulers_memory_kb * 1024;
+		size_t		used = MemoryContextMemAllocated(pgllm_context(), true);
+
+		options.memory_limit_bytes = used < limit ? limit - used : 1;
+	}
+	if (m->scheduler_context == NULL)
+		m->scheduler_context = AllocSetContextCreate(pgllm_context(), "pg_llm scheduler", ALLOCSET_DEFAULT_SIZES);
+	PGLLM_CHECK(llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context),
+									 &m->pub.scheduler, &err), &err);
+}
+
+/* ---- opening and closing ---- */
+
+/* everything of a model that is not memory of its context, and the context */
+static void
+close_model(PgLlmOpenModel *m)
+{
+	free_scheduler(m);
+	if (m->pub.model)
+		llm_model_close(m->pub.model);
+	if (m->file.base)
+		llm_map_close(m->file.base, m->file.size);
+	MemoryContextDelete(m->context);
+}
+
+static const LlmKernels *
+kernels_by_setting(void)
+{
+	static const LlmKernels *kernels = NULL;
+	static char name[32] = "";
+
+	if (kernels == NULL || strcmp(name, pgllm_cpu_kernels) != 0)
+	{
+		kernels = llmk_select(pgllm_cpu_kernels, llmk_cpu_features());
+		strlcpy(name, pgllm_cpu_kernels, sizeof(name));
+	}
+	if (kernels == NULL)
+		elog(ERROR, "CPU level \"%s\" of pg_llm.cpu_kernels is not possible here", pgllm_cpu_kernels);
+	return kernels;
+}
+
+static void
+open_into(PgLlmOpenModel *m)
+{
+	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type};
+	LlmError	err;
+
+	if (m->spec.chat_template)
+	{
+		options.chat_template.data = m->spec.chat_template;
+		options.chat_template.len = strlen(m->spec.chat_template);
+	}
+	pgllm_pack_obtain(m->spec.path, m->spec.name, m->spec.sha256, &m->file);
+	m->kernels = kernels_by_setting();
+	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
+							   &m->pub.model, &err), &err);
+	m->pub.server_oid = m->spec.server_oid;
+	m->pub.name = m->spec.name;
+	m->pub.kind = m->spec.kind;
+	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
+}
+
+/* a new entry for the server, linked only when it is complete */
+static PgLlmOpenModel *
+open_model(Oid server_oid)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm model", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	PgLlmOpenModel *m = palloc0(sizeof(PgLlmOpenModel));
+	MemoryContext work;
+	uint64		n_before = n_invalidations;
+
+	m->context = context;
+	pgllm_catalog_spec(server_oid, &m->spec);
+	m->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server_oid));
+	/* from here on it lives below our own context, where its memory is counted, and an error has to be caught */
+	MemoryContextSetParent(context, pgllm_context());
+	work = AllocSetContextCreate(caller, "pg_llm opening", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(work);
+	PG_TRY();
+	{
+		open_into(m);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		close_model(m);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(work);
+	/* a change that became known meanwhile found nothing to mark */
+	m->valid = n_invalidations == n_before;
+	dlist_push_head(&open_models, &m->node);
+	return m;
+}
+
+/* the open model of a server, if it can go on being used in this statement */
+static PgLlmOpenModel *
+find_open(Oid server_oid)
+{
+	dlist_iter	it;
+
+	dlist_foreach(it, &open_models)
+	{
+		PgLlmOpenModel *m = dlist_container(PgLlmOpenModel, node, it.cur);
+
+		if (m->spec.server_oid != server_oid || !m->valid)
+			continue;
+		if (m->kernels != kernels_by_setting())
+			m->valid = false;
+		else if (m->checked_statement != pgllm_statement_id())
+		{
+			PgLlmFileId now;
+
+			if (!pgllm_file_id(m->spec.path, &now) || !pgllm_file_id_equal(&now, &m->file.source))
+				m->valid = false;
+		}
+		if (m->valid)
+		{
+			m->checked_statement = pgllm_statement_id();
+			return m;
+		}
+	}
+	return NULL;
+}
+
+static PgLlmOpenModel *
+find_or_open(const text *name)
+{
+	Oid			server_oid = pgllm_catalog_find(name);
+	PgLlmOpenModel *m = find_open(server_oid);
+
+	if (m == NULL)
+	{
+		m = open_model(server_oid);
+		m->checked_statement = pgllm_statement_id();
+	}
+	return m;
+}
+
+const PgLlmModel *
+pgllm_model_open(const text *name)
+{
+	return &find_or_open(name)->pub;
+}
+
+PgLlmModel *
+pgllm_model_use(const text *name, PgLlmKind kind)
+{
+	PgLlmOpenModel *m = find_or_open(name);
+
+	if (m->pub.kind != kind)
+		elog(ERROR, "model \"%s\" is of kind %d, not %d", m->pub.name, (int) m->pub.kind, (int) kind);
+	follow_settings();
+	make_scheduler(m);
+	return &m->pub;
+}
+
+int
+pgllm_models_open(PgLlmOpenModelInfo **out)
+{
+	PgLlmOpenModelInfo *infos;
+	dlist_iter	it;
+	int			n = 0;
+
+	dlist_foreach(it, &open_models)
+		n++;
+	infos = palloc(sizeof(PgLlmOpenModelInfo) * Max(n, 1));
+	n = 0;
+	dlist_foreach(it, &open_models)
+	{
+		PgLlmOpenModel *m = dlist_container(PgLlmOpenModel, node, it.cur);
+
+		if (!m->valid)
+			continue;
+		infos[n].server_oid = m->spec.server_oid;
+		infos[n].packed_bytes = m->file.size;
+		memcpy(infos[n].digest, m->file.digest, sizeof(infos[n].digest));
+		n++;
+	}
+	*out = infos;
+	return n;
+}
+
+/* ---- when things change and end ---- */
+
+static void
+server_changed(Datum arg, int cache, uint32 hash)
+{
+	dlist_iter	it;
+
+	n_invalidations++;
+	dlist_foreach(it, &open_models)
+	{
+		PgLlmOpenModel *m = dlist_container(PgLlmOpenModel, node, it.cur);
+
+		if (hash == 0 || hash == m->server_hash)
+			m->valid = false;
+	}
+}
+
+static void
+wrapper_changed(Datum arg, int cache, uint32 hash)
+{
+	server_changed(arg, cache, 0);
+}
+
+void
+pgllm_models_init(void)
+{
+	pgllm_catalog_register();
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, server_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, wrapper_changed, (Datum) 0);
+}
+
+void
+pgllm_models_end_transaction(void)
+{
+	dlist_mutable_iter it;
+
+	free_schedulers();
+	dlist_foreach_modify(it, &open_models)
+	{
+		PgLlmOpenModel *m = dlist_container(PgLlmOpenModel, node, it.cur);
+
+		if (m->valid)
+			continue;
+		dlist_delete(&m->node);
+		close_model(m);
+	}
+}

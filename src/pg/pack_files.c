@@ -1,0 +1,423 @@
+/*
+ * pack_files.c: from a source file to a mapped pack: once per content, whoever asks first.
+ *
+ * 1. Digest. If the folder remembers this very file, that is its digest; else the file is read whole and hashed.
+ * 2. Pack. If the folder has a pack of that digest, it is mapped and checked; a missing or damaged one is made: written to
+ *    a temporary file, made durable, renamed.
+ * Both steps are done by one session at a time for each source. Others wait for a heavyweight lock: it shows in pg_locks,
+ * obeys cancel and timeouts, and ends with its owner, so that a waiter takes over from a session that failed.
+ *
+ * The source is untrusted and may change meanwhile: its identity is compared before and after. All loops serve interrupts
+ * between pieces; ERROR and FATAL leave no temporary file, descriptor or lock.
+ */
+#include "cache_folder.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cryptohash.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define HASH_PIECE_BYTES ((size_t) 1024 * 1024)
+#define FLUSH_BYTES ((uint64_t) 16 * 1024 * 1024)
+#define LOCK_KIND 0x6c6d		/* in the lock's tag, beside database 0, which SQL's advisory locks cannot name */
+
+/* ---- identity ---- */
+
+static PgLlmFileId
+id_of_open_file(const LlmFile *file)
+{
+	PgLlmFileId id = {.device = file->device, .inode = file->inode, .size_bytes = file->size_bytes,
+	.mtime_ns = file->mtime_ns, .ctime_ns = file->ctime_ns};
+
+	return id;
+}
+
+bool
+pgllm_file_id(const char *path, PgLlmFileId *id)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return false;
+	id->device = (uint64_t) st.st_dev;
+	id->inode = (uint64_t) st.st_ino;
+	id->size_bytes = (uint64_t) st.st_size;
+	id->mtime_ns = (int64_t) st.st_mtim.tv_sec * INT64CONST(1000000000) + st.st_mtim.tv_nsec;
+	id->ctime_ns = (int64_t) st.st_ctim.tv_sec * INT64CONST(1000000000) + st.st_ctim.tv_nsec;
+	return true;
+}
+
+bool
+pgllm_file_id_equal(const PgLlmFileId *a, const PgLlmFileId *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size_bytes == b->size_bytes &&
+		a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+static void
+raise_changed(const char *path)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("model file \"%s\" was changed while it was read", path),
+			 errhint("Try again when the file is complete.")));
+}
+
+/* ---- one session at a time for a source ---- */
+
+static LOCKTAG
+source_lock_tag(const char *folder, const char *path)
+{
+	char	   *text = psprintf("%s\n%s", folder, path);
+	char		hex[PGLLM_DIGEST_HEX + 1];
+	char		part[9] = {0};
+	uint32		key[2];
+	LOCKTAG		tag;
+
+	pgllm_sha256_hex(text, strlen(text), hex);
+	for (int i = 0; i < 2; i++)
+	{
+		memcpy(part, hex + 8 * i, 8);
+		key[i] = (uint32) strtoul(part, NULL, 16);
+	}
+	SET_LOCKTAG_ADVISORY(tag, InvalidOid, key[0], key[1], LOCK_KIND);
+	return tag;
+}
+
+/* ---- digest ---- */
+
+static int64_t
+now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * INT64CONST(1000000000) + now.tv_nsec;
+}
+
+typedef struct HashWork
+{
+	LlmFile		file;
+	pg_cryptohash_ctx *hash;
+} HashWork;
+
+static void
+hash_cleanup(int code, Datum arg)
+{
+	HashWork   *work = (HashWork *) DatumGetPointer(arg);
+
+	llm_file_close(&work->file);
+	pg_cryptohash_free(work->hash);
+	work->hash = NULL;
+}
+
+static void
+check_hash(int result, HashWork *work)
+{
+	if (result < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(work->hash))));
+}
+
+/* SHA-256 of the whole file, and which file that was */
+static void
+hash_file(const char *path, PgLlmFileId *id, char *hex)
+{
+	HashWork	work = {.file = {.fd = -1}};
+	uint8	   *piece = palloc(HASH_PIECE_BYTES);
+	uint8		digest[LLM_DIGEST_BYTES];
+	LlmError	err;
+
+	PG_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
+	{
+		PGLLM_CHECK(llm_file_open(path, &work.file, &err), &err);
+		work.hash = pg_cryptohash_create(PG_SHA256);
+		if (work.hash == NULL)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		check_hash(pg_cryptohash_init(work.hash), &work);
+		for (uint64_t at = 0; at < work.file.size_bytes;)
+		{
+			size_t		n = (size_t) Min((uint64_t) HASH_PIECE_BYTES, work.file.size_bytes - at);
+
+			PGLLM_RUN(llm_file_read(&work.file, at, piece, n, pgllm_stop(), &err), &err);
+			check_hash(pg_cryptohash_update(work.hash, piece, n), &work);
+			at += n;
+			CHECK_FOR_INTERRUPTS();
+		}
+		check_hash(pg_cryptohash_final(work.hash, digest, sizeof(digest)), &work);
+		PGLLM_CHECK(llm_file_check_unchanged(&work.file, &err), &err);
+		*id = id_of_open_file(&work.file);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
+	hash_cleanup(0, PointerGetDatum(&work));
+	pfree(piece);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+	hex[PGLLM_DIGEST_HEX] = '\0';
+}
+
+/* digest of the file and its identity; the source's lock is held */
+static void
+digest_locked(const char *folder, const char *path, PgLlmFileId *id, char *digest)
+{
+	int64_t		begin_ns = now_ns();
+
+	if (pgllm_file_id(path, id) && pgllm_folder_recall(folder, path, id, digest))
+		return;
+	hash_file(path, id, digest);
+	pgllm_folder_remember(folder, path, id, begin_ns, digest);
+}
+
+/* raises what opening it for reading would: for callers that only remember it */
+static void
+check_openable(const char *path)
+{
+	LlmFile		file;
+	LlmError	err;
+
+	PGLLM_CHECK(llm_file_open(path, &file, &err), &err);
+	llm_file_close(&file);
+}
+
+void
+pgllm_pack_digest(const char *path, char *digest)
+{
+	char	   *folder = pgllm_folder_open();
+	LOCKTAG		tag = source_lock_tag(folder, path);
+	PgLlmFileId id;
+
+	check_openable(path);
+	LockAcquire(&tag, ExclusiveLock, false, false);
+	digest_locked(folder, path, &id, digest);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+/* ---- pack ---- */
+
+/* what is open while a pack is being made; freed by make_cleanup in all cases */
+typedef struct PackWork
+{
+	MemoryContext context;
+	LlmGguf		gguf;
+	bool		gguf_open;
+	LlmPacker  *packer;
+	int			fd;				/* of the temporary file, or -1 */
+	char	   *temp;			/* its name, NULL once it is renamed */
+	uint64_t	flushed_bytes;	/* end of what was handed to the disk */
+} PackWork;
+
+static void
+make_cleanup(int code, Datum arg)
+{
+	PackWork   *work = (PackWork *) DatumGetPointer(arg);
+
+	if (work->packer)
+		llm_packer_free(work->packer);
+	work->packer = NULL;
+	if (work->gguf_open)
+		llm_gguf_close(&work->gguf);
+	work->gguf_open = false;
+	if (work->fd >= 0)
+		close(work->fd);
+	work->fd = -1;
+	if (work->temp)
+		unlink(work->temp);
+	work->temp = NULL;
+	if (work->context)
+		MemoryContextDelete(work->context);
+	work->context = NULL;
+}
+
+/* sink of the packer: the temporary file. What is written is handed to the disk as we go, so that the sync at the end is short. */
+static LlmStatus
+write_pack(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err)
+{
+	PackWork   *work = ctx;
+	size_t		done = 0;
+
+	while (done < len)
+	{
+		ssize_t		n = pwrite(work->fd, (const char *) data + done, len - done, (off_t) (offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return llm_fail_errno(err, n < 0 ? errno : ENOSPC, "could not write pack file \"%s\"", work->temp);
+		done += (size_t) n;
+	}
+	if (offset + len >= work->flushed_bytes + FLUSH_BYTES)
+	{
+		pg_flush_data(work->fd, (off_t) work->flushed_bytes, (off_t) (offset + len - work->flushed_bytes));
+		work->flushed_bytes = offset + len;
+	}
+	return LLM_OK;
+}
+
+/* give the file its size, taking the room on disk now if the file system can */
+static void
+reserve_room(PackWork *work, uint64_t total_bytes)
+{
+	int			result;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		result = fallocate(work->fd, 0, 0, (off_t) total_bytes);
+	} while (result != 0 && errno == EINTR);
+	if (result != 0 && errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
+		result = ftruncate(work->fd, (off_t) total_bytes);
+	if (result != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not make room for packed model: %m"),
+				 errdetail("File \"%s\" needs " UINT64_FORMAT " bytes.", work->temp, total_bytes),
+				 errhint("Make room on that disk, or let a superuser set pg_llm.cache_path to a folder on another one.")));
+}
+
+static void
+digest_to_bytes(const char *hex, uint8 *bytes)
+{
+	(void) hex_decode(hex, PGLLM_DIGEST_HEX, (char *) bytes);
+}
+
+/* make the pack of the source, which had identity id when its digest was taken */
+static void
+make_pack(const char *folder, const char *path, const PgLlmFileId *id, const char *digest)
+{
+	PackWork	work = {.fd = -1};
+	uint8		digest_bytes[LLM_DIGEST_BYTES];
+	LlmPackSink sink = {.write = write_pack, .ctx = &work};
+	LlmError	err;
+
+	digest_to_bytes(digest, digest_bytes);
+	PG_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	{
+		const LlmAllocator *a;
+		PgLlmFileId opened;
+		uint64_t	total_bytes;
+
+		work.context = AllocSetContextCreate(pgllm_context(), "pg_llm packing", ALLOCSET_DEFAULT_SIZES);
+		a = pgllm_allocator(work.context);
+		PGLLM_RUN(llm_gguf_open(path, a, pgllm_stop(), &work.gguf, &err), &err);
+		work.gguf_open = true;
+		opened = id_of_open_file(&work.gguf.file);
+		if (!pgllm_file_id_equal(&opened, id))
+			raise_changed(path);
+		PGLLM_CHECK(llm_packer_begin(&work.gguf, digest_bytes, a, &work.packer, &total_bytes, &err), &err);
+
+		work.fd = pgllm_folder_create_temp(folder, &work.temp);
+		reserve_room(&work, total_bytes);
+		PGLLM_RUN(llm_packer_run(work.packer, &sink, pgllm_stop(), &err), &err);
+		PGLLM_CHECK(llm_file_check_unchanged(&work.gguf.file, &err), &err);
+		(void) durable_rename(work.temp, pgllm_folder_pack_path(folder, digest), ERROR);
+		work.temp = NULL;
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	make_cleanup(0, PointerGetDatum(&work));
+}
+
+/* whether those bytes are a pack of that digest */
+static LlmStatus
+check_pack(const uint8_t *base, size_t size, const char *digest, LlmError *err)
+{
+	MemoryContext context = AllocSetContextCreate(pgllm_context(), "pg_llm pack check", ALLOCSET_DEFAULT_SIZES);
+	uint8		digest_bytes[LLM_DIGEST_BYTES];
+	LlmPack		pack;
+	LlmStatus	status;
+
+	digest_to_bytes(digest, digest_bytes);
+	status = llm_pack_open(base, size, pgllm_allocator(context), &pack, err);
+	if (status == LLM_OK)
+	{
+		if (memcmp(pack.digest, digest_bytes, LLM_DIGEST_BYTES) != 0)
+			status = llm_fail(err, LLM_E_FORMAT, "pack file holds another model");
+		llm_pack_close(&pack);
+	}
+	MemoryContextDelete(context);
+	return status;
+}
+
+/* map the pack of that digest; false if there is none or it is damaged */
+static bool
+map_pack(const char *folder, const char *digest, PgLlmPackFile *out)
+{
+	char	   *path = pgllm_folder_pack_path(folder, digest);
+	const uint8_t *base;
+	size_t		size;
+	LlmStatus	status;
+	LlmError	err;
+
+	status = llm_map_open(path, &base, &size, &err);
+	if (status == LLM_E_IO && err.sys_errno == ENOENT)
+		return false;
+	if (status == LLM_OK)
+	{
+		status = check_pack(base, size, digest, &err);
+		if (status != LLM_OK)
+			llm_map_close(base, size);
+	}
+	if (status == LLM_E_NOMEM || status == LLM_E_IO)
+		pgllm_raise(&err);
+	if (status != LLM_OK)
+	{
+		ereport(LOG,
+				(errmsg("pack file \"%s\" cannot be used and is made again", path),
+				 errdetail("%s", err.message)));
+		return false;
+	}
+	out->base = base;
+	out->size = size;
+	memcpy(out->digest, digest, sizeof(out->digest));
+	return true;
+}
+
+static void
+check_expected(const char *path, const char *name, const char *expect, const char *digest)
+{
+	if (expect[0] != '\0' && strcmp(expect, digest) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("content of file \"%s\" is not that of model \"%s\"", path, name),
+				 errdetail("Its SHA-256 is %s; the model's option sha256 is %s.", digest, expect),
+				 errhint("Bring back the file, or accept it with ALTER SERVER %s OPTIONS (SET sha256 '%s').",
+						 quote_identifier(name), digest)));
+}
+
+void
+pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmPackFile *out)
+{
+	char	   *folder = pgllm_folder_open();
+	LOCKTAG		tag = source_lock_tag(folder, path);
+	char		digest[PGLLM_DIGEST_HEX + 1];
+
+	check_openable(path);
+	if (pgllm_file_id(path, &out->source) && pgllm_folder_recall(folder, path, &out->source, digest))
+	{
+		check_expected(path, name, expect, digest);
+		if (map_pack(folder, digest, out))
+			return;
+	}
+	LockAcquire(&tag, ExclusiveLock, false, false);
+	digest_locked(folder, path, &out->source, digest);
+	check_expected(path, name, expect, digest);
+	if (!map_pack(folder, digest, out))
+	{
+		pgllm_folder_sweep(folder, digest);
+		make_pack(folder, path, &out->source, digest);
+		if (!map_pack(folder, digest, out))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("packed form of model \"%s\" cannot be read back", name),
+					 errhint("Check the disk that pg_llm.cache_path is on, and the server's log.")));
+	}
+	LockRelease(&tag, ExclusiveLock, false);
+}
