@@ -1,0 +1,321 @@
+/*
+ * tokenizer.c: making a tokenizer from a model's metadata, and the way of a text through it and back.
+ */
+#include "text/tokenizer_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_VOCAB (1 << 24)
+#define MAX_TEXT_BYTES ((size_t) INT32_MAX - 1)
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int
+llm_byte_token_value(LlmStr text)
+{
+	int			high;
+	int			low;
+
+	if (text.len != 6 || memcmp(text.data, "<0x", 3) != 0 || text.data[5] != '>')
+		return -1;
+	high = hex_digit(text.data[3]);
+	low = hex_digit(text.data[4]);
+	return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/* which of the two kinds, and its name */
+static LlmStatus
+load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	LlmStr		model;
+
+	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.model", true, &model, err));
+	if (model.len == 4 && memcmp(model.data, "gpt2", 4) == 0)
+		t->kind = LLM_KIND_BPE;
+	else if (model.len == 5 && memcmp(model.data, "llama", 5) == 0)
+		t->kind = LLM_KIND_SPM;
+	else
+	{
+		llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (model.len < 64 ? model.len : 64),
+				 model.data);
+		llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE) and "
+						 "\"llama\" (SentencePiece BPE) are supported.");
+		return LLM_E_UNSUPPORTED;
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+load_types(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	const LlmMetaEntry *entry = llm_meta_find(meta, "tokenizer.ggml.token_type");
+	void	   *info;
+
+	LLM_TRY(llm_alloc_zero(t->allocator, (size_t) t->n_vocab, sizeof(LlmTokenInfo), &info, err));
+	t->info = info;
+	if (entry && (entry->type != LLM_META_ARRAY || entry->array.type == LLM_META_STRING ||
+				  entry->array.type == LLM_META_FLOAT32 || entry->array.type == LLM_META_FLOAT64))
+		return llm_fail(err, LLM_E_FORMAT, "tokenizer.ggml.token_type is not an array of integers");
+	if (entry && entry->array.count < (uint64_t) t->n_vocab)
+		return llm_fail(err, LLM_E_FORMAT, "tokenizer.ggml.token_type has %llu elements for %d tokens",
+						(unsigned long long) entry->array.count, (int) t->n_vocab);
+	for (int32_t id = 0; id < t->n_vocab; id++)
+	{
+		int64_t		type = entry ? llm_meta_array_int(&entry->array, (uint64_t) id) : LLM_TOKEN_NORMAL;
+
+		t->info[id].type = type > LLM_TOKEN_NORMAL && type <= LLM_TOKEN_BYTE ? (uint8_t) type : LLM_TOKEN_NORMAL;
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+load_tokens(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	LLM_TRY(llm_meta_array(meta, "tokenizer.ggml.tokens", true, LLM_META_STRING, &t->tokens, err));
+	if (t->tokens->count == 0)
+		return llm_fail(err, LLM_E_FORMAT, "tokenizer.ggml.tokens is empty");
+	if (t->tokens->count > MAX_VOCAB)
+		return llm_fail(err, LLM_E_LIMIT, "vocabulary has %llu tokens, at most %d are allowed",
+						(unsigned long long) t->tokens->count, MAX_VOCAB);
+	t->n_vocab = (int32_t) t->tokens->count;
+	return load_types(t, meta, err);
+}
+
+static LlmStatus
+load_bpe(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	LlmStr		pre = {"default", 7};
+	LlmPretokenizerTraits traits;
+
+	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.pre", false, &pre, err));
+	LLM_TRY(llm_pretokenizer_create(pre, t->allocator, &t->pretokenizer, &traits, err));
+	snprintf(t->kind_name, sizeof(t->kind_name), "bpe/%.*s", (int) pre.len, pre.data);
+	t->ignore_merges = traits.ignore_merges;
+	t->add_bos = traits.add_bos;
+	return llm_bpe_load(t, meta, err);
+}
+
+static LlmStatus
+load_spm(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	snprintf(t->kind_name, sizeof(t->kind_name), "spm");
+	t->add_bos = true;
+	t->add_space_prefix = true;
+	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_space_prefix", false, &t->add_space_prefix, err));
+	return llm_spm_load(t, meta, err);
+}
+
+static LlmStatus
+load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	LLM_TRY(load_kind(t, meta, err));
+	LLM_TRY(load_tokens(t, meta, err));
+	LLM_TRY(llm_special_tokens_load(t, meta, err));
+	LLM_TRY(t->kind == LLM_KIND_BPE ? load_bpe(t, meta, err) : load_spm(t, meta, err));
+	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_bos_token", false, &t->add_bos, err));
+	return llm_meta_bool(meta, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err);
+}
+
+LlmStatus
+llm_tokenizer_create(const LlmMeta *meta, const LlmAllocator *a, LlmTokenizer **out, LlmError *err)
+{
+	void	   *t;
+	LlmStatus	status;
+
+	LLM_TRY(llm_alloc_zero(a, 1, sizeof(LlmTokenizer), &t, err));
+	((LlmTokenizer *) t)->allocator = a;
+	status = load(t, meta, err);
+	if (status != LLM_OK)
+	{
+		llm_tokenizer_free(t);
+		return status;
+	}
+	*out = t;
+	return LLM_OK;
+}
+
+void
+llm_tokenizer_free(LlmTokenizer *t)
+{
+	if (!t)
+		return;
+	llm_pretokenizer_free(t->pretokenizer);
+	llm_vocab_free(&t->vocab);
+	llm_merges_free(&t->merges);
+	llm_free(t->allocator, t->token_rank);
+	llm_free(t->allocator, t->special);
+	llm_free(t->allocator, t->info);
+	llm_free(t->allocator, t);
+}
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* text between special tokens; after_special also at the beginning */
+static LlmStatus
+encode_between(LlmEncoder *e, const char *bytes, size_t len, bool after_special, LlmError *err)
+{
+	if (e->t->kind == LLM_KIND_BPE)
+		return llm_bpe_encode(e, bytes, len, err);
+	return llm_spm_encode(e, bytes, len, e->t->add_space_prefix && after_special, err);
+}
+
+static LlmStatus
+encode(LlmEncoder *e, LlmText text, int flags, LlmError *err)
+{
+	const LlmTokenizer *t = e->t;
+	bool		parse_special = (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0;
+	bool		after_special = true;
+	size_t		pos = 0;
+
+	if ((flags & LLM_TOKENIZE_ADD_SPECIAL) && t->add_bos && t->bos >= 0)
+		LLM_TRY(llm_tokens_append(e->out, t->bos, err));
+	while (pos < text.len)
+	{
+		size_t		at;
+		size_t		end;
+		int32_t		id;
+
+		LLM_TRY(llm_special_tokens_find(e, text, pos, parse_special, &at, &id));
+		end = at;
+		while (id >= 0 && t->info[id].lstrip && end > pos && is_space(text.bytes[end - 1]))
+			end--;
+		if (end > pos)
+		{
+			LLM_TRY(encode_between(e, text.bytes + pos, end - pos, after_special, err));
+			after_special = false;
+		}
+		pos = at;
+		if (id >= 0)
+		{
+			LLM_TRY(llm_tokens_append(e->out, id, err));
+			after_special = true;
+			pos += llm_token_string(t, id).len;
+			while (t->info[id].rstrip && pos < text.len && is_space(text.bytes[pos]))
+				pos++;
+		}
+	}
+	if ((flags & LLM_TOKENIZE_ADD_SPECIAL) && t->add_eos && t->eos >= 0)
+		LLM_TRY(llm_tokens_append(e->out, t->eos, err));
+	return LLM_OK;
+}
+
+LlmStatus
+llm_tokenize(const LlmTokenizer *t, LlmText text, int flags, const LlmStop *stop, LlmTokens *out, LlmError *err)
+{
+	LlmEncoder	e = {.t = t, .stop = stop, .out = out};
+	size_t		n_before = out->n;
+	LlmStatus	status;
+
+	if (text.len > MAX_TEXT_BYTES)
+		return llm_fail(err, LLM_E_LIMIT, "text has %zu bytes, at most %zu can be tokenized", text.len, MAX_TEXT_BYTES);
+	llm_merge_init(&e.merge, t->allocator);
+	status = encode(&e, text, flags, err);
+	llm_merge_free(&e.merge);
+	if (status != LLM_OK)
+		out->n = n_before;
+	return status;
+}
+
+/* a token that is no text */
+static bool
+is_hidden(const LlmTokenizer *t, int32_t id)
+{
+	LlmTokenType type = t->info[id].type;
+
+	return type == LLM_TOKEN_CONTROL || type == LLM_TOKEN_UNKNOWN;
+}
+
+LlmStatus
+llm_detokenize_one(const LlmTokenizer *t, int32_t id, bool first, bool with_special, LlmBuf *out, LlmError *err)
+{
+	LlmStr		bytes;
+
+	if (id < 0 || id >= t->n_vocab)
+		return llm_fail(err, LLM_E_ARGUMENT, "token id %d is out of range: the vocabulary has %d tokens", (int) id,
+						(int) t->n_vocab);
+	if (!with_special && is_hidden(t, id))
+		return LLM_OK;
+	bytes = llm_vocab_bytes(&t->vocab, id);
+	if (first && t->add_space_prefix && bytes.len > 0 && bytes.data[0] == ' ')
+	{
+		bytes.data++;
+		bytes.len--;
+	}
+	return llm_buf_append(out, bytes.data, bytes.len, err);
+}
+
+LlmStatus
+llm_detokenize(const LlmTokenizer *t, const int32_t *ids, size_t n, bool with_special, LlmBuf *out, LlmError *err)
+{
+	size_t		len_before = out->len;
+	bool		first = true;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		LlmStatus	status = llm_detokenize_one(t, ids[i], first, with_special, out, err);
+
+		if (status != LLM_OK)
+		{
+			out->len = len_before;
+			return status;
+		}
+		/* a hidden token, like bos, leaves the next one the first of the text */
+		first = first && !with_special && is_hidden(t, ids[i]);
+	}
+	return LLM_OK;
+}
+
+int32_t
+llm_tokenizer_vocab_size(const LlmTokenizer *t)
+{
+	return t->n_vocab;
+}
+
+const char *
+llm_tokenizer_kind(const LlmTokenizer *t)
+{
+	return t->kind_name;
+}
+
+int32_t
+llm_tokenizer_bos(const LlmTokenizer *t)
+{
+	return t->bos;
+}
+
+int32_t
+llm_tokenizer_eos(const LlmTokenizer *t)
+{
+	return t->eos;
+}
+
+int32_t
+llm_tokenizer_eot(const LlmTokenizer *t)
+{
+	return t->eot;
+}
+
+bool
+llm_tokenizer_is_end(const LlmTokenizer *t, int32_t id)
+{
+	return id >= 0 && id < t->n_vocab && t->info[id].is_end;
+}
+
+LlmStr
+llm_tokenizer_token_text(const LlmTokenizer *t, int32_t id)
+{
+	return id >= 0 && id < t->n_vocab ? llm_token_string(t, id) : (LlmStr) {"", 0};
+}

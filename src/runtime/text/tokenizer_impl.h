@@ -1,0 +1,120 @@
+/*
+ * tokenizer_impl.h: what the parts of the tokenizer share (tokenizer.c, special_tokens.c, bpe.c, spm.c).
+ *
+ * The way of a text: special tokens are cut out first (special_tokens.c), the text between them goes to one of the two
+ * kinds, and each kind cuts it into symbols and merges neighbours until no pair has a merge (merge.h).
+ */
+#ifndef LLM_TOKENIZER_IMPL_H
+#define LLM_TOKENIZER_IMPL_H
+
+#include "text/merge.h"
+#include "text/pretokenize.h"
+#include "text/tokenizer.h"
+#include "text/vocab.h"
+
+/* as GGUF numbers them (tokenizer.ggml.token_type); others count as normal */
+typedef enum LlmTokenType
+{
+	LLM_TOKEN_NORMAL = 1,
+	LLM_TOKEN_UNKNOWN,
+	LLM_TOKEN_CONTROL,
+	LLM_TOKEN_USER_DEFINED,
+	LLM_TOKEN_UNUSED,
+	LLM_TOKEN_BYTE
+} LlmTokenType;
+
+typedef struct LlmTokenInfo
+{
+	uint8_t		type;			/* LlmTokenType */
+	bool		is_end;			/* ends generation */
+	bool		lstrip;			/* special: takes white space before it, or after it, along */
+	bool		rstrip;
+} LlmTokenInfo;
+
+typedef enum LlmTokenizerKind
+{
+	LLM_KIND_BPE,
+	LLM_KIND_SPM
+} LlmTokenizerKind;
+
+struct LlmTokenizer
+{
+	const LlmAllocator *allocator;
+	LlmTokenizerKind kind;
+	char		kind_name[64];
+	const LlmMetaArray *tokens; /* texts as in the metadata, borrowed from it */
+	int32_t		n_vocab;
+	LlmTokenInfo *info;			/* (n_vocab) */
+	int32_t		bos;			/* -1: none, as the following */
+	int32_t		eos;
+	int32_t		eot;
+	int32_t		unknown;
+	bool		add_bos;
+	bool		add_eos;
+	bool		add_space_prefix;	/* SentencePiece */
+
+	/* special tokens in bytewise order; those that begin with byte b are [special_first[b], special_first[b + 1]) */
+	int32_t    *special;
+	int32_t		special_first[257];
+	bool		has_user_defined;
+
+	/* the first n_vocab symbols are the tokens, with the bytes that they stand for */
+	LlmVocab	vocab;
+	int32_t		byte_symbol[256];	/* BPE: always a symbol; SentencePiece: byte token or -1 */
+
+	LlmPretokenizer *pretokenizer;	/* BPE */
+	LlmMergeTable merges;
+	bool		ignore_merges;
+
+	uint32_t   *token_rank;		/* SentencePiece (n_vocab): the order of merges, from scores */
+	size_t		max_token_bytes;
+};
+
+/* one run of llm_tokenize */
+typedef struct LlmEncoder
+{
+	const LlmTokenizer *t;
+	const LlmStop *stop;
+	LlmTokens  *out;
+	LlmMergeScratch merge;
+	size_t		work_bytes;		/* since should_stop was asked */
+} LlmEncoder;
+
+#define LLM_TOKENIZE_POLL_BYTES ((size_t) 64 * 1024)
+
+/* count work done, and ask should_stop now and then */
+static inline LlmStatus
+llm_encoder_worked(LlmEncoder *e, size_t n_bytes)
+{
+	e->work_bytes += n_bytes;
+	if (e->work_bytes < LLM_TOKENIZE_POLL_BYTES)
+		return LLM_OK;
+	e->work_bytes = 0;
+	return llm_should_stop(e->stop) ? LLM_PAUSED : LLM_OK;
+}
+
+static inline LlmStr
+llm_token_string(const LlmTokenizer *t, int32_t id)
+{
+	return llm_meta_array_string(t->tokens, (uint64_t) id);
+}
+
+/* the bytes of a byte token's text "<0x41>", or -1 */
+extern int	llm_byte_token_value(LlmStr text);
+
+/* special_tokens.c: ids and types by metadata and name, then the order for searching */
+extern LlmStatus llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
+
+/*
+ * The first special token in text at or after from: the longest one that begins there. Where control tokens are not
+ * parsed, only user-defined ones. *at is where it begins; returns its id, or -1 and *at = text.len. LLM_PAUSED by worked.
+ */
+extern LlmStatus llm_special_tokens_find(LlmEncoder *e, LlmText text, size_t from, bool parse_special, size_t *at, int32_t *id);
+
+/* bpe.c and spm.c: fill vocab (n_vocab symbols) and what the kind needs; then encode text without special tokens */
+extern LlmStatus llm_bpe_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
+extern LlmStatus llm_bpe_encode(LlmEncoder *e, const char *bytes, size_t len, LlmError *err);
+extern LlmStatus llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
+extern LlmStatus llm_spm_encode(LlmEncoder *e, const char *bytes, size_t len, bool space_prefix, LlmError *err);
+
+#endif

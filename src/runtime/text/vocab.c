@@ -1,0 +1,229 @@
+/*
+ * vocab.c: hash tables with open addressing over symbols and over pairs of symbols.
+ */
+#include "text/vocab.h"
+
+#include <string.h>
+
+static uint64_t
+load8(const char *p)
+{
+	uint64_t	v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+/* up to 8 bytes as a number; together with n it tells them apart */
+static uint64_t
+load_tail(const char *p, size_t n)
+{
+	uint32_t	low;
+	uint32_t	high;
+
+	if (n >= 4)
+	{
+		memcpy(&low, p, 4);
+		memcpy(&high, p + n - 4, 4);
+		return (uint64_t) high << 32 | low;
+	}
+	if (n == 0)
+		return 0;
+	return (uint64_t) (uint8_t) p[0] << 16 | (uint64_t) (uint8_t) p[n / 2] << 8 | (uint8_t) p[n - 1];
+}
+
+/* after wyhash (public domain): 8 bytes a step, folded by a 64 by 64 bit product */
+static uint32_t
+hash_bytes(uint64_t seed, const char *bytes, size_t len)
+{
+	uint64_t	h = seed ^ len;
+
+	for (; len > 8; len -= 8, bytes += 8)
+		h = llm_hash_mix(h ^ load8(bytes), UINT64_C(0xA0761D6478BD642F));
+	h = llm_hash_mix(h ^ load_tail(bytes, len), UINT64_C(0xE7037ED1A0B428DB));
+	return (uint32_t) (h ^ h >> 32);
+}
+
+static uint64_t
+seed_from(const void *address)
+{
+	return llm_hash_mix((uint64_t) (uintptr_t) address ^ UINT64_C(0x8EBC6AF09C88C6E3), UINT64_C(0x589965CC75374CC3));
+}
+
+static LlmStatus
+make_slots(LlmVocab *v, size_t n_slots, LlmError *err)
+{
+	void	   *slots;
+
+	LLM_TRY(llm_alloc(v->allocator, n_slots, sizeof(LlmVocabSlot), &slots, err));
+	v->slots = slots;
+	v->n_slots = n_slots;
+	for (size_t i = 0; i < n_slots; i++)
+		v->slots[i].symbol = -1;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_vocab_init(LlmVocab *v, size_t n_expected, const LlmAllocator *a, LlmError *err)
+{
+	size_t		n_slots = 1024;
+
+	memset(v, 0, sizeof(*v));
+	v->allocator = a;
+	v->seed = seed_from(v);
+	llm_buf_init(&v->bytes, a);
+	llm_buf_init(&v->ends, a);
+	while (n_slots / 2 < n_expected)
+		n_slots *= 2;
+	LLM_TRY(llm_buf_reserve(&v->bytes, 8 * n_expected + 1, err));
+	LLM_TRY(llm_buf_reserve(&v->ends, sizeof(uint32_t) * (n_expected + 1), err));
+	return make_slots(v, n_slots, err);
+}
+
+void
+llm_vocab_free(LlmVocab *v)
+{
+	if (!v->allocator)
+		return;
+	llm_buf_free(&v->bytes);
+	llm_buf_free(&v->ends);
+	llm_free(v->allocator, v->slots);
+	v->slots = NULL;
+}
+
+LlmStatus
+llm_vocab_add(LlmVocab *v, const char *bytes, size_t len, LlmError *err)
+{
+	uint32_t	end;
+
+	if (v->n_symbols == INT32_MAX || len > UINT32_MAX - v->bytes.len)
+		return llm_fail(err, LLM_E_LIMIT, "vocabulary is too large: %d strings of %zu bytes, %zu more bytes wanted",
+						(int) v->n_symbols, v->bytes.len, len);
+	LLM_TRY(llm_buf_reserve(&v->ends, sizeof(end), err));
+	LLM_TRY(llm_buf_append(&v->bytes, bytes, len, err));
+	end = (uint32_t) v->bytes.len;
+	LLM_TRY(llm_buf_append(&v->ends, &end, sizeof(end), err));
+	v->n_symbols++;
+	return LLM_OK;
+}
+
+/* the slot that holds these bytes, or the free one where they belong */
+static LlmVocabSlot *
+find_slot(const LlmVocab *v, uint32_t tag, const char *bytes, size_t len)
+{
+	size_t		i = tag & (v->n_slots - 1);
+
+	for (;; i = (i + 1) & (v->n_slots - 1))
+	{
+		LlmVocabSlot *slot = &v->slots[i];
+
+		if (slot->symbol < 0)
+			return slot;
+		if (slot->tag == tag)
+		{
+			LlmStr		s = llm_vocab_bytes(v, slot->symbol);
+
+			if (s.len == len && memcmp(s.data, bytes, len) == 0)
+				return slot;
+		}
+	}
+}
+
+static LlmStatus
+grow_index(LlmVocab *v, LlmError *err)
+{
+	LlmVocabSlot *old = v->slots;
+	size_t		n_old = v->n_slots;
+
+	LLM_TRY(make_slots(v, n_old * 2, err));
+	for (size_t k = 0; k < n_old; k++)
+	{
+		size_t		i;
+
+		if (old[k].symbol < 0)
+			continue;
+		for (i = old[k].tag & (v->n_slots - 1); v->slots[i].symbol >= 0; i = (i + 1) & (v->n_slots - 1))
+			;
+		v->slots[i] = old[k];
+	}
+	llm_free(v->allocator, old);
+	return LLM_OK;
+}
+
+LlmStatus
+llm_vocab_index(LlmVocab *v, int32_t symbol, int32_t *same, LlmError *err)
+{
+	LlmStr		s = llm_vocab_bytes(v, symbol);
+	uint32_t	tag = hash_bytes(v->seed, s.data, s.len);
+	LlmVocabSlot *slot;
+
+	if (v->n_indexed + 1 > v->n_slots / 2)
+		LLM_TRY(grow_index(v, err));
+	slot = find_slot(v, tag, s.data, s.len);
+	if (slot->symbol < 0)
+	{
+		*slot = (LlmVocabSlot) {tag, symbol};
+		v->n_indexed++;
+	}
+	*same = slot->symbol;
+	return LLM_OK;
+}
+
+int32_t
+llm_vocab_find(const LlmVocab *v, const char *bytes, size_t len)
+{
+	return find_slot(v, hash_bytes(v->seed, bytes, len), bytes, len)->symbol;
+}
+
+LlmStatus
+llm_vocab_intern(LlmVocab *v, const char *bytes, size_t len, int32_t *symbol, LlmError *err)
+{
+	int32_t		found = llm_vocab_find(v, bytes, len);
+
+	if (found < 0)
+	{
+		LLM_TRY(llm_vocab_add(v, bytes, len, err));
+		LLM_TRY(llm_vocab_index(v, v->n_symbols - 1, &found, err));
+	}
+	*symbol = found;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err)
+{
+	size_t		n_slots = 16;
+	void	   *slots;
+
+	memset(m, 0, sizeof(*m));
+	m->allocator = a;
+	m->seed = seed_from(m);
+	while (n_slots / 2 < n_merges)
+		n_slots *= 2;
+	LLM_TRY(llm_alloc(a, n_slots, sizeof(LlmMerge), &slots, err));
+	m->slots = slots;
+	m->n_slots = n_slots;
+	for (size_t i = 0; i < n_slots; i++)
+		m->slots[i].merged = -1;
+	return LLM_OK;
+}
+
+void
+llm_merges_free(LlmMergeTable *m)
+{
+	if (m->allocator)
+		llm_free(m->allocator, m->slots);
+	m->slots = NULL;
+}
+
+void
+llm_merges_add(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged)
+{
+	uint64_t	pair = (uint64_t) (uint32_t) left << 32 | (uint32_t) right;
+	size_t		i = llm_hash_mix(pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)) & (m->n_slots - 1);
+
+	for (; m->slots[i].merged >= 0; i = (i + 1) & (m->n_slots - 1))
+		if (m->slots[i].pair == pair)
+			return;
+	m->slots[i] = (LlmMerge) {pair, rank, merged};
+}

@@ -1,0 +1,102 @@
+/*
+ * vocab.h: the strings that tokens are made of, by number and by content, and merges by pair.
+ *
+ * A symbol is a token (its number is its id) or a string that merges pass through without its being a token (numbers from
+ * n_tokens on). Every symbol has bytes; only those that were indexed are found by content. Hashes are seeded with an
+ * address, so a file cannot be made whose strings collide; nothing depends on their order.
+ */
+#ifndef LLM_VOCAB_H
+#define LLM_VOCAB_H
+
+#include "base/arena.h"
+
+typedef struct LlmVocabSlot
+{
+	uint32_t	tag;			/* hash of the bytes */
+	int32_t		symbol;			/* -1: free */
+} LlmVocabSlot;
+
+typedef struct LlmVocab
+{
+	const LlmAllocator *allocator;
+	uint64_t	seed;
+	LlmBuf		bytes;			/* of all symbols, one after the other */
+	LlmBuf		ends;			/* uint32_t each: where the bytes of a symbol end */
+	int32_t		n_symbols;
+	LlmVocabSlot *slots;
+	size_t		n_slots;		/* power of 2 */
+	size_t		n_indexed;
+} LlmVocab;
+
+/* n_expected: of symbols, to size the index once */
+extern LlmStatus llm_vocab_init(LlmVocab *v, size_t n_expected, const LlmAllocator *a, LlmError *err);
+extern void llm_vocab_free(LlmVocab *v);
+
+/* append a symbol without indexing it; its number is n_symbols before the call */
+extern LlmStatus llm_vocab_add(LlmVocab *v, const char *bytes, size_t len, LlmError *err);
+
+/* make a symbol findable; *same is the number under which its bytes are found, another one if they already were */
+extern LlmStatus llm_vocab_index(LlmVocab *v, int32_t symbol, int32_t *same, LlmError *err);
+
+/* number of the symbol with these bytes, -1 if there is none */
+extern int32_t llm_vocab_find(const LlmVocab *v, const char *bytes, size_t len);
+
+/* find, else add and index */
+extern LlmStatus llm_vocab_intern(LlmVocab *v, const char *bytes, size_t len, int32_t *symbol, LlmError *err);
+
+static inline LlmStr
+llm_vocab_bytes(const LlmVocab *v, int32_t symbol)
+{
+	const uint32_t *ends = (const uint32_t *) v->ends.data;
+	uint32_t	begin = symbol ? ends[symbol - 1] : 0;
+
+	return (LlmStr) {v->bytes.data + begin, ends[symbol] - begin};
+}
+
+/* merges of byte-level BPE: (left, right) to the symbol they become; the lowest rank is merged first */
+typedef struct LlmMerge
+{
+	uint64_t	pair;			/* left << 32 | right */
+	uint32_t	rank;
+	int32_t		merged;			/* -1: free slot */
+} LlmMerge;
+
+typedef struct LlmMergeTable
+{
+	const LlmAllocator *allocator;
+	uint64_t	seed;
+	LlmMerge   *slots;
+	size_t		n_slots;		/* power of 2, at least twice the merges */
+} LlmMergeTable;
+
+extern LlmStatus llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err);
+extern void llm_merges_free(LlmMergeTable *m);
+
+/* at most n_merges of them; the first of equal pairs stays */
+extern void llm_merges_add(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged);
+
+static inline uint64_t
+llm_hash_mix(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128) a * b;
+
+	return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
+/* the merge of a pair, NULL if it has none */
+static inline const LlmMerge *
+llm_merges_find(const LlmMergeTable *m, int32_t left, int32_t right)
+{
+	uint64_t	pair = (uint64_t) (uint32_t) left << 32 | (uint32_t) right;
+	size_t		i = llm_hash_mix(pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)) & (m->n_slots - 1);
+
+	for (;; i = (i + 1) & (m->n_slots - 1))
+	{
+		if (m->slots[i].merged < 0)
+			return NULL;
+		if (m->slots[i].pair == pair)
+			return &m->slots[i];
+	}
+}
+
+#endif
