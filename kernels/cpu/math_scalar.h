@@ -11,8 +11,7 @@
 #ifndef LLMK_MATH_SCALAR_H
 #define LLMK_MATH_SCALAR_H
 
-#include <stdint.h>
-#include <string.h>
+#include "cpu/half.h"
 
 #define LLMK_ROUND_MAGIC	0x1.8p23f
 #define LLMK_ROUND_MAGIC_BITS 0x4b400000u
@@ -45,24 +44,6 @@
 /* smallest argument whose exp llmk_exp_softmax_inline keeps: its result is a normal number */
 #define LLMK_SOFTMAX_MIN	(-87.0f)
 
-static inline uint32_t
-llmk_float_bits(float x)
-{
-	uint32_t	u;
-
-	memcpy(&u, &x, sizeof u);
-	return u;
-}
-
-static inline float
-llmk_float_from_bits(uint32_t u)
-{
-	float		x;
-
-	memcpy(&x, &u, sizeof x);
-	return x;
-}
-
 /* x = n ln 2 + r: returns exp(r) and n as a two's complement integer (any integer if x is NaN or infinite) */
 static inline float
 llmk_exp_reduced(float x, uint32_t *n_out)
@@ -79,7 +60,7 @@ llmk_exp_reduced(float x, uint32_t *n_out)
 	p = __builtin_fmaf(p, r, LLMK_EXP_C2);
 	p = __builtin_fmaf(p, r, 1.0f);
 	p = __builtin_fmaf(p, r, 1.0f);
-	*n_out = llmk_float_bits(t) - LLMK_ROUND_MAGIC_BITS;
+	*n_out = llmk_float_to_bits(t) - LLMK_ROUND_MAGIC_BITS;
 	return p;
 }
 
@@ -95,7 +76,7 @@ llmk_expf_inline(float x)
 	x = LLMK_EXP_MIN > x ? LLMK_EXP_MIN : x;
 	p = llmk_exp_reduced(x, &n);
 	half = (uint32_t) ((int32_t) n >> 1);
-	return (p * llmk_float_from_bits((half + 127) << 23)) * llmk_float_from_bits((n - half + 127) << 23);
+	return (p * llmk_bits_to_float((half + 127) << 23)) * llmk_bits_to_float((n - half + 127) << 23);
 }
 
 /*
@@ -108,7 +89,7 @@ llmk_exp_softmax_inline(float x)
 	uint32_t	n;
 	float		p = llmk_exp_reduced(x, &n);
 
-	p = p * llmk_float_from_bits((n + 127) << 23);
+	p = p * llmk_bits_to_float((n + 127) << 23);
 	return x < LLMK_SOFTMAX_MIN ? 0.0f : p;
 }
 
@@ -119,7 +100,7 @@ llmk_exp_softmax_inline(float x)
 static inline float
 llmk_tanhf_inline(float x)
 {
-	float		a = llmk_float_from_bits(llmk_float_bits(x) & 0x7fffffffu);
+	float		a = llmk_bits_to_float(llmk_float_to_bits(x) & 0x7fffffffu);
 	float		t;
 	float		n;
 	float		r;
@@ -140,14 +121,14 @@ llmk_tanhf_inline(float x)
 	p = __builtin_fmaf(p, r, LLMK_EXPM1_C3);
 	p = __builtin_fmaf(p, r, LLMK_EXPM1_C2);
 	p = __builtin_fmaf(r * r, p, r);
-	s = llmk_float_from_bits((llmk_float_bits(t) - LLMK_ROUND_MAGIC_BITS + 127) << 23);
+	s = llmk_bits_to_float((llmk_float_to_bits(t) - LLMK_ROUND_MAGIC_BITS + 127) << 23);
 	p = __builtin_fmaf(s, p, s - 1.0f);
 	d = p + 2.0f;
 	q = p / d;
 	r = __builtin_fmaf(-q, d, p);
 	r = __builtin_fmaf(-q, p - (d - 2.0f), r);
 	q = q + r / d;
-	return llmk_float_from_bits((llmk_float_bits(q) & 0x7fffffffu) | (llmk_float_bits(x) & 0x80000000u));
+	return llmk_bits_to_float((llmk_float_to_bits(q) & 0x7fffffffu) | (llmk_float_to_bits(x) & 0x80000000u));
 }
 
 /* silu(gate) * up; gates below -88.7 give 0, as their exp(-gate) is infinite */

@@ -123,7 +123,7 @@ time_attention(const LlmKernels *kernels, Buffers *b, int n, int dim, LlmKvType 
 static void
 attention_table(const LlmKernels *kernels, Buffers *b)
 {
-	static const int queries[] = {1, 2, 3, 4, 8, 64};
+	static const int queries[] = {1, 2, 3, 4, 6, 12, 64};
 	static const int dims[] = {64, 128};
 
 	for (int type = LLM_KV_F32; type <= LLM_KV_F16; type++)

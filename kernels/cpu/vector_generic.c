@@ -1,0 +1,105 @@
+/*
+ * vector_generic.c: the vector operations of kernels.h in plain C, complete, and the reference of all levels.
+ */
+#include "cpu/levels.h"
+#include "cpu/vector.h"
+
+static void
+rms_norm_generic(const float *x, const float *w, int64_t n, float eps, float *out)
+{
+	double		total = 0;
+	float		factor;
+
+	for (int64_t begin = 0; begin < n; begin += LLMK_SUM_BLOCK)
+	{
+		int64_t		end = n - begin < LLMK_SUM_BLOCK ? n : begin + LLMK_SUM_BLOCK;
+		float		lane[LLMK_LANES] = {0};
+
+		for (int64_t i = begin; i < end; i++)
+			lane[i % LLMK_LANES] = __builtin_fmaf(x[i], x[i], lane[i % LLMK_LANES]);
+		total += (double) llmk_lane_tree(lane);
+	}
+	factor = llmk_rms_factor(total, n, eps);
+	for (int64_t i = 0; i < n; i++)
+		out[i] = x[i] * factor * w[i];
+}
+
+static void
+add_generic(float *dst, const float *a, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		dst[i] += a[i];
+}
+
+static void
+silu_mul_generic(const float *gate, const float *up, int64_t n, float *out)
+{
+	for (int64_t i = 0; i < n; i++)
+		out[i] = llmk_silu_mul_inline(gate[i], up[i]);
+}
+
+static void
+rope_norm_generic(float *x, const float *cosine, const float *sine, int64_t n_pairs)
+{
+	for (int64_t i = 0; i < n_pairs; i++)
+		llmk_rotate_pair(&x[2 * i], &x[2 * i + 1], cosine[i], sine[i]);
+}
+
+static void
+rope_neox_generic(float *x, const float *cosine, const float *sine, int64_t n_pairs)
+{
+	for (int64_t i = 0; i < n_pairs; i++)
+		llmk_rotate_pair(&x[i], &x[n_pairs + i], cosine[i], sine[i]);
+}
+
+static float
+max_generic(const float *x, int64_t n)
+{
+	float		max = -__builtin_inff();
+	bool		has_nan = false;
+
+	for (int64_t i = 0; i < n; i++)
+	{
+		max = x[i] > max ? x[i] : max;
+		has_nan |= x[i] != x[i];
+	}
+	return has_nan ? __builtin_nanf("") : max + 0.0f;
+}
+
+static float
+sum_exp_generic(const float *x, int64_t n, float max, float inv_temperature)
+{
+	double		total = 0;
+
+	for (int64_t begin = 0; begin < n; begin += LLMK_SUM_BLOCK)
+	{
+		int64_t		end = n - begin < LLMK_SUM_BLOCK ? n : begin + LLMK_SUM_BLOCK;
+		float		lane[LLMK_LANES] = {0};
+
+		for (int64_t i = begin; i < end; i++)
+			lane[i % LLMK_LANES] += llmk_expf_inline((x[i] - max) * inv_temperature);
+		total += (double) llmk_lane_tree(lane);
+	}
+	return (float) total;
+}
+
+static void
+scale_generic(float *x, int64_t n, float factor)
+{
+	for (int64_t i = 0; i < n; i++)
+		x[i] *= factor;
+}
+
+void
+llmk_vector_fill_generic(LlmKernels *k)
+{
+	k->rms_norm = rms_norm_generic;
+	k->add = add_generic;
+	k->silu_mul = silu_mul_generic;
+	k->rope_norm = rope_norm_generic;
+	k->rope_neox = rope_neox_generic;
+	k->max = max_generic;
+	k->sum_exp = sum_exp_generic;
+	k->scale = scale_generic;
+	llmk_attention_fill_generic(k);
+}
