@@ -8,8 +8,14 @@
  * inside, and nobody waits for it: a busy neighbour on a core costs its share and not more.
  *
  * Between runs a worker spins for some tens of microseconds (decoding calls every few), then sleeps on `state` by futex.
- * The caller waits for workers inside in the same way, on `state` too. Only the caller's process has the workers: after
- * a fork, a copy of the pool in the child does all work in the calling thread.
+ * The caller waits for workers inside in the same way, on `state` too. Neither yields: the scheduler lets a yielding
+ * thread wait for a whole time slice, but runs a woken one soon.
+ *
+ * A scheduler that finds no idle core likes to wake a worker on the core of the caller that woke it, and to leave it
+ * there, where it only takes turns with the caller. So a worker that finds itself on the caller's core moves away.
+ *
+ * Only the process that made a pool has its workers: after a fork, the copy in the child does all work in the calling
+ * thread.
  */
 #include "base/threads.h"
 
@@ -28,10 +34,10 @@
 #define MAX_THREADS 1024
 #define WORKER_STACK_BYTES ((size_t) 1 << 20)
 
-/* how long to spin: with the pause instruction, then giving way to other threads of this core, then sleep */
-#define SPIN_NS 10000
-#define WORKER_YIELD_NS 50000
-#define CALLER_YIELD_NS 20000
+/* how long to spin before sleeping, and how often a worker may move to another core */
+#define WORKER_SPIN_NS 40000
+#define CALLER_SPIN_NS 20000
+#define MOVE_INTERVAL_NS 1000000
 
 /* the parts of `state` */
 #define STATE_INSIDE_MASK ((uint32_t) 0x7FF)	/* workers inside the run */
@@ -45,6 +51,7 @@ typedef struct LlmWorker
 	LlmPool    *pool;
 	pthread_t	handle;
 	int			thread;			/* 1 .. n_threads - 1 */
+	int64_t		moved_ns;		/* when it last moved, or tried to */
 } LlmWorker;
 
 struct LlmPool
@@ -55,6 +62,7 @@ struct LlmPool
 	int64_t		n;
 	int64_t		piece;
 	uint64_t	n_pieces;
+	atomic_int	caller_cpu;		/* core of the caller when the run began */
 
 	/* the next piece to take */
 	_Alignas(64) atomic_uint_fast64_t next;
@@ -109,14 +117,13 @@ typedef struct Spin
 	int64_t		start_ns;
 	int64_t		limit_ns;
 	unsigned	turns;
-	bool		yields;
 } Spin;
 
 /* wait a moment; false when the time is used up. The clock is read now and then only. */
 static bool
 spin_once(Spin *spin)
 {
-	if (spin->yields || (spin->turns & 31) == 31)
+	if ((spin->turns++ & 31) == 31)
 	{
 		int64_t		now = now_ns();
 
@@ -124,14 +131,36 @@ spin_once(Spin *spin)
 			spin->start_ns = now;
 		else if (now - spin->start_ns > spin->limit_ns)
 			return false;
-		else if (now - spin->start_ns > SPIN_NS)
-			spin->yields = true;
 	}
-	spin->turns++;
-	if (spin->yields)
-		sched_yield();
-	else
-		cpu_relax();
+	cpu_relax();
+	return true;
+}
+
+/*
+ * If this worker is on the caller's core, leave it: forbid the core for a moment, which moves the thread at once, then
+ * allow it again. False if there is no other core for us.
+ */
+static bool
+leave_core_of_caller(LlmWorker *worker)
+{
+	int			cpu = atomic_load_explicit(&worker->pool->caller_cpu, memory_order_relaxed);
+	int64_t		now;
+	cpu_set_t	allowed;
+	cpu_set_t	others;
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getcpu() != cpu)
+		return true;
+	now = now_ns();
+	if (now - worker->moved_ns < MOVE_INTERVAL_NS)
+		return false;
+	worker->moved_ns = now;
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+		return false;
+	others = allowed;
+	CPU_CLR(cpu, &others);
+	if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0)
+		return false;
+	(void) sched_setaffinity(0, sizeof(allowed), &allowed);
 	return true;
 }
 
@@ -159,9 +188,10 @@ work(LlmPool *pool, int thread, const LlmStop *stop)
 
 /* wait for a run other than `seen` that can be entered, and enter it; false: the pool ends */
 static bool
-enter_run(LlmPool *pool, uint32_t *seen)
+enter_run(LlmWorker *worker, uint32_t *seen)
 {
-	Spin		spin = {.limit_ns = WORKER_YIELD_NS};
+	LlmPool    *pool = worker->pool;
+	Spin		spin = {.limit_ns = WORKER_SPIN_NS};
 
 	for (;;)
 	{
@@ -186,7 +216,9 @@ enter_run(LlmPool *pool, uint32_t *seen)
 		if (!atomic_load(&pool->quit))
 			futex_wait(&pool->state, state);
 		atomic_fetch_sub(&pool->n_sleeping, 1);
-		spin = (Spin) {.limit_ns = WORKER_YIELD_NS};
+
+		/* on the caller's core, spinning would only keep the caller from running */
+		spin = (Spin) {.limit_ns = leave_core_of_caller(worker) ? WORKER_SPIN_NS : 0};
 	}
 }
 
@@ -207,7 +239,7 @@ worker_main(void *arg)
 	uint32_t	seen = UINT32_MAX;
 
 	(void) pthread_setname_np(pthread_self(), "llm-worker");
-	while (enter_run(pool, &seen))
+	while (enter_run(worker, &seen))
 	{
 		(void) work(pool, worker->thread, NULL);
 		leave_run(pool);
@@ -219,7 +251,7 @@ worker_main(void *arg)
 static void
 finish_run(LlmPool *pool)
 {
-	Spin		spin = {.limit_ns = CALLER_YIELD_NS};
+	Spin		spin = {.limit_ns = CALLER_SPIN_NS};
 	uint32_t	state = atomic_fetch_and(&pool->state, ~STATE_OPEN) & ~STATE_OPEN;
 
 	while (state & STATE_INSIDE_MASK)
@@ -257,6 +289,8 @@ llm_pool_run(LlmPool *pool, LlmPieceFn fn, void *arg, int64_t n, int64_t piece, 
 	if (!alone)
 	{
 		uint32_t	state = atomic_load_explicit(&pool->state, memory_order_relaxed);
+
+		atomic_store_explicit(&pool->caller_cpu, sched_getcpu(), memory_order_relaxed);
 
 		/* no worker is inside and the run is closed, so only this thread changes state */
 		atomic_store(&pool->state, (state + STATE_RUN_ONE) | STATE_OPEN);
@@ -320,6 +354,7 @@ llm_pool_create(const LlmAllocator *a, int n_threads, LlmPool **out, LlmError *e
 	pool->allocator = a;
 	pool->owner = getpid();
 	pool->n_threads = n_threads;
+	pool->caller_cpu = -1;
 
 	if (n_threads > 1)
 	{
