@@ -27,7 +27,7 @@ EXTRA_CLEAN  = build pg_llm.control
 COMMON_CFLAGS = -std=gnu11 -ffp-contract=off -fvisibility=hidden
 PG_CPPFLAGS  = -I$(srcdir)/src/pg -I$(srcdir)/src/runtime -I$(srcdir)/kernels
 PG_CFLAGS    = $(COMMON_CFLAGS) -Wno-declaration-after-statement
-LIBS_RUNTIME = -lpcre2-8 -lutf8proc -ljson-c -lpthread
+LIBS_RUNTIME = -lpcre2-8 -lutf8proc -ljson-c -lpthread -lm
 SHLIB_LINK   = $(LIBS_RUNTIME)
 # the bitcode pass ignores per-file flags and breaks the AVX files; JIT inlines nothing of ours
 override with_llvm = no

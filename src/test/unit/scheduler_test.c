@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "fail_alloc.h"
+#include "model/forward.h"
 #include "test_model.h"
 
 #define MODEL "sql-tests/data/models/llama3.gguf"
