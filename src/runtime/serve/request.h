@@ -30,7 +30,7 @@ typedef struct LlmLane
 	bool		all_logits;		/* of every token; else of the last only */
 	int			branch;			/* branch lanes: which; main lane: -1 */
 	bool		open;			/* branch lanes: holds a sequence */
-	double		pending_logprob;	/* of this step's tokens */
+	double		pending_logprob;	/* branch lanes: sum up to and with this step's tokens */
 } LlmLane;
 
 typedef struct LlmScoreBranch

@@ -204,7 +204,8 @@ add_lane(LlmScheduler *s, LlmLane *lane, int *n_rows, int max_tokens, LlmError *
 	uint32_t	from = lane->seq.n_past - lane->first_position;
 
 	LLM_TRY(llm_kv_seq_reserve(&s->kv, &lane->seq, n, err));
-	lane->pending_logprob = 0;
+	if (lane->branch >= 0)		/* one ascending sum, however the branch is cut into steps */
+		lane->pending_logprob = lane->request->branches[lane->branch].logprob;
 	s->segments[s->n_segments] = (LlmSegment) {&lane->seq, lane->tokens + from, n};
 	s->segment_lane[s->n_segments] = lane;
 	for (uint32_t i = 0; i < n; i++)

@@ -63,7 +63,7 @@ llm_score_commit(LlmRequest *r, LlmLane *lane)
 	{
 		LlmScoreBranch *branch = &r->branches[lane->branch];
 
-		branch->logprob += lane->pending_logprob;
+		branch->logprob = lane->pending_logprob;
 		if (lane->seq.n_past < lane->first_position + lane->n_tokens)
 			return;
 		branch->done = true;
