@@ -46,6 +46,8 @@ typedef enum LlmType
 	LLM_TYPE_TQ2_0 = 35,
 	LLM_TYPE_MXFP4 = 39,
 	LLM_TYPE_NVFP4 = 40,
+	LLM_TYPE_Q1_0 = 41,
+	LLM_TYPE_Q2_0 = 42,
 	LLM_TYPE_COUNT = 48			/* array bound; numbers without a name above are unknown */
 } LlmType;
 

@@ -14,8 +14,20 @@
 
 #include "kernels.h"
 
+/* the copies that tests run through SIMDe (simd.h) */
+#if defined(LLMK_SIMDE)
+#define llmk_matmul_fill_avxvnni llmk_simde_matmul_fill_avxvnni
+#define llmk_matmul_fill_avx512 llmk_simde_matmul_fill_avx512
+#define llmk_matmul_fill_avx512vnni llmk_simde_matmul_fill_avx512vnni
+#define llmk_quantize_avx512 llmk_simde_quantize_avx512
+#define llmk_vector_fill_avx512 llmk_simde_vector_fill_avx512
+#endif
+
 /* matmul, get_row and quantize */
 extern void llmk_matmul_fill_generic(LlmKernels *k);
+
+/* functions of one level that its fill function, in another file, puts into the table; types as in kernels.h */
+extern void llmk_quantize_generic(const float *x, int64_t n, int8_t *q, float *d, int16_t *s);
 
 /* all other entries */
 extern void llmk_vector_fill_generic(LlmKernels *k);
@@ -25,6 +37,9 @@ extern void llmk_matmul_fill_avx2(LlmKernels *k);
 extern void llmk_matmul_fill_avxvnni(LlmKernels *k);
 extern void llmk_matmul_fill_avx512(LlmKernels *k);
 extern void llmk_matmul_fill_avx512vnni(LlmKernels *k);
+
+extern void llmk_quantize_avx2(const float *x, int64_t n, int8_t *q, float *d, int16_t *s);
+extern void llmk_quantize_avx512(const float *x, int64_t n, int8_t *q, float *d, int16_t *s);
 
 extern void llmk_vector_fill_avx2(LlmKernels *k);
 extern void llmk_vector_fill_avx512(LlmKernels *k);

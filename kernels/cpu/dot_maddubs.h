@@ -1,0 +1,144 @@
+/*
+ * dot_maddubs.h: exact integer sums over a block of 32 columns by byte-pair multiplies (AVX2, AVX-512 BW).
+ *
+ * The instruction multiplies unsigned by signed bytes and adds neighbours into 16 bits, saturating; further sums of 16
+ * bits wrap. One pair never saturates here: 63 * 127 * 2 < 2^15, and for 8-bit weights 128 * 127 * 2. A sum over many
+ * pairs may wrap on its way as long as its final value fits, because addition modulo 2^16 is exact. So the offset of a
+ * type (weight less 8, 16 or 32) is what makes the final value fit: each 16-bit lane starts from minus offset times the
+ * sum of its own q, and after its 16 (Q4_0, Q5_0, Q5_1) or 8 (Q6_K) products holds at most 16 * 16 * 127 or
+ * 8 * 32 * 127 in magnitude, below 2^15. Q4_1 needs no offset: 16 * 15 * 127. The last step, a multiply of 16-bit pairs by 1 or by the
+ * scales of Q6_K, widens to 32 bits.
+ *
+ * 8-bit weights sum to 18 bits. Instead of widening after every product, two wrapping sums are kept: of the products, and
+ * of the products shifted right by 4. The second gives the high part; the difference, at most 8 * 15, the rest.
+ */
+#ifndef LLMK_DOT_MADDUBS_H
+#define LLMK_DOT_MADDUBS_H
+
+#include "cpu/panel.h"
+
+/* sums of q over the columns of even and odd pairs, of the 4 quads at q, as the two 16-bit halves of a word */
+VEC_INLINE uint32_t
+pair_sums(const int8_t *q)
+{
+	__m128i		pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), _mm_loadu_si128((const void *) q));
+
+	pairs = _mm_add_epi16(pairs, _mm_shuffle_epi32(pairs, 0x4e));
+	pairs = _mm_add_epi16(pairs, _mm_shuffle_epi32(pairs, 0xb1));
+	return (uint32_t) _mm_cvtsi128_si32(pairs);
+}
+
+/* both halves of two words added or multiplied by themselves */
+VEC_INLINE uint32_t
+add_halves(uint32_t a, uint32_t b)
+{
+	return ((a + b) & 0xffff) | ((a & 0xffff0000) + (b & 0xffff0000));
+}
+
+VEC_INLINE uint32_t
+scale_halves(uint32_t a, int factor)
+{
+	return ((a * (uint32_t) factor) & 0xffff) | ((a >> 16) * (uint32_t) factor) << 16;
+}
+
+/* what the sums of a token's block start from; s: sums of each 16 of q */
+VEC_INLINE void
+dot_start(const LlmType type, PanelBlock *p, const int16_t *s)
+{
+	switch (type)
+	{
+		case LLM_TYPE_Q4_0:
+			p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -8);
+			break;
+		case LLM_TYPE_Q5_0:
+			p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -16);
+			break;
+		case LLM_TYPE_Q5_1:
+			p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -16);
+			p->start[1] = (uint32_t) (16 * (s[0] + s[1]));
+			break;
+		case LLM_TYPE_Q6_K:
+			p->start[0] = scale_halves(pair_sums(p->q), -32);
+			p->start[1] = scale_halves(pair_sums(p->q + 16), -32);
+			break;
+		default:
+			break;
+	}
+}
+
+/* w: 8 vectors of unsigned bytes, one per quad, at most 15 or 31 */
+VEC_INLINE vec_i
+dot_nibbles(const LlmType type, const vec_i *w, const PanelBlock *p)
+{
+	vec_i		even = vec_maddubs(w[0], vec_bcast(p->q));
+	vec_i		odd = vec_maddubs(w[1], vec_bcast(p->q + 4));
+	int			k;
+
+	if (type != LLM_TYPE_Q4_1)
+		even = vec_add16(even, vec_bcast(&p->start[0]));
+	for (k = 2; k < 8; k += 2)
+	{
+		even = vec_add16(even, vec_maddubs(w[k], vec_bcast(p->q + 4 * k)));
+		odd = vec_add16(odd, vec_maddubs(w[k + 1], vec_bcast(p->q + 4 * k + 4)));
+	}
+	even = vec_madd(vec_add16(even, odd), vec_set16(1));
+	if (type == LLM_TYPE_Q5_1)
+		even = vec_add32(even, vec_bcast(&p->start[1]));
+	return even;
+}
+
+/* scales of 16 columns as dot_q6_k wants them, from 32-bit lanes: in both 16-bit halves */
+VEC_INLINE vec_i
+dot_q6_k_scale(vec_i scale)
+{
+	return vec_or(vec_and(scale, vec_set32(0xffff)), vec_sll32(scale, 16));
+}
+
+/* w: 8 vectors of 0 .. 63 */
+VEC_INLINE vec_i
+dot_q6_k(const vec_i *w, const vec_i *scale, const PanelBlock *p)
+{
+	vec_i		half[2];
+	int			h;
+
+	for (h = 0; h < 2; h++)
+	{
+		const int8_t *q = p->q + 16 * h;
+		vec_i		even = vec_add16(vec_bcast(&p->start[h]), vec_maddubs(w[4 * h], vec_bcast(q)));
+		vec_i		odd = vec_maddubs(w[4 * h + 1], vec_bcast(q + 4));
+
+		even = vec_add16(even, vec_maddubs(w[4 * h + 2], vec_bcast(q + 8)));
+		odd = vec_add16(odd, vec_maddubs(w[4 * h + 3], vec_bcast(q + 12)));
+		half[h] = vec_madd(vec_add16(even, odd), scale[h]);
+	}
+	return vec_add32(half[0], half[1]);
+}
+
+/* magnitudes of 8-bit weights, at most 128 */
+VEC_INLINE vec_i
+dot_q8_0_weight(vec_i w)
+{
+	return vec_abs8(w);
+}
+
+/* w: 8 vectors of magnitudes; block: the packed bytes, for the signs */
+VEC_INLINE vec_i
+dot_q8_0(const vec_i *w, const uint8_t *block, size_t group_stride, const PanelBlock *p)
+{
+	vec_i		sum = vec_set32(0);
+	vec_i		high = vec_set32(0);
+	int			k;
+
+	for (k = 0; k < 8; k++)
+	{
+		vec_i		q = vec_sign8(vec_bcast(p->q + 4 * k), vec_load(block + 32 * k, group_stride));
+		vec_i		product = vec_maddubs(w[k], q);
+
+		sum = vec_add16(sum, product);
+		high = vec_add16(high, vec_sra16(product, 4));
+	}
+	sum = vec_sub16(sum, vec_sll16(high, 4));
+	return vec_add32(vec_madd(high, vec_set16(16)), vec_madd(sum, vec_set16(1)));
+}
+
+#endif

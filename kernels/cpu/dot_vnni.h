@@ -1,0 +1,93 @@
+/*
+ * dot_vnni.h: exact integer sums over a block of 32 columns by dpbusd (AVX-VNNI, AVX-512 VNNI).
+ *
+ * The instruction adds 4 products of unsigned by signed bytes to a 32-bit lane, without saturation, so nothing can
+ * overflow. Offsets of weights are undone by starting from minus offset times the sum of q. 8-bit weights are made
+ * unsigned by adding 128. The level's file defines vec_dpbusd(sum, unsigned, signed) before it includes this one.
+ */
+#ifndef LLMK_DOT_VNNI_H
+#define LLMK_DOT_VNNI_H
+
+#include "cpu/panel.h"
+
+/* what the sums of a token's block start from; s: sums of each 16 of q */
+VEC_INLINE void
+dot_start(const LlmType type, PanelBlock *p, const int16_t *s)
+{
+	int			asum = s[0] + s[1];
+
+	switch (type)
+	{
+		case LLM_TYPE_Q4_0:
+			p->start[0] = (uint32_t) (-8 * asum);
+			break;
+		case LLM_TYPE_Q5_0:
+			p->start[0] = (uint32_t) (-16 * asum);
+			break;
+		case LLM_TYPE_Q8_0:
+			p->start[0] = (uint32_t) (-128 * asum);
+			break;
+		case LLM_TYPE_Q6_K:
+			p->start[0] = (uint32_t) (-32 * s[0]);
+			p->start[1] = (uint32_t) (-32 * s[1]);
+			break;
+		default:
+			break;
+	}
+}
+
+/* 4 quads of w from `first` on, added to sum */
+VEC_INLINE vec_i
+dot_quads(vec_i sum, const vec_i *w, const PanelBlock *p, int first)
+{
+	int			k;
+
+	for (k = first; k < first + 4; k++)
+		sum = vec_dpbusd(sum, w[k], vec_bcast(p->q + 4 * k));
+	return sum;
+}
+
+/* w: 8 vectors of unsigned bytes, one per quad */
+VEC_INLINE vec_i
+dot_nibbles(const LlmType type, const vec_i *w, const PanelBlock *p)
+{
+	bool		has_offset = type == LLM_TYPE_Q4_0 || type == LLM_TYPE_Q5_0;
+	vec_i		start = has_offset ? vec_bcast(&p->start[0]) : vec_set32(0);
+
+	return vec_add32(dot_quads(start, w, p, 0), dot_quads(vec_set32(0), w, p, 4));
+}
+
+/* scales of 16 columns as dot_q6_k wants them, from 32-bit lanes: as they are */
+VEC_INLINE vec_i
+dot_q6_k_scale(vec_i scale)
+{
+	return scale;
+}
+
+/* w: 8 vectors of 0 .. 63 */
+VEC_INLINE vec_i
+dot_q6_k(const vec_i *w, const vec_i *scale, const PanelBlock *p)
+{
+	vec_i		first = dot_quads(vec_bcast(&p->start[0]), w, p, 0);
+	vec_i		second = dot_quads(vec_bcast(&p->start[1]), w, p, 4);
+
+	return vec_add32(vec_mul32(first, scale[0]), vec_mul32(second, scale[1]));
+}
+
+/* 8-bit weights plus 128 */
+VEC_INLINE vec_i
+dot_q8_0_weight(vec_i w)
+{
+	return vec_xor(w, vec_set8(-128));
+}
+
+/* w: 8 vectors of unsigned bytes */
+VEC_INLINE vec_i
+dot_q8_0(const vec_i *w, const uint8_t *block, size_t group_stride, const PanelBlock *p)
+{
+	(void) block;
+	(void) group_stride;
+	return vec_add32(dot_quads(vec_bcast(&p->start[0]), w, p, 0), dot_quads(vec_set32(0), w, p, 4));
+}
+
+#endif

@@ -1,0 +1,326 @@
+/*
+ * matmul_float.h: the matrix product with F32, F16 and BF16 weights, compiled once for each CPU level.
+ *
+ * The level's file includes a vector width (vec256.h, vec512.h) before this file. The numbers are those of
+ * matmul_generic.c: a lane is an output row, every output is one ascending chain of fused multiply-adds over columns.
+ *
+ * The inner piece is a tile of nv vectors of rows by nt tokens whose sums stay in registers. Few tokens (up to one tile)
+ * read the packed weights directly, all columns in one go, one token with four vectors of rows at once so that the
+ * latency of one chain hides behind the others. Many tokens go by blocks of BLOCK_TOKENS and CHUNK_COLS: the activations of
+ * a block are copied together once, 16-bit weights of a chunk are widened once, and the sums rest in out between
+ * chunks, which changes no bit of a chain.
+ */
+#ifndef LLMK_MATMUL_FLOAT_H
+#define LLMK_MATMUL_FLOAT_H
+
+#include <string.h>
+
+#include "kernels.h"
+
+#define BLOCK_TOKENS 48			/* a multiple of VEC_TILE_TOKENS */
+#define CHUNK_COLS (2048 / VEC_LANES)
+#define CHUNK_LD (CHUNK_COLS + 16)	/* not a power of two: rows of a tile must not share cache sets */
+#define MAX_VECTORS 4
+#define BLOCK_VECTORS 2
+
+/* where a tile finds its weights: vector v covers VEC_GROUPS groups and begins v * vector_stride bytes from the first */
+typedef struct TileWeights
+{
+	const uint8_t *first;
+	size_t		vector_stride;
+	size_t		group_stride;
+} TileWeights;
+
+/* where the sums of a tile rest: n_rows rows of out, never written past */
+typedef struct TileOut
+{
+	float	   *out;			/* first row, first token */
+	int64_t		ld;
+	int64_t		n_rows;
+} TileOut;
+
+/* 8 rows of one column of each group, from c columns after p */
+VEC_INLINE vec_f
+load_column(const LlmType type, const uint8_t *p, size_t group_stride, int64_t c)
+{
+	switch (type)
+	{
+		case LLM_TYPE_F32:
+			return vec_load_f32(p + (size_t) c * LLMK_ROWS * 4, group_stride);
+		case LLM_TYPE_F16:
+			return vec_load_f16(p + (size_t) c * LLMK_ROWS * 2, group_stride);
+		default:				/* BF16 */
+			return vec_load_bf16(p + (size_t) c * LLMK_ROWS * 2, group_stride);
+	}
+}
+
+static inline vec_f
+load_sums(const TileOut *o, int v, int t)
+{
+	const float *src = o->out + t * o->ld + v * VEC_LANES;
+	int64_t		left = o->n_rows - v * VEC_LANES;
+	_Alignas(64) float part[VEC_LANES] = {0};
+
+	if (left >= VEC_LANES)
+		return vec_load_acc(src);
+	if (left > 0)
+		memcpy(part, src, (size_t) left * sizeof(float));
+	return vec_load_acc(part);
+}
+
+static inline void
+store_sums(const TileOut *o, int v, int t, vec_f sums)
+{
+	float	   *dst = o->out + t * o->ld + v * VEC_LANES;
+	int64_t		left = o->n_rows - v * VEC_LANES;
+	_Alignas(64) float part[VEC_LANES];
+
+	if (left >= VEC_LANES)
+	{
+		vec_store_acc(dst, sums);
+		return;
+	}
+	vec_store_acc(part, sums);
+	if (left > 0)
+		memcpy(dst, part, (size_t) left * sizeof(float));
+}
+
+/*
+ * Add n_cols columns to a tile of nv vectors and nt tokens (constants). Weights and x (nt, ld_x) start at the same column.
+ * resume: go on from the sums in out, else from 0.
+ */
+VEC_INLINE void
+float_tile(const LlmType type, const int nv, const int nt, const TileWeights *w, int64_t n_cols, const float *x,
+		   int64_t ld_x, bool resume, const TileOut *o)
+{
+	vec_f		sum[MAX_VECTORS][VEC_TILE_TOKENS];
+	int64_t		c;
+	int			v;
+	int			t;
+
+	for (v = 0; v < nv; v++)
+		for (t = 0; t < nt; t++)
+			sum[v][t] = resume ? load_sums(o, v, t) : vec_zero_f();
+	for (c = 0; c < n_cols; c++)
+	{
+		vec_f		column[MAX_VECTORS];
+
+		for (v = 0; v < nv; v++)
+			column[v] = load_column(type, w->first + (size_t) v * w->vector_stride, w->group_stride, c);
+		for (t = 0; t < nt; t++)
+		{
+			vec_f		xt = vec_bcast_f(x + t * ld_x + c);
+
+			for (v = 0; v < nv; v++)
+				sum[v][t] = vec_fma(column[v], xt, sum[v][t]);
+		}
+	}
+	for (v = 0; v < nv; v++)
+		for (t = 0; t < nt; t++)
+			store_sums(o, v, t, sum[v][t]);
+}
+
+/* float_tile for any nt in 1 .. VEC_TILE_TOKENS and one type and nv, with its own name */
+typedef void (*FloatTileFn) (int nt, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, bool resume,
+							 const TileOut *o);
+
+#define TILE_CASE(type, nv, nt) \
+	case nt: \
+		float_tile(LLM_TYPE_##type, nv, nt, w, n_cols, x, ld_x, resume, o); \
+		break;
+
+#if VEC_TILE_TOKENS == 8
+#define TILE_CASES_ABOVE_6(type, nv) TILE_CASE(type, nv, 7) TILE_CASE(type, nv, 8)
+#else
+#define TILE_CASES_ABOVE_6(type, nv)
+#endif
+
+#define TILE_FUNCTION(type, nv) \
+	static void \
+	float_tile_##type##_##nv(int nt, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, bool resume, \
+							 const TileOut *o) \
+	{ \
+		switch (nt) \
+		{ \
+			TILE_CASE(type, nv, 1) \
+			TILE_CASE(type, nv, 2) \
+			TILE_CASE(type, nv, 3) \
+			TILE_CASE(type, nv, 4) \
+			TILE_CASE(type, nv, 5) \
+			TILE_CASE(type, nv, 6) \
+			TILE_CASES_ABOVE_6(type, nv) \
+			default: \
+				break; \
+		} \
+	}
+
+/* four vectors: one token only */
+#define TILE_FUNCTIONS(type) \
+	TILE_FUNCTION(type, 1) \
+	TILE_FUNCTION(type, 2) \
+	static void \
+	float_tile_##type##_4(int nt, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, bool resume, \
+						  const TileOut *o) \
+	{ \
+		(void) nt; \
+		float_tile(LLM_TYPE_##type, 4, 1, w, n_cols, x, ld_x, resume, o); \
+	}
+
+TILE_FUNCTIONS(F32)
+TILE_FUNCTIONS(F16)
+TILE_FUNCTIONS(BF16)
+
+/* by type, then by nv 1, 2, 4 */
+static const FloatTileFn *
+tiles_of(LlmType type)
+{
+	static const FloatTileFn f32[3] = {float_tile_F32_1, float_tile_F32_2, float_tile_F32_4};
+	static const FloatTileFn f16[3] = {float_tile_F16_1, float_tile_F16_2, float_tile_F16_4};
+	static const FloatTileFn bf16[3] = {float_tile_BF16_1, float_tile_BF16_2, float_tile_BF16_4};
+
+	return type == LLM_TYPE_F32 ? f32 : type == LLM_TYPE_F16 ? f16 : bf16;
+}
+
+/*
+ * The next tile's share of groups [g, group_end): how many vectors (at most most_vectors of 4, 2, 1), and where weights
+ * and sums are. A last single group fills all lanes of a wider vector by itself, and only its own rows are written.
+ */
+static inline int
+next_vectors(const LlmkMatrix *w, int64_t g, int64_t group_end, int most_vectors, float *out, int64_t ld_out,
+			 TileWeights *weights, TileOut *o)
+{
+	size_t		group_bytes = llmk_group_bytes(w->type, w->n_cols);
+	int64_t		left = group_end - g;
+	int64_t		last_row = group_end * LLMK_ROWS < w->n_rows ? group_end * LLMK_ROWS : w->n_rows;
+	int			nv = most_vectors;
+
+	while (nv > 1 && (int64_t) nv * VEC_GROUPS > left)
+		nv /= 2;
+	weights->first = w->data + (size_t) g * group_bytes;
+	weights->group_stride = left >= VEC_GROUPS ? group_bytes : 0;
+	weights->vector_stride = VEC_GROUPS * group_bytes;
+	o->out = out + g * LLMK_ROWS;
+	o->ld = ld_out;
+	o->n_rows = last_row - g * LLMK_ROWS;
+	return nv;
+}
+
+/* up to one tile of tokens: straight from the packed weights */
+static void
+float_few(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_t group_end, float *out, int64_t ld_out)
+{
+	const FloatTileFn *tiles = tiles_of(w->type);
+	const int	nt = (int) acts->n_tokens;
+	const int	most_vectors = nt == 1 ? MAX_VECTORS : BLOCK_VECTORS;
+	int64_t		g = group_begin;
+
+	while (g < group_end)
+	{
+		TileWeights weights;
+		TileOut		o;
+		int			nv = next_vectors(w, g, group_end, most_vectors, out, ld_out, &weights, &o);
+
+		tiles[nv / 2] (nt, &weights, w->n_cols, acts->x, acts->ld_x, false, &o);
+		g += nv * VEC_GROUPS;
+	}
+}
+
+/* columns [c0, c0 + n_cols) of nv vectors of 16-bit weights as F32 into buffer, laid out as F32 groups of CHUNK_COLS */
+VEC_INLINE void
+widen_chunk(const LlmType type, int nv, const TileWeights *w, int64_t c0, int64_t n_cols, float *buffer)
+{
+	const size_t wide_stride = CHUNK_COLS * LLMK_ROWS * sizeof(float);
+	int64_t		c;
+	int			v;
+
+	for (v = 0; v < nv; v++)
+		for (c = 0; c < n_cols; c++)
+			vec_store_groups(buffer + (v * VEC_GROUPS * CHUNK_COLS + c) * LLMK_ROWS, wide_stride,
+							 load_column(type, w->first + (size_t) v * w->vector_stride, w->group_stride, c0 + c));
+}
+
+/* what the tiles of a chunk of columns read: F32 in place, 16-bit types from buffer */
+static TileWeights
+chunk_weights(LlmType type, int nv, const TileWeights *w, int64_t c0, int64_t n_cols, float *buffer)
+{
+	const size_t wide_stride = CHUNK_COLS * LLMK_ROWS * sizeof(float);
+	TileWeights chunk = {(const uint8_t *) buffer, VEC_GROUPS * wide_stride, wide_stride};
+
+	switch (type)
+	{
+		case LLM_TYPE_F32:
+			chunk = *w;
+			chunk.first += (size_t) c0 * LLMK_ROWS * sizeof(float);
+			break;
+		case LLM_TYPE_F16:
+			widen_chunk(LLM_TYPE_F16, nv, w, c0, n_cols, buffer);
+			break;
+		default:				/* BF16 */
+			widen_chunk(LLM_TYPE_BF16, nv, w, c0, n_cols, buffer);
+			break;
+	}
+	return chunk;
+}
+
+/* more tokens than a tile: by blocks of tokens and chunks of columns */
+static void
+float_many(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_t group_end, float *out, int64_t ld_out)
+{
+	const FloatTileFn *tiles = tiles_of(LLM_TYPE_F32);
+	_Alignas(64) float x[BLOCK_TOKENS * CHUNK_LD];
+	_Alignas(64) float buffer[BLOCK_VECTORS * CHUNK_COLS * VEC_LANES];
+	int64_t		t0;
+	int64_t		c0;
+
+	for (t0 = 0; t0 < acts->n_tokens; t0 += BLOCK_TOKENS)
+		for (c0 = 0; c0 < w->n_cols; c0 += CHUNK_COLS)
+		{
+			const int	n = acts->n_tokens - t0 < BLOCK_TOKENS ? (int) (acts->n_tokens - t0) : BLOCK_TOKENS;
+			const int64_t n_cols = w->n_cols - c0 < CHUNK_COLS ? w->n_cols - c0 : CHUNK_COLS;
+			int64_t		g = group_begin;
+			int			t;
+
+			for (t = 0; t < n; t++)
+				memcpy(x + t * CHUNK_LD, acts->x + (t0 + t) * acts->ld_x + c0, (size_t) n_cols * sizeof(float));
+			while (g < group_end)
+			{
+				TileWeights packed;
+				TileWeights chunk;
+				TileOut		o;
+				int			nv = next_vectors(w, g, group_end, BLOCK_VECTORS, out + t0 * ld_out, ld_out, &packed, &o);
+
+				chunk = chunk_weights(w->type, nv, &packed, c0, n_cols, buffer);
+				for (t = 0; t < n; t += VEC_TILE_TOKENS)
+				{
+					const int	nt = n - t < VEC_TILE_TOKENS ? n - t : VEC_TILE_TOKENS;
+
+					tiles[nv / 2] (nt, &chunk, n_cols, x + t * CHUNK_LD, CHUNK_LD, c0 > 0, &o);
+					o.out += VEC_TILE_TOKENS * ld_out;
+				}
+				g += nv * VEC_GROUPS;
+			}
+		}
+}
+
+/*
+ * llmk_matmul_float: see LlmkMatmulFn.
+ */
+static void
+llmk_matmul_float(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_t group_end, float *out,
+				  int64_t ld_out)
+{
+	if (acts->n_tokens <= VEC_TILE_TOKENS)
+		float_few(w, acts, group_begin, group_end, out, ld_out);
+	else
+		float_many(w, acts, group_begin, group_end, out, ld_out);
+}
+
+static void
+fill_float(LlmKernels *k)
+{
+	k->matmul[LLM_TYPE_F32] = llmk_matmul_float;
+	k->matmul[LLM_TYPE_F16] = llmk_matmul_float;
+	k->matmul[LLM_TYPE_BF16] = llmk_matmul_float;
+}
+
+#endif

@@ -1,0 +1,338 @@
+/*
+ * pack.c: laying rows of a tensor out for the kernels, and taking a row back out.
+ *
+ * The layout is in packed_formats.h. Packing only moves bits: unpack_* are the inverse, and get_row is unpacking
+ * followed by llmk_dequantize, so a packed row is bit for bit the file's row.
+ */
+#include <string.h>
+
+#include "kernels.h"
+#include "cpu/get_row.h"
+#include "cpu/packed_formats.h"
+
+/*
+ * llmk_group_bytes: bytes of one packed group of 8 rows of n_cols columns.
+ *
+ * 0 if the type is not computed with, n_cols is not a positive multiple of its block length, or the size does not fit.
+ */
+size_t
+llmk_group_bytes(LlmType type, int64_t n_cols)
+{
+	const LlmTypeInfo *info = llmk_type_info(type);
+	size_t		bytes;
+
+	if (info == NULL || !info->decoded || n_cols <= 0 || n_cols % info->block_len != 0)
+		return 0;
+	if (__builtin_mul_overflow((size_t) (n_cols / info->block_len), (size_t) info->block_bytes * LLMK_ROWS, &bytes))
+		return 0;
+	return bytes;
+}
+
+/* qs of a row's block of 32, in Q4_0, Q4_1, Q5_0, Q5_1: quad k and quad k + 4 share bytes in the file already */
+static void
+pack_nibbles(uint8_t qs[4][LLMK_ROWS][4], int row, const uint8_t *src)
+{
+	int			k;
+
+	for (k = 0; k < 4; k++)
+		memcpy(qs[k][row], src + 4 * k, 4);
+}
+
+static void
+unpack_nibbles(const uint8_t qs[4][LLMK_ROWS][4], int row, uint8_t *dst)
+{
+	int			k;
+
+	for (k = 0; k < 4; k++)
+		memcpy(dst + 4 * k, qs[k][row], 4);
+}
+
+/* qh: bit 4j + i of the 32 (column 4j + i) moves to bit j of byte i */
+static void
+pack_fifth_bits(uint8_t qh[LLMK_ROWS][4], int row, const uint8_t *src)
+{
+	int			c;
+
+	memset(qh[row], 0, 4);
+	for (c = 0; c < LLM_QK; c++)
+		qh[row][c % 4] |= (uint8_t) ((src[c / 8] >> (c % 8) & 1) << (c / 4));
+}
+
+static void
+unpack_fifth_bits(const uint8_t qh[LLMK_ROWS][4], int row, uint8_t *dst)
+{
+	int			c;
+
+	memset(dst, 0, 4);
+	for (c = 0; c < LLM_QK; c++)
+		dst[c / 8] |= (uint8_t) ((qh[row][c % 4] >> (c / 4) & 1) << (c % 8));
+}
+
+/* where Q6_K keeps element e of a super-block in the file: see dequantize_q6_k */
+typedef struct Q6Place
+{
+	int			ql;				/* byte in ql */
+	int			ql_shift;
+	int			qh;				/* byte in qh */
+	int			qh_shift;
+} Q6Place;
+
+static Q6Place
+q6_place(int e)
+{
+	int			h = e / 128;
+	int			j = e / 32 % 4;
+	int			l = e % 32;
+	Q6Place		place = {64 * h + 32 * (j & 1) + l, j < 2 ? 0 : 4, 32 * h + l, 2 * j};
+
+	return place;
+}
+
+/* the same in a packed part: column c = 4 j + i of 32 is byte i of quad j */
+static void
+pack_q6_k(LlmkPackedQ6_K *dst, int row, const LlmBlockQ6_K *src)
+{
+	int			e;
+	int			i;
+
+	for (i = 0; i < 8; i++)
+	{
+		int			k;
+
+		for (k = 0; k < 4; k++)
+			memset(dst->part[i].ql[k][row], 0, 4);
+		for (k = 0; k < 2; k++)
+			memset(dst->part[i].qh[k][row], 0, 4);
+	}
+	for (e = 0; e < LLM_QK_K; e++)
+	{
+		LlmkPackedQ6_KPart *part = &dst->part[e / 32];
+		Q6Place		place = q6_place(e);
+		int			quad = e % 32 / 4;
+		int			low = src->ql[place.ql] >> place.ql_shift & 15;
+		int			high = src->qh[place.qh] >> place.qh_shift & 3;
+
+		part->ql[quad % 4][row][e % 4] |= (uint8_t) (low << (quad < 4 ? 0 : 4));
+		part->qh[quad / 4][row][e % 4] |= (uint8_t) (high << (2 * (quad % 4)));
+	}
+	for (i = 0; i < 16; i++)
+		dst->scales[i][row] = src->scales[i];
+	dst->d[row] = src->d;
+}
+
+static void
+unpack_q6_k(const LlmkPackedQ6_K *src, int row, LlmBlockQ6_K *dst)
+{
+	int			e;
+	int			i;
+
+	memset(dst, 0, sizeof(*dst));
+	for (e = 0; e < LLM_QK_K; e++)
+	{
+		const LlmkPackedQ6_KPart *part = &src->part[e / 32];
+		Q6Place		place = q6_place(e);
+		int			quad = e % 32 / 4;
+		int			low = part->ql[quad % 4][row][e % 4] >> (quad < 4 ? 0 : 4) & 15;
+		int			high = part->qh[quad / 4][row][e % 4] >> (2 * (quad % 4)) & 3;
+
+		dst->ql[place.ql] |= (uint8_t) (low << place.ql_shift);
+		dst->qh[place.qh] |= (uint8_t) (high << place.qh_shift);
+	}
+	for (i = 0; i < 16; i++)
+		dst->scales[i] = src->scales[i][row];
+	dst->d = src->d[row];
+}
+
+/* put block i of a row (src, file form, any alignment) into its place in a group; src NULL: zeros */
+static void
+pack_block(LlmType type, void *group, int64_t i, int row, const uint8_t *src)
+{
+	static const LlmBlockQ6_K zero;
+	int			j;
+
+	if (src == NULL)
+		src = (const uint8_t *) &zero;
+	switch (type)
+	{
+		case LLM_TYPE_F32:
+			memcpy((float *) group + i * LLMK_ROWS + row, src, sizeof(float));
+			break;
+		case LLM_TYPE_F16:
+		case LLM_TYPE_BF16:
+			memcpy((uint16_t *) group + i * LLMK_ROWS + row, src, sizeof(uint16_t));
+			break;
+		case LLM_TYPE_Q4_0:
+			{
+				LlmkPackedQ4_0 *dst = (LlmkPackedQ4_0 *) group + i;
+
+				memcpy(&dst->d[row], src, 2);
+				pack_nibbles(dst->qs, row, src + offsetof(LlmBlockQ4_0, qs));
+				break;
+			}
+		case LLM_TYPE_Q4_1:
+			{
+				LlmkPackedQ4_1 *dst = (LlmkPackedQ4_1 *) group + i;
+
+				memcpy(&dst->d[row], src, 2);
+				memcpy(&dst->m[row], src + offsetof(LlmBlockQ4_1, m), 2);
+				pack_nibbles(dst->qs, row, src + offsetof(LlmBlockQ4_1, qs));
+				break;
+			}
+		case LLM_TYPE_Q5_0:
+			{
+				LlmkPackedQ5_0 *dst = (LlmkPackedQ5_0 *) group + i;
+
+				memcpy(&dst->d[row], src, 2);
+				pack_fifth_bits(dst->qh, row, src + offsetof(LlmBlockQ5_0, qh));
+				pack_nibbles(dst->qs, row, src + offsetof(LlmBlockQ5_0, qs));
+				break;
+			}
+		case LLM_TYPE_Q5_1:
+			{
+				LlmkPackedQ5_1 *dst = (LlmkPackedQ5_1 *) group + i;
+
+				memcpy(&dst->d[row], src, 2);
+				memcpy(&dst->m[row], src + offsetof(LlmBlockQ5_1, m), 2);
+				pack_fifth_bits(dst->qh, row, src + offsetof(LlmBlockQ5_1, qh));
+				pack_nibbles(dst->qs, row, src + offsetof(LlmBlockQ5_1, qs));
+				break;
+			}
+		case LLM_TYPE_Q8_0:
+			{
+				LlmkPackedQ8_0 *dst = (LlmkPackedQ8_0 *) group + i;
+
+				memcpy(&dst->d[row], src, 2);
+				for (j = 0; j < 8; j++)
+					memcpy(dst->qs[j][row], src + offsetof(LlmBlockQ8_0, qs) + 4 * j, 4);
+				break;
+			}
+		case LLM_TYPE_Q6_K:
+			{
+				LlmBlockQ6_K block;
+
+				memcpy(&block, src, sizeof(block));
+				pack_q6_k((LlmkPackedQ6_K *) group + i, row, &block);
+				break;
+			}
+		default:
+			break;
+	}
+}
+
+/*
+ * llmk_pack_group: lay n_rows (1 .. 8) consecutive rows, as the file holds them, out as one group.
+ *
+ * rows: n_rows times n_cols / block_len blocks, no alignment needed; group: llmk_group_bytes() bytes, 16-byte aligned, all
+ * of them written; missing rows become zeros. Nothing is done for a type or width for which llmk_group_bytes() is 0.
+ */
+void
+llmk_pack_group(LlmType type, int64_t n_cols, const void *rows, int n_rows, void *group)
+{
+	const LlmTypeInfo *info = llmk_type_info(type);
+	int64_t		n_blocks;
+	int64_t		i;
+	int			row;
+
+	if (llmk_group_bytes(type, n_cols) == 0)
+		return;
+	n_blocks = n_cols / info->block_len;
+	for (row = 0; row < LLMK_ROWS; row++)
+	{
+		const uint8_t *src = row < n_rows ? (const uint8_t *) rows + row * n_blocks * info->block_bytes : NULL;
+
+		for (i = 0; i < n_blocks; i++)
+			pack_block(type, group, i, row, src == NULL ? NULL : src + i * info->block_bytes);
+	}
+}
+
+/* take block i of a row out of a group, in file form */
+static void
+unpack_block(LlmType type, const void *group, int64_t i, int row, LlmkAnyBlock *dst)
+{
+	int			j;
+
+	switch (type)
+	{
+		case LLM_TYPE_F32:
+			dst->f32 = ((const float *) group)[i * LLMK_ROWS + row];
+			break;
+		case LLM_TYPE_F16:
+		case LLM_TYPE_BF16:
+			dst->u16 = ((const uint16_t *) group)[i * LLMK_ROWS + row];
+			break;
+		case LLM_TYPE_Q4_0:
+			{
+				const LlmkPackedQ4_0 *src = (const LlmkPackedQ4_0 *) group + i;
+				LlmBlockQ4_0 *block = &dst->q4_0;
+
+				block->d = src->d[row];
+				unpack_nibbles(src->qs, row, block->qs);
+				break;
+			}
+		case LLM_TYPE_Q4_1:
+			{
+				const LlmkPackedQ4_1 *src = (const LlmkPackedQ4_1 *) group + i;
+				LlmBlockQ4_1 *block = &dst->q4_1;
+
+				block->d = src->d[row];
+				block->m = src->m[row];
+				unpack_nibbles(src->qs, row, block->qs);
+				break;
+			}
+		case LLM_TYPE_Q5_0:
+			{
+				const LlmkPackedQ5_0 *src = (const LlmkPackedQ5_0 *) group + i;
+				LlmBlockQ5_0 *block = &dst->q5_0;
+
+				block->d = src->d[row];
+				unpack_fifth_bits(src->qh, row, block->qh);
+				unpack_nibbles(src->qs, row, block->qs);
+				break;
+			}
+		case LLM_TYPE_Q5_1:
+			{
+				const LlmkPackedQ5_1 *src = (const LlmkPackedQ5_1 *) group + i;
+				LlmBlockQ5_1 *block = &dst->q5_1;
+
+				block->d = src->d[row];
+				block->m = src->m[row];
+				unpack_fifth_bits(src->qh, row, block->qh);
+				unpack_nibbles(src->qs, row, block->qs);
+				break;
+			}
+		case LLM_TYPE_Q8_0:
+			{
+				const LlmkPackedQ8_0 *src = (const LlmkPackedQ8_0 *) group + i;
+				LlmBlockQ8_0 *block = &dst->q8_0;
+
+				block->d = src->d[row];
+				for (j = 0; j < 8; j++)
+					memcpy(block->qs + 4 * j, src->qs[j][row], 4);
+				break;
+			}
+		case LLM_TYPE_Q6_K:
+			unpack_q6_k((const LlmkPackedQ6_K *) group + i, row, &dst->q6_k);
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * llmk_get_row: row `row` of a packed matrix as F32 (n_cols,), exactly as llmk_dequantize gives it for the file's blocks.
+ */
+void
+llmk_get_row(const LlmkMatrix *w, int64_t row, float *out)
+{
+	const LlmTypeInfo *info = llmk_type_info(w->type);
+	const uint8_t *group = w->data + (size_t) (row / LLMK_ROWS) * llmk_group_bytes(w->type, w->n_cols);
+	int64_t		n_blocks = w->n_cols / info->block_len;
+	LlmkAnyBlock block;
+	int64_t		i;
+
+	for (i = 0; i < n_blocks; i++)
+	{
+		unpack_block(w->type, group, i, (int) (row % LLMK_ROWS), &block);
+		llmk_dequantize(w->type, &block, info->block_len, out + i * info->block_len);
+	}
+}
