@@ -37,3 +37,5 @@ regress-tree:
 	@mkdir -p build/regress
 	@ln -sfn ../../sql-tests build/regress/sql
 	@ln -sfn ../../expected build/regress/expected
+
+include src/test/fuzz/fuzz.mk
