@@ -23,10 +23,7 @@ static const struct
 static void
 print_error(const LlmError *err)
 {
-	fprintf(stderr, "llm: error: %s", err->message);
-	if (err->sys_errno != 0)
-		fprintf(stderr, ": %s", strerror(err->sys_errno));
-	fputc('\n', stderr);
+	fprintf(stderr, "llm: error: %s\n", err->message);
 	if (err->detail[0])
 		fprintf(stderr, "detail: %s\n", err->detail);
 	if (err->hint[0])

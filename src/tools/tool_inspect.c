@@ -194,14 +194,14 @@ fill_hparams(const LlmHparams *hp, struct json_object *object, LlmError *err)
 	LLM_TRY(tool_json_set_int(object, "embedding", hp->n_embd, err));
 	LLM_TRY(tool_json_set_int(object, "heads", hp->n_head, err));
 	LLM_TRY(tool_json_set_int(object, "heads_kv", hp->n_head_kv, err));
-	LLM_TRY(tool_json_set_int(object, "feed_forward", hp->n_ff, err));
-	return tool_json_set_int(object, "vocabulary", hp->n_vocab, err);
+	return tool_json_set_int(object, "feed_forward", hp->n_ff, err);
 }
 
 static LlmStatus
 fill_tokenizer(const LlmTokenizer *tokenizer, struct json_object *object, LlmError *err)
 {
 	LLM_TRY(tool_json_set_text(object, "tokenizer", llm_tokenizer_kind(tokenizer), err));
+	LLM_TRY(tool_json_set_int(object, "vocabulary", llm_tokenizer_vocab_size(tokenizer), err));
 	LLM_TRY(tool_json_set_int(object, "bos", llm_tokenizer_bos(tokenizer), err));
 	LLM_TRY(tool_json_set_int(object, "eos", llm_tokenizer_eos(tokenizer), err));
 	return tool_json_set_int(object, "eot", llm_tokenizer_eot(tokenizer), err);
