@@ -8,10 +8,21 @@
 #error "pg_llm needs PostgreSQL 15 or later"
 #endif
 
-/* the module hides its symbols by default; before 16 the server's headers do not mark entry points as visible */
+/* the module hides its symbols by default; before 16 the server's headers do not mark SQL functions as visible */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
 #define PGDLLEXPORT __attribute__((visibility("default")))
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname) \
+	extern PGDLLEXPORT Datum funcname(PG_FUNCTION_ARGS); \
+	extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_,funcname) (void); \
+	const Pg_finfo_record * \
+	CppConcat(pg_finfo_,funcname) (void) \
+	{ \
+		static const Pg_finfo_record my_finfo = {1}; \
+		return &my_finfo; \
+	} \
+	extern int no_such_variable
 #endif
 
 /* privilege checks of foreign wrappers and servers became one function in 16 */
