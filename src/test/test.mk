@@ -7,9 +7,11 @@ UNIT_NAMES = $(notdir $(basename $(UNIT_SRC)))
 LIB_OBJS   = $(patsubst %.c,%.o,$(RUNTIME_SRC) $(KERNEL_SRC))
 UNIT_CPPFLAGS = $(RUNTIME_CPPFLAGS) -I$(srcdir)/src/test/unit
 
+include src/test/simde.mk
+
 build/unit/%: src/test/unit/%.c $(LIB_OBJS) $(HEADERS_ALL) $(wildcard src/test/unit/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(UNIT_CPPFLAGS) $(CFLAGS) $< $(LIB_OBJS) -o $@ $(LIBS_RUNTIME)
+	$(CC) $(UNIT_CPPFLAGS) $(CFLAGS) $< $(filter %.o,$^) -o $@ $(LIBS_RUNTIME)
 
 .PHONY: unit unit-asan unit-programs unit-asan-programs regress-tree
 unit-programs: $(addprefix build/unit/,$(UNIT_NAMES))
@@ -29,7 +31,7 @@ build/asan/kernels/cpu/%_avx512vnni.o: SAN_LEVEL_FLAGS = $(AVX512VNNI_FLAGS)
 
 build/asan/unit/%: src/test/unit/%.c $(SAN_OBJS) $(wildcard src/test/unit/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(UNIT_CPPFLAGS) $(SAN_FLAGS) $< $(SAN_OBJS) -o $@ $(LIBS_RUNTIME)
+	$(CC) $(UNIT_CPPFLAGS) $(SAN_FLAGS) $< $(filter %.o,$^) -o $@ $(LIBS_RUNTIME)
 unit-asan: $(addprefix build/asan/unit/,$(UNIT_NAMES))
 	@bash src/test/run_unit.sh $^
 
