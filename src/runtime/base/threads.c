@@ -14,6 +14,10 @@
  * A scheduler that finds no idle core likes to wake a worker on the core of the caller that woke it, and to leave it
  * there, where it only takes turns with the caller. So a worker that finds itself on the caller's core moves away.
  *
+ * A worker that loses its core inside a run holds up the caller for whole time slices. When that happened (the caller
+ * waited long, and no worker used the time), the caller works alone for a few times as long, so that on a crowded machine
+ * a pool is little slower than one thread.
+ *
  * Only the process that made a pool has its workers: after a fork, the copy in the child does all work in the calling
  * thread.
  */
@@ -39,6 +43,11 @@
 #define CALLER_SPIN_NS 20000
 #define MOVE_INTERVAL_NS 1000000
 
+/* a wait of the caller from which on it looks whether workers were running, and how long it then works alone */
+#define STALL_NS 500000
+#define ALONE_FACTOR 4
+#define ALONE_MAX_NS 200000000
+
 /* the parts of `state` */
 #define STATE_INSIDE_MASK ((uint32_t) 0x7FF)	/* workers inside the run */
 #define STATE_OPEN ((uint32_t) 0x800)			/* further workers may enter */
@@ -51,7 +60,9 @@ typedef struct LlmWorker
 	LlmPool    *pool;
 	pthread_t	handle;
 	int			thread;			/* 1 .. n_threads - 1 */
-	int64_t		moved_ns;		/* when it last moved, or tried to */
+	int64_t		moved_ns;		/* when it last moved, or tried to; its own */
+	int64_t		used_ns;		/* CPU time at two moments; the caller's */
+	int64_t		used_before_ns;
 } LlmWorker;
 
 struct LlmPool
@@ -75,6 +86,7 @@ struct LlmPool
 
 	_Alignas(64) const LlmAllocator *allocator;
 	pid_t		owner;			/* the process that has the workers */
+	int64_t		alone_until_ns; /* 0: workers take part */
 	int			n_threads;
 	int			n_workers;		/* started */
 	LlmWorker	workers[];
@@ -247,25 +259,76 @@ worker_main(void *arg)
 	return NULL;
 }
 
+/* CPU time that each worker has used so far */
+static void
+read_worker_clocks(LlmPool *pool)
+{
+	for (int i = 0; i < pool->n_workers; i++)
+	{
+		LlmWorker  *worker = &pool->workers[i];
+		clockid_t	clock;
+		struct timespec ts = {0, 0};
+
+		if (pthread_getcpuclockid(worker->handle, &clock) == 0)
+			(void) clock_gettime(clock, &ts);
+		worker->used_before_ns = worker->used_ns;
+		worker->used_ns = (int64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+	}
+}
+
+/* after a wait of wait_ns between two calls of read_worker_clocks: if no worker was running, do without them for a while */
+static void
+judge_wait(LlmPool *pool, int64_t wait_ns)
+{
+	int64_t		most_ns = 0;
+
+	if (wait_ns < STALL_NS)
+		return;
+	for (int i = 0; i < pool->n_workers; i++)
+		if (pool->workers[i].used_ns - pool->workers[i].used_before_ns > most_ns)
+			most_ns = pool->workers[i].used_ns - pool->workers[i].used_before_ns;
+	if (most_ns < wait_ns / 2)
+		pool->alone_until_ns = now_ns() + (wait_ns < ALONE_MAX_NS / ALONE_FACTOR ? wait_ns * ALONE_FACTOR : ALONE_MAX_NS);
+}
+
+/* sleep until no worker is inside */
+static void
+sleep_until_empty(LlmPool *pool)
+{
+	int64_t		begin_ns = now_ns();
+	uint32_t	state;
+
+	read_worker_clocks(pool);
+	atomic_store(&pool->caller_sleeping, 1);
+	while ((state = atomic_load(&pool->state)) & STATE_INSIDE_MASK)
+		futex_wait(&pool->state, state);
+	atomic_store(&pool->caller_sleeping, 0);
+	read_worker_clocks(pool);
+	judge_wait(pool, now_ns() - begin_ns);
+}
+
 /* close the run and wait until no worker is inside */
 static void
 finish_run(LlmPool *pool)
 {
 	Spin		spin = {.limit_ns = CALLER_SPIN_NS};
-	uint32_t	state = atomic_fetch_and(&pool->state, ~STATE_OPEN) & ~STATE_OPEN;
 
-	while (state & STATE_INSIDE_MASK)
-	{
+	atomic_fetch_and(&pool->state, ~STATE_OPEN);
+	while (atomic_load(&pool->state) & STATE_INSIDE_MASK)
 		if (!spin_once(&spin))
-		{
-			atomic_store(&pool->caller_sleeping, 1);
-			state = atomic_load(&pool->state);
-			if (state & STATE_INSIDE_MASK)
-				futex_wait(&pool->state, state);
-			atomic_store(&pool->caller_sleeping, 0);
-		}
-		state = atomic_load(&pool->state);
-	}
+			sleep_until_empty(pool);
+}
+
+/* may workers take part now? */
+static bool
+workers_welcome(LlmPool *pool)
+{
+	if (pool->n_workers == 0 || getpid() != pool->owner)
+		return false;
+	if (pool->alone_until_ns != 0 && now_ns() < pool->alone_until_ns)
+		return false;
+	pool->alone_until_ns = 0;
+	return true;
 }
 
 LlmStatus
@@ -285,7 +348,7 @@ llm_pool_run(LlmPool *pool, LlmPieceFn fn, void *arg, int64_t n, int64_t piece, 
 	pool->n_pieces = (uint64_t) ((n - 1) / piece) + 1;
 	atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
 
-	alone = pool->n_workers == 0 || pool->n_pieces == 1 || getpid() != pool->owner;
+	alone = pool->n_pieces == 1 || !workers_welcome(pool);
 	if (!alone)
 	{
 		uint32_t	state = atomic_load_explicit(&pool->state, memory_order_relaxed);
