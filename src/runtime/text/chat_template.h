@@ -19,7 +19,8 @@ extern void llm_template_free(LlmTemplate *t);
 /*
  * variables: a map (messages, add_generation_prompt, tools, bos_token, …). now: seconds since 1970 that strftime_now sees
  * (local time zone of the process). The result lives in the arena. Errors: LLM_E_ARGUMENT for raise_exception and for a
- * failing expression, with line; LLM_E_LIMIT; LLM_PAUSED (call again).
+ * failing expression, with line; LLM_E_LIMIT for steps, depth, memory and text (limits in jinja.h); LLM_E_UNSUPPORTED;
+ * LLM_PAUSED (the arena is as before; calling again starts over).
  */
 extern LlmStatus llm_template_render(const LlmTemplate *t, const LlmValue *variables, int64_t now, LlmArena *arena,
 									 const LlmStop *stop, LlmText *out, LlmError *err);

@@ -36,6 +36,7 @@ typedef struct LlmValue LlmValue;
 struct LlmValue
 {
 	LlmValueKind kind;
+	uint8_t		flavour;		/* 0; the template interpreter tells tuples, views and the like apart here */
 	union
 	{
 		bool		boolean;
@@ -63,11 +64,13 @@ extern LlmStatus llm_value_list(LlmArena *arena, LlmValue **out, LlmError *err);
 extern LlmStatus llm_value_map(LlmArena *arena, LlmValue **out, LlmError *err);
 extern LlmStatus llm_value_append(LlmArena *arena, LlmValue *list, LlmValue *item, LlmError *err);
 extern LlmStatus llm_value_set(LlmArena *arena, LlmValue *map, const char *key, LlmValue *value, LlmError *err);	/* replaces an equal key */
+extern LlmStatus llm_value_add(LlmArena *arena, LlmValue *map, LlmValue *key, LlmValue *value, LlmError *err);	/* key must not be in it yet */
 extern const LlmValue *llm_value_get(const LlmValue *map, const char *key);	/* NULL if absent or not a map */
 
 /*
- * JSON text to a value; all strings are data. Integers that fit int64 stay integers. Depth at most 100. Errors:
- * LLM_E_ARGUMENT with the offset. Parsed by json-c.
+ * JSON text (RFC 8259) to a value; all strings are data. Numbers without fraction and exponent must fit int64. Of equal
+ * keys the last value wins, at the place of the first. A lone surrogate becomes U+FFFD. Depth at most 100, length below
+ * 1 GB. Errors: LLM_E_ARGUMENT with the offset. Parsed by json-c.
  */
 extern LlmStatus llm_value_from_json(LlmArena *arena, const char *json, size_t len, LlmValue **out, LlmError *err);
 
