@@ -20,7 +20,7 @@ typedef struct LlmLogitBias
 
 typedef struct LlmSampling
 {
-	float		temperature;	/* 0: greedy */
+	float		temperature;	/* 0 (or below 1e-6): greedy */
 	int32_t		top_k;			/* 0: all */
 	float		top_p;			/* 1: off */
 	float		min_p;			/* 0: off */
@@ -44,8 +44,8 @@ extern size_t llm_sample_scratch_bytes(int32_t n_vocab);
 /*
  * Choose a token from logits (n_vocab), which are changed in place by bias and penalties. prompt and output: tokens so far.
  * position: index of the token being chosen (counts prompt and output). *logprob: natural log of the chosen token's
- * probability under softmax of the raw logits (before bias, penalties and temperature). Errors: LLM_E_FORMAT if no
- * logit is finite.
+ * probability under softmax of the raw logits (before bias, penalties and temperature). Errors: LLM_E_FORMAT if a
+ * logit is NaN or infinite or none is finite; LLM_E_ARGUMENT if bias forbids every token.
  */
 extern LlmStatus llm_sample(const LlmKernels *k, const LlmSampling *s, float *logits, int32_t n_vocab,
 							const int32_t *prompt, size_t n_prompt, const int32_t *output, size_t n_output,
