@@ -13,8 +13,9 @@
  *
  * The including file defines Vec, VEC_LANES (8 or 16), VEC_SUMS (how many accumulators its registers hold), and static
  * inline functions: vec_set1, vec_load, vec_store, vec_load_half (VEC_LANES half-precision numbers), vec_hold (the same
- * value, in a register from here on), vec_fma, vec_mul, vec_div, vec_sub, vec_add, vec_larger (of candidate and maximum, passing over NaN), vec_largest_lane, vec_exp_softmax, vec_tanh
- * and vec_visible (v in the lanes whose key, first + lane, is in [begin, end), other elsewhere).
+ * value, in a register from here on), vec_fma, vec_mul, vec_div, vec_sub, vec_add, vec_larger (of candidate and maximum,
+ * passing over NaN), vec_largest_lane, vec_exp_softmax, vec_tanh and vec_visible (v in the lanes whose key, first + lane,
+ * is in [begin, end), other elsewhere).
  */
 #include "cpu/attention.h"
 
@@ -24,12 +25,6 @@
 #define STRIP_ROWS 256			/* head dimensions that the buffer of a strip of keys has room for */
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 /* n_query becomes a constant argument of a function (nq, ...) that is then inlined once for each number */
 #define WITH_CONSTANT(n_query, function, ...) \
@@ -60,11 +55,11 @@ score_strip(const int nq, const int nv, const bool half, const LlmkAttend *a, co
 	const float *row = k;
 	const uint16_t *row_half = k;
 
-	UNROLL
+	LLMK_UNROLL
 	for (int i = 0; i < nq; i++)
 	{
 		q[i] = a->q[query[i]];
-		UNROLL
+		LLMK_UNROLL
 		for (int v = 0; v < nv; v++)
 			sum[i][v] = vec_set1(0.0f);
 	}
@@ -72,25 +67,25 @@ score_strip(const int nq, const int nv, const bool half, const LlmkAttend *a, co
 	{
 		Vec			q_d[ATTEND_TILE];
 
-		UNROLL
+		LLMK_UNROLL
 		for (int i = 0; i < nq; i++)
 			q_d[i] = vec_set1(q[i][d]);
-		UNROLL
+		LLMK_UNROLL
 		for (int v = 0; v < nv; v++)
 		{
 			Vec			x = vec_hold(half ? vec_load_half(row_half + v * VEC_LANES) : vec_load(row + v * VEC_LANES));
 
-			UNROLL
+			LLMK_UNROLL
 			for (int i = 0; i < nq; i++)
 				sum[i][v] = vec_fma(q_d[i], x, sum[i][v]);
 		}
 		row += stride;
 		row_half += stride;
 	}
-	UNROLL
+	LLMK_UNROLL
 	for (int i = 0; i < nq; i++)
 	{
-		UNROLL
+		LLMK_UNROLL
 		for (int v = 0; v < nv; v++)
 			vec_store(p[i] + key + v * VEC_LANES, sum[i][v]);
 	}
@@ -137,10 +132,10 @@ value_strip(const int nq, const int nv, const bool half, const LlmkAttend *a, co
 	const float *row = (const float *) value + begin * stride;
 	const uint16_t *row_half = (const uint16_t *) value + begin * stride;
 
-	UNROLL
+	LLMK_UNROLL
 	for (int i = 0; i < nq; i++)
 	{
-		UNROLL
+		LLMK_UNROLL
 		for (int v = 0; v < nv; v++)
 			sum[i][v] = vec_load(a->acc[query[i]] + d + v * VEC_LANES);
 	}
@@ -148,25 +143,25 @@ value_strip(const int nq, const int nv, const bool half, const LlmkAttend *a, co
 	{
 		Vec			weight[ATTEND_TILE];
 
-		UNROLL
+		LLMK_UNROLL
 		for (int i = 0; i < nq; i++)
 			weight[i] = vec_set1(p[i][key]);
-		UNROLL
+		LLMK_UNROLL
 		for (int v = 0; v < nv; v++)
 		{
 			Vec			x = vec_hold(half ? vec_load_half(row_half + v * VEC_LANES) : vec_load(row + v * VEC_LANES));
 
-			UNROLL
+			LLMK_UNROLL
 			for (int i = 0; i < nq; i++)
 				sum[i][v] = vec_fma(weight[i], x, sum[i][v]);
 		}
 		row += stride;
 		row_half += stride;
 	}
-	UNROLL
+	LLMK_UNROLL
 	for (int i = 0; i < nq; i++)
 	{
-		UNROLL
+		LLMK_UNROLL
 		for (int v = 0; v < nv; v++)
 			vec_store(a->acc[query[i]] + d + v * VEC_LANES, sum[i][v]);
 	}
@@ -254,7 +249,7 @@ convert_strip(const void *page, int column, int64_t stride, int begin, int end, 
 	{
 		const uint16_t *in = (const uint16_t *) page + row * stride + column;
 
-		UNROLL
+		LLMK_UNROLL
 		for (int v = 0; v < STRIP; v += VEC_LANES)
 			vec_store(out + row * STRIP + v, vec_load_half(in + v));
 	}
@@ -267,12 +262,12 @@ weigh_keys(const bool all, int begin, int end, float base, float *p)
 	Vec			lanes[LLMK_LANES / VEC_LANES];
 	float		lane[LLMK_LANES];
 
-	UNROLL
+	LLMK_UNROLL
 	for (int i = 0; i < LLMK_LANES / VEC_LANES; i++)
 		lanes[i] = vec_set1(0.0f);
 	for (int key = begin / LLMK_LANES * LLMK_LANES; key < end; key += LLMK_LANES)
 	{
-		UNROLL
+		LLMK_UNROLL
 		for (int i = 0; i < LLMK_LANES / VEC_LANES; i++)
 		{
 			int			at = key + i * VEC_LANES;
@@ -284,7 +279,7 @@ weigh_keys(const bool all, int begin, int end, float base, float *p)
 			vec_store(p + at, weight);
 		}
 	}
-	UNROLL
+	LLMK_UNROLL
 	for (int i = 0; i < LLMK_LANES / VEC_LANES; i++)
 		vec_store(lane + i * VEC_LANES, lanes[i]);
 	return llmk_lane_tree(lane);

@@ -54,35 +54,45 @@ load_column(const LlmType type, const uint8_t *p, size_t group_stride, int64_t c
 	}
 }
 
-static inline vec_f
-load_sums(const TileOut *o, int v, int t)
+/* the first n lanes (all if n is larger, none if it is not positive); the others are 0, or not written */
+static __attribute__((noinline)) vec_f
+load_part(const float *p, int64_t n)
 {
-	const float *src = o->out + t * o->ld + v * VEC_LANES;
-	int64_t		left = o->n_rows - v * VEC_LANES;
-	_Alignas(64) float part[VEC_LANES] = {0};
+	_Alignas(64) float lanes[VEC_LANES] = {0};
 
-	if (left >= VEC_LANES)
-		return vec_load_acc(src);
-	if (left > 0)
-		memcpy(part, src, (size_t) left * sizeof(float));
-	return vec_load_acc(part);
+	if (n > 0)
+		memcpy(lanes, p, (size_t) (n < VEC_LANES ? n : VEC_LANES) * sizeof(float));
+	return vec_load_acc(lanes);
 }
 
-static inline void
-store_sums(const TileOut *o, int v, int t, vec_f sums)
+static __attribute__((noinline)) void
+store_part(float *p, int64_t n, vec_f a)
+{
+	_Alignas(64) float lanes[VEC_LANES];
+
+	vec_store_acc(lanes, a);
+	if (n > 0)
+		memcpy(p, lanes, (size_t) (n < VEC_LANES ? n : VEC_LANES) * sizeof(float));
+}
+
+/* sums of vector v and token t; whole: all rows of the tile exist */
+VEC_INLINE vec_f
+load_sums(const TileOut *o, int v, int t, bool whole)
+{
+	const float *src = o->out + t * o->ld + v * VEC_LANES;
+
+	return whole ? vec_load_acc(src) : load_part(src, o->n_rows - v * VEC_LANES);
+}
+
+VEC_INLINE void
+store_sums(const TileOut *o, int v, int t, bool whole, vec_f sums)
 {
 	float	   *dst = o->out + t * o->ld + v * VEC_LANES;
-	int64_t		left = o->n_rows - v * VEC_LANES;
-	_Alignas(64) float part[VEC_LANES];
 
-	if (left >= VEC_LANES)
-	{
+	if (whole)
 		vec_store_acc(dst, sums);
-		return;
-	}
-	vec_store_acc(part, sums);
-	if (left > 0)
-		memcpy(dst, part, (size_t) left * sizeof(float));
+	else
+		store_part(dst, o->n_rows - v * VEC_LANES, sums);
 }
 
 /*
@@ -93,31 +103,43 @@ VEC_INLINE void
 float_tile(const LlmType type, const int nv, const int nt, const TileWeights *w, int64_t n_cols, const float *x,
 		   int64_t ld_x, bool resume, const TileOut *o)
 {
+	const bool	whole = o->n_rows >= nv * VEC_LANES;
 	vec_f		sum[MAX_VECTORS][VEC_TILE_TOKENS];
 	int64_t		c;
 	int			v;
 	int			t;
 
+	LLMK_UNROLL
 	for (v = 0; v < nv; v++)
+	{
+		LLMK_UNROLL
 		for (t = 0; t < nt; t++)
-			sum[v][t] = resume ? load_sums(o, v, t) : vec_zero_f();
+			sum[v][t] = resume ? load_sums(o, v, t, whole) : vec_zero_f();
+	}
 	for (c = 0; c < n_cols; c++)
 	{
 		vec_f		column[MAX_VECTORS];
 
+		LLMK_UNROLL
 		for (v = 0; v < nv; v++)
 			column[v] = load_column(type, w->first + (size_t) v * w->vector_stride, w->group_stride, c);
+		LLMK_UNROLL
 		for (t = 0; t < nt; t++)
 		{
 			vec_f		xt = vec_bcast_f(x + t * ld_x + c);
 
+			LLMK_UNROLL
 			for (v = 0; v < nv; v++)
 				sum[v][t] = vec_fma(column[v], xt, sum[v][t]);
 		}
 	}
+	LLMK_UNROLL
 	for (v = 0; v < nv; v++)
+	{
+		LLMK_UNROLL
 		for (t = 0; t < nt; t++)
-			store_sums(o, v, t, sum[v][t]);
+			store_sums(o, v, t, whole, sum[v][t]);
+	}
 }
 
 /* float_tile for any nt in 1 .. VEC_TILE_TOKENS and one type and nv, with its own name */

@@ -9,6 +9,13 @@
 #ifndef LLMK_SIMD_H
 #define LLMK_SIMD_H
 
+/* before a loop whose count is a constant below 16: unrolled whole, so that arrays of vectors become registers */
+#if defined(__clang__)
+#define LLMK_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define LLMK_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #if defined(LLMK_SIMDE)
 
 #define SIMDE_ENABLE_NATIVE_ALIASES

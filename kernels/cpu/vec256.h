@@ -7,6 +7,8 @@
 #define LLMK_VEC256_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "cpu/simd.h"
 
@@ -63,7 +65,7 @@ vec_bcast(const void *p)
 {
 	int			word;
 
-	__builtin_memcpy(&word, p, sizeof(word));
+	memcpy(&word, p, sizeof(word));
 	return _mm256_set1_epi32(word);
 }
 

@@ -7,6 +7,8 @@
 #define LLMK_VEC512_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "cpu/simd.h"
 
@@ -75,7 +77,7 @@ vec_bcast(const void *p)
 {
 	int			word;
 
-	__builtin_memcpy(&word, p, sizeof(word));
+	memcpy(&word, p, sizeof(word));
 	return _mm512_set1_epi32(word);
 }
 

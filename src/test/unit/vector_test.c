@@ -172,14 +172,14 @@ test_levels_equal(void)
 			fill(z, n + MARGIN + 1, PLAIN);
 			for (int op = 0; op < N_OPS; op++)
 			{
-				run_op(&test_levels[0], op, n, shift, want);
-				for (int level = 1; level < n_test_levels; level++)
+				run_op(&tested_levels[0], op, n, shift, want);
+				for (int level = 1; level < n_tested_levels; level++)
 				{
 					int			at;
 
-					run_op(&test_levels[level], op, n, shift, got);
+					run_op(&tested_levels[level], op, n, shift, got);
 					at = first_difference(want, got, n + MARGIN);
-					CHECK_MSG(at < 0, "%s, %s, n %d, kind %d: element %d is %a, not %a", test_levels[level].name,
+					CHECK_MSG(at < 0, "%s, %s, n %d, kind %d: element %d is %a, not %a", tested_levels[level].name,
 							  op_names[op], n, kind, at, (double) got[at < 0 ? 0 : at], (double) want[at < 0 ? 0 : at]);
 				}
 			}
@@ -198,7 +198,7 @@ note(double *worst, double error)
 static void
 test_accuracy(void)
 {
-	const LlmKernels *k = &test_levels[0];
+	const LlmKernels *k = &tested_levels[0];
 	static float out[MAX_N + MARGIN];
 	double		norm = 0;
 	double		silu = 0;
@@ -291,20 +291,20 @@ test_long_tail(void)
 		logits[i] = i == 777 ? 0.0f : -17.5f + random_float();
 	for (int i = 0; i < N; i++)
 		want += exp(logits[i]);
-	got = test_levels[0].sum_exp(logits, N, 0.0f, 1.0f);
+	got = tested_levels[0].sum_exp(logits, N, 0.0f, 1.0f);
 	printf("sum_exp over a vocabulary: relative error %.2e\n", fabs(got - want) / want);
 	CHECK(fabs(got - want) <= 1e-6 * want);
-	for (int level = 1; level < n_test_levels; level++)
-		CHECK(test_levels[level].sum_exp(logits, N, 0.0f, 1.0f) == got);
+	for (int level = 1; level < n_tested_levels; level++)
+		CHECK(tested_levels[level].sum_exp(logits, N, 0.0f, 1.0f) == got);
 	free(logits);
 }
 
 static void
 test_special_values(void)
 {
-	for (int level = 0; level < n_test_levels; level++)
+	for (int level = 0; level < n_tested_levels; level++)
 	{
-		const LlmKernels *k = &test_levels[level];
+		const LlmKernels *k = &tested_levels[level];
 
 		for (int n = 1; n <= 40; n++)
 		{
@@ -337,7 +337,7 @@ test_special_values(void)
 int
 main(void)
 {
-	find_test_levels();
+	list_vector_levels();
 	test_levels_equal();
 	test_accuracy();
 	test_long_tail();
