@@ -108,7 +108,8 @@ pgllm_text_array(ArrayType *array, const char *what, int *n)
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be an array of one dimension, not %d", what, ARR_NDIM(array))));
+				 errmsg("%s must be an array of one dimension, not %d", what, ARR_NDIM(array)),
+				 errhint("For example '{a,b}'.")));
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, n);
 	result = palloc(sizeof(LlmStr) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)

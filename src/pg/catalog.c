@@ -242,6 +242,14 @@ read_option(const char *name, const char *value, PgLlmSpec *spec)
 			 errhint("Options of a model are path, kind, context, kv_type, sha256 and chat_template.")));
 }
 
+void
+pgllm_catalog_check_option(const char *name, const char *value)
+{
+	PgLlmSpec	ignored = {0};
+
+	read_option(name, value, &ignored);
+}
+
 static void
 read_options(List *options, PgLlmSpec *spec)
 {

@@ -158,14 +158,8 @@ pgllm_raise(const LlmError *err)
 		elog(ERROR, "pg_llm runtime reported status %d as an error", (int) err->status);
 	hint = hint_of(err);
 	errno = err->sys_errno;
-	if (err->status == LLM_E_IO)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("%s: %m", valid_text(err->message)),
-				 err->detail[0] ? errdetail("%s", valid_text(err->detail)) : 0,
-				 hint ? errhint("%s", hint) : 0));
 	ereport(ERROR,
-			(errcode(sqlstate_of(err)),
+			(err->status == LLM_E_IO ? errcode_for_file_access() : errcode(sqlstate_of(err)),
 			 errmsg("%s", valid_text(err->message)),
 			 err->detail[0] ? errdetail("%s", valid_text(err->detail)) : 0,
 			 hint ? errhint("%s", hint) : 0));

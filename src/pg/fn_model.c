@@ -37,9 +37,11 @@ required_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
+/* checked here too, so that a wrong option is found before the file is read */
 static void
 append_option(StringInfo sql, const char *name, const char *value)
 {
+	pgllm_catalog_check_option(name, value);
 	appendStringInfo(sql, ", %s %s", quote_identifier(name), quote_literal_cstr(value));
 }
 
@@ -142,7 +144,8 @@ pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
 	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("name of a model must have 1 to %d bytes, not %zu", NAMEDATALEN - 1, strlen(name))));
+				 errmsg("name of a model must have 1 to %d bytes, not %zu", NAMEDATALEN - 1, strlen(name)),
+				 errhint("For example llm_create_model('smollm2', 'SmolLM2-135M-Instruct.Q4_1.gguf').")));
 	if (pgllm_wrapper_aclcheck(wrapper->fdwid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -284,13 +287,11 @@ open_or_reason(const text *name, StringInfo json, ErrorData **reason)
 	PG_TRY();
 	{
 		append_model(json, pgllm_model_open(name));
-		opened = true;
 		ReleaseCurrentSubTransaction();
+		opened = true;
 	}
 	PG_CATCH();
 	{
-		if (geterrcode() != ERRCODE_FEATURE_NOT_SUPPORTED)
-			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		*reason = CopyErrorData();
 		FlushErrorState();
@@ -299,6 +300,8 @@ open_or_reason(const text *name, StringInfo json, ErrorData **reason)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	if (!opened && (*reason)->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED)
+		ReThrowError(*reason);
 	return opened;
 }
 

@@ -96,8 +96,9 @@ append_value(StringInfo out, const PromptArgs *args, int number)
 	if (number < 1 || number > args->n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("prompt template refers to value {%d}, but %d given",
-						number, args->n),
+				 errmsg_plural("prompt template uses {%d}, but %d value was given",
+							   "prompt template uses {%d}, but %d values were given",
+							   args->n, number, args->n),
 				 errhint("Values are numbered from {1} in the order of the arguments. To write the characters {%d}, double the braces.",
 						 number)));
 	if (args->nulls[number - 1])

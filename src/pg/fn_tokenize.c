@@ -76,6 +76,19 @@ pgllm_fn_llm_count_tokens(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32((int32) ids.n);
 }
 
+static void
+check_ids(const PgLlmModel *use, const int32_t *ids, int n)
+{
+	int32_t		n_vocab = llm_tokenizer_vocab_size(use->model->tokenizer);
+
+	for (int i = 0; i < n; i++)
+		if (ids[i] < 0 || ids[i] >= n_vocab)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("token id %d is not in the vocabulary of model \"%s\"", ids[i], use->name),
+					 errhint("Its ids go from 0 to %d.", n_vocab - 1)));
+}
+
 Datum
 pgllm_fn_llm_detokenize(PG_FUNCTION_ARGS)
 {
@@ -91,7 +104,8 @@ pgllm_fn_llm_detokenize(PG_FUNCTION_ARGS)
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("token ids must be an array of one dimension, not %d", ARR_NDIM(array))));
+				 errmsg("token ids must be an array of one dimension, not %d", ARR_NDIM(array)),
+				 errhint("Call the function for each row of it.")));
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -99,6 +113,7 @@ pgllm_fn_llm_detokenize(PG_FUNCTION_ARGS)
 				 errhint("Remove NULLs with array_remove(ids, NULL).")));
 	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	use = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(1), PGLLM_KIND_GENERATE);
+	check_ids(use, (const int32_t *) ARR_DATA_PTR(array), n);
 	llm_buf_init(&bytes, pgllm_allocator(CurrentMemoryContext));
 	PGLLM_CHECK(llm_detokenize(use->model->tokenizer, (const int32_t *) ARR_DATA_PTR(array), (size_t) n,
 							   ARG_BOOL(2), &bytes, &err), &err);

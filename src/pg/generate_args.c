@@ -20,7 +20,8 @@ parse_stop(ArrayType *array, PgLlmOptions *options)
 	if (options->n_stop > MAX_STOP_STRINGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("stop has %d strings, at most %d are allowed", options->n_stop, MAX_STOP_STRINGS)));
+				 errmsg("stop has %d strings, at most %d are allowed", options->n_stop, MAX_STOP_STRINGS),
+				 errhint("Cut the answer in SQL instead, for example with split_part().")));
 	for (int i = 0; i < options->n_stop; i++)
 		if (options->stop[i].len == 0)
 			ereport(ERROR,

@@ -38,6 +38,9 @@ extern Oid	pgllm_catalog_wrapper(void);
 /* a path option as an absolute path; raises if it is empty or too long, or needs a privilege that the current user lacks */
 extern char *pgllm_catalog_path(const char *path, bool check_privilege);
 
+/* raises if a model cannot have that option with that value */
+extern void pgllm_catalog_check_option(const char *name, const char *value);
+
 /* called once, when the library is loaded */
 extern void pgllm_catalog_register(void);
 

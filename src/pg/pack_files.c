@@ -346,9 +346,9 @@ check_pack(const uint8_t *base, size_t size, const char *digest, LlmError *err)
 	return status;
 }
 
-/* map the pack of that digest; false if there is none or it is damaged */
+/* map the pack of that digest; false if there is none, or it cannot be used; then it is removed if the lock is held */
 static bool
-map_pack(const char *folder, const char *digest, PgLlmPackFile *out)
+map_pack(const char *folder, const char *digest, bool locked, PgLlmPackFile *out)
 {
 	char	   *path = pgllm_folder_pack_path(folder, digest);
 	const uint8_t *base;
@@ -359,6 +359,8 @@ map_pack(const char *folder, const char *digest, PgLlmPackFile *out)
 	status = llm_map_open(path, &base, &size, &err);
 	if (status == LLM_E_IO && err.sys_errno == ENOENT)
 		return false;
+	if (status == LLM_E_IO && err.sys_errno == ELOOP)
+		status = LLM_E_ARGUMENT;
 	if (status == LLM_OK)
 	{
 		status = check_pack(base, size, digest, &err);
@@ -369,9 +371,13 @@ map_pack(const char *folder, const char *digest, PgLlmPackFile *out)
 		pgllm_raise(&err);
 	if (status != LLM_OK)
 	{
-		ereport(LOG,
-				(errmsg("pack file \"%s\" cannot be used and is made again", path),
-				 errdetail("%s", err.message)));
+		if (locked)
+		{
+			ereport(LOG,
+					(errmsg("pack file \"%s\" cannot be used and is made again", path),
+					 errdetail("%s", err.message)));
+			unlink(path);
+		}
 		return false;
 	}
 	out->base = base;
@@ -403,17 +409,17 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 	if (pgllm_file_id(path, &out->source) && pgllm_folder_recall(folder, path, &out->source, digest))
 	{
 		check_expected(path, name, expect, digest);
-		if (map_pack(folder, digest, out))
+		if (map_pack(folder, digest, false, out))
 			return;
 	}
 	LockAcquire(&tag, ExclusiveLock, false, false);
 	digest_locked(folder, path, &out->source, digest);
 	check_expected(path, name, expect, digest);
-	if (!map_pack(folder, digest, out))
+	if (!map_pack(folder, digest, true, out))
 	{
 		pgllm_folder_sweep(folder, digest);
 		make_pack(folder, path, &out->source, digest);
-		if (!map_pack(folder, digest, out))
+		if (!map_pack(folder, digest, true, out))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("packed form of model \"%s\" cannot be read back", name),
