@@ -3,8 +3,9 @@
  *
  * In the metadata, tokens and merges are written in the alphabet of GPT-2, which has a visible character for every byte.
  * They are decoded once here, so that all else works on bytes. A merge may pass through strings that are no tokens: they
- * are symbols too, and come out as the tokens of their bytes. A byte that has no token gives none, as in the tokenizers
- * library and llama.cpp. Source: Radford et al. 2019 (GPT-2); Sennrich et al. 2016, arXiv 1508.07909.
+ * are symbols too, and come out as the tokens of their bytes. A byte that has no token (SmolLM2 lacks some control
+ * characters) is left out before merging, as the tokenizers library does.
+ * Source: Radford et al. 2019 (GPT-2); Sennrich et al. 2016, arXiv 1508.07909.
  */
 #include "text/tokenizer_impl.h"
 #include "text/utf8.h"
@@ -44,8 +45,8 @@ decode_text(const int16_t *byte_of, LlmStr text, char *out, size_t *len)
 
 	for (size_t i = 0; i < text.len;)
 	{
-		uint32_t	c;
-		int			step = llm_utf8_char(s + i, text.len - i, &c);
+		uint32_t	c = s[i];
+		int			step = c < 0x80 ? 1 : llm_utf8_char(s + i, text.len - i, &c);
 
 		if (step == 0 || c >= ALPHABET_END || byte_of[c] < 0)
 			return false;
@@ -151,7 +152,7 @@ load_vocabulary(Loader *l, const LlmMetaArray *merges, LlmError *err)
 	{
 		char		byte = (char) b;
 
-		LLM_TRY(llm_vocab_intern(&t->vocab, &byte, 1, &t->byte_symbol[b], err));
+		t->byte_token[b] = llm_vocab_find(&t->vocab, &byte, 1);
 	}
 	for (uint64_t i = 0; i < merges->count; i++)
 		LLM_TRY(load_merge(l, merges, i, err));
@@ -190,10 +191,10 @@ append_symbol(LlmEncoder *e, int32_t symbol, LlmError *err)
 	s = llm_vocab_bytes(&t->vocab, symbol);
 	for (size_t i = 0; i < s.len; i++)
 	{
-		int32_t		byte_token = t->byte_symbol[(uint8_t) s.data[i]];
+		int32_t		token = t->byte_token[(uint8_t) s.data[i]];
 
-		if (byte_token < t->n_vocab)
-			LLM_TRY(llm_tokens_append(e->out, byte_token, err));
+		if (token >= 0)
+			LLM_TRY(llm_tokens_append(e->out, token, err));
 	}
 	return LLM_OK;
 }
@@ -207,17 +208,18 @@ pair_value(const LlmTokenizer *t, int32_t left, int32_t right)
 	return merge ? (uint64_t) merge->rank << 32 | (uint32_t) merge->merged : NO_MERGE;
 }
 
-/* a word of 2 to SHORT_WORD bytes: the lowest pair is searched for each time, which is faster than a heap */
+/* a word of up to SHORT_WORD bytes: the lowest pair is searched for each time, which is faster than a heap */
 static LlmStatus
 encode_short(LlmEncoder *e, const uint8_t *word, size_t len, LlmError *err)
 {
 	const LlmTokenizer *t = e->t;
 	int32_t		symbol[SHORT_WORD];
 	uint64_t	value[SHORT_WORD];	/* of symbols i and i + 1 */
-	size_t		n = len;
+	size_t		n = 0;
 
-	for (size_t i = 0; i < n; i++)
-		symbol[i] = t->byte_symbol[word[i]];
+	for (size_t i = 0; i < len; i++)
+		if (t->byte_token[word[i]] >= 0)
+			symbol[n++] = t->byte_token[word[i]];
 	for (size_t i = 0; i + 1 < n; i++)
 		value[i] = pair_value(t, symbol[i], symbol[i + 1]);
 	while (n > 1)
@@ -264,7 +266,10 @@ encode_long(LlmEncoder *e, const uint8_t *word, size_t len, LlmError *err)
 {
 	LLM_TRY(llm_merge_begin(&e->merge, len, err));
 	for (size_t i = 0; i < len; i++)
-		llm_merge_append(&e->merge, (uint32_t) i, 1, e->t->byte_symbol[word[i]]);
+		if (e->t->byte_token[word[i]] >= 0)
+			llm_merge_append(&e->merge, (uint32_t) i, 1, e->t->byte_token[word[i]]);
+	if (e->merge.n_nodes == 0)
+		return LLM_OK;
 	LLM_TRY(llm_merge_run(&e->merge, find_merge, e->t, e->stop, err));
 	for (int32_t i = 0; i >= 0; i = e->merge.nodes[i].next)
 		LLM_TRY(append_symbol(e, e->merge.nodes[i].symbol, err));
@@ -279,8 +284,6 @@ encode_word(void *ctx, const char *bytes, size_t len, LlmError *err)
 	const uint8_t *word = (const uint8_t *) bytes;
 
 	LLM_TRY(llm_encoder_worked(e, len));
-	if (len == 1)
-		return append_symbol(e, e->t->byte_symbol[word[0]], err);
 	if (e->t->ignore_merges)
 	{
 		int32_t		whole = llm_vocab_find(&e->t->vocab, bytes, len);

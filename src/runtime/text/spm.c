@@ -83,8 +83,8 @@ load_token(LlmTokenizer *t, int32_t id, LlmBuf *text, LlmError *err)
 	{
 		char		byte = (char) value;
 
-		if (t->byte_symbol[value] < 0)
-			t->byte_symbol[value] = id;
+		if (t->byte_token[value] < 0)
+			t->byte_token[value] = id;
 		return llm_vocab_add(&t->vocab, &byte, 1, err);
 	}
 	if (type != LLM_TOKEN_NORMAL && type != LLM_TOKEN_UNUSED)
@@ -103,6 +103,9 @@ load_token(LlmTokenizer *t, int32_t id, LlmBuf *text, LlmError *err)
 			return llm_fail(err, LLM_E_FORMAT, "tokens %d and %d of the vocabulary have the same text", (int) same, (int) id);
 		if (text->len > t->max_token_bytes)
 			t->max_token_bytes = text->len;
+		for (size_t i = 1; i < text->len; i++)
+			if (text->data[i] == ' ' && text->data[i - 1] != ' ')
+				t->cut_at_spaces = false;
 	}
 	return LLM_OK;
 }
@@ -115,8 +118,9 @@ llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 
 	LLM_TRY(load_scores(t, meta, err));
 	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	t->cut_at_spaces = true;
 	for (int b = 0; b < 256; b++)
-		t->byte_symbol[b] = -1;
+		t->byte_token[b] = -1;
 	llm_buf_init(&text, t->allocator);
 	for (int32_t id = 0; id < t->n_vocab && status == LLM_OK; id++)
 		status = load_token(t, id, &text, err);
@@ -170,7 +174,7 @@ append_node(LlmEncoder *e, const char *bytes, const LlmMergeNode *node, bool *af
 		len = SPACE_MARK_BYTES;
 	}
 	for (size_t i = 0; i < len; i++)
-		have_bytes = have_bytes && t->byte_symbol[(uint8_t) s[i]] >= 0;
+		have_bytes = have_bytes && t->byte_token[(uint8_t) s[i]] >= 0;
 	if (!have_bytes)
 	{
 		bool		repeated = *after_unknown;
@@ -180,22 +184,21 @@ append_node(LlmEncoder *e, const char *bytes, const LlmMergeNode *node, bool *af
 	}
 	*after_unknown = false;
 	for (size_t i = 0; i < len; i++)
-		LLM_TRY(llm_tokens_append(e->out, t->byte_symbol[(uint8_t) s[i]], err));
+		LLM_TRY(llm_tokens_append(e->out, t->byte_token[(uint8_t) s[i]], err));
 	return LLM_OK;
 }
 
-/* text has real spaces only */
+/* merge text[begin, end), at least one byte */
 static LlmStatus
-encode_unmarked(LlmEncoder *e, const char *text, size_t len, LlmError *err)
+encode_part(LlmEncoder *e, const char *text, size_t begin, size_t end, bool *after_unknown, LlmError *err)
 {
 	SpmText		ctx = {e->t, text};
-	bool		after_unknown = false;
 
-	LLM_TRY(llm_merge_begin(&e->merge, len, err));
-	for (size_t i = 0; i < len;)
+	LLM_TRY(llm_merge_begin(&e->merge, end - begin, err));
+	for (size_t i = begin; i < end;)
 	{
 		uint32_t	c;
-		int			step = llm_utf8_char((const uint8_t *) text + i, len - i, &c);
+		int			step = llm_utf8_char((const uint8_t *) text + i, end - i, &c);
 		size_t		n = step ? (size_t) step : 1;
 
 		llm_merge_append(&e->merge, (uint32_t) i, (uint32_t) n, llm_vocab_find(&e->t->vocab, text + i, n));
@@ -204,8 +207,28 @@ encode_unmarked(LlmEncoder *e, const char *text, size_t len, LlmError *err)
 	}
 	LLM_TRY(llm_merge_run(&e->merge, find_merge, &ctx, e->stop, err));
 	for (int32_t i = 0; i >= 0; i = e->merge.nodes[i].next)
-		LLM_TRY(append_node(e, text, &e->merge.nodes[i], &after_unknown, err));
+		LLM_TRY(append_node(e, text, &e->merge.nodes[i], after_unknown, err));
 	return LLM_OK;
+}
+
+/*
+ * text has real spaces only. Where no token has a space after something else, no merge can cross such a place, so what lies
+ * between them is merged by itself: the result is the same, and the heap stays small.
+ */
+static LlmStatus
+encode_unmarked(LlmEncoder *e, const char *text, size_t len, LlmError *err)
+{
+	bool		after_unknown = false;
+	size_t		begin = 0;
+
+	for (size_t i = 1; e->t->cut_at_spaces && i < len; i++)
+	{
+		if (text[i] != ' ' || text[i - 1] == ' ')
+			continue;
+		LLM_TRY(encode_part(e, text, begin, i, &after_unknown, err));
+		begin = i;
+	}
+	return encode_part(e, text, begin, len, &after_unknown, err);
 }
 
 LlmStatus

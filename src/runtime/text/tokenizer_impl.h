@@ -60,7 +60,7 @@ struct LlmTokenizer
 
 	/* the first n_vocab symbols are the tokens, with the bytes that they stand for */
 	LlmVocab	vocab;
-	int32_t		byte_symbol[256];	/* BPE: always a symbol; SentencePiece: byte token or -1 */
+	int32_t		byte_token[256];	/* the token of a byte, or -1 */
 
 	LlmPretokenizer *pretokenizer;	/* BPE */
 	LlmMergeTable merges;
@@ -68,6 +68,7 @@ struct LlmTokenizer
 
 	uint32_t   *token_rank;		/* SentencePiece (n_vocab): the order of merges, from scores */
 	size_t		max_token_bytes;
+	bool		cut_at_spaces;	/* no token has a space after another character */
 };
 
 /* one run of llm_tokenize */
