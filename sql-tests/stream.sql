@@ -1,0 +1,68 @@
+-- llm_stream: an answer in pieces
+-- models with random weights (data/models/README.md): their texts mean nothing, but are the same everywhere
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set llama3 :abs_srcdir '/sql/data/models/llama3.gguf'
+\set mistral :abs_srcdir '/sql/data/models/mistral.gguf'
+CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
+SET pg_llm.default_model = 'llama3';
+
+-- all pieces are the answer; each is a valid string by itself
+SELECT string_agg(piece, '' ORDER BY no) = llm_generate('The old clock', max_tokens => 40) AS same,
+	   count(*) BETWEEN 2 AND 40 AS pieces, min(length(piece)) > 0 AS none_empty
+FROM (SELECT row_number() OVER () AS no, piece FROM llm_stream('The old clock', max_tokens => 40) AS piece) s;
+SELECT string_agg(piece, '') = llm_generate('x', max_tokens => 30, temperature => 1, seed => 3) AS sampled
+FROM (SELECT llm_stream('x', max_tokens => 30, temperature => 1, seed => 3) AS piece) s;
+
+-- a row for each token here; what may still become the stop string is held back
+SELECT llm_stream('x', max_tokens => 3, options => '{"logit_bias": {"65": 1000}}');
+SELECT llm_stream('x', max_tokens => 5, stop => '{bbbb}', options => '{"logit_bias": {"65": 1000}}');
+SELECT llm_stream('x', max_tokens => 5, stop => '{bc}', options => '{"logit_bias": {"65": 1000}}');
+
+-- two at once, one shorter; a stream beside another call on the same model
+SELECT llm_stream('x', max_tokens => 2, options => '{"logit_bias": {"65": 1000}}') AS a,
+	   llm_stream('x', max_tokens => 4, options => '{"logit_bias": {"66": 1000}}') AS b;
+SELECT piece, llm_generate(piece, max_tokens => 1, options => '{"logit_bias": {"66": 1000}}') AS also
+FROM (SELECT llm_stream('x', max_tokens => 2, options => '{"logit_bias": {"65": 1000}}') AS piece OFFSET 0) s;
+
+-- read in parts, left early
+SELECT llm_stream('x', max_tokens => 100000, options => '{"logit_bias": {"65": 1000}}') LIMIT 2;
+BEGIN;
+DECLARE c CURSOR FOR SELECT llm_stream('x', max_tokens => 100, options => '{"logit_bias": {"65": 1000}}');
+FETCH 2 FROM c;
+SELECT llm_generate('x', max_tokens => 2, options => '{"logit_bias": {"66": 1000}}');
+FETCH 1 FROM c;
+CLOSE c;
+DECLARE c CURSOR FOR SELECT llm_stream('x', max_tokens => 100, options => '{"logit_bias": {"65": 1000}}');
+FETCH 1 FROM c;
+SELECT 1 / 0;
+ROLLBACK;
+SELECT llm_stream('x', max_tokens => 1, options => '{"logit_bias": {"65": 1000}}');
+
+-- in PL/pgSQL
+DO $$
+DECLARE
+	piece text;
+	n int := 0;
+BEGIN
+	FOR piece IN SELECT llm_stream('x', max_tokens => 50, options => '{"logit_bias": {"65": 1000}}') LOOP
+		n := n + length(piece);
+		EXIT WHEN n = 4;
+	END LOOP;
+	RAISE NOTICE '% characters', n;
+END $$;
+
+-- NULL has no rows
+SELECT count(*) FROM llm_stream(NULL, 'nowhere');
+
+-- errors
+SELECT llm_stream('x', 'nowhere');
+SELECT llm_stream('x', max_tokens => 0);
+SELECT llm_stream('x', options => '{"form": "plain"}');
+CREATE SERVER small FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', context '16');
+SELECT llm_stream(repeat('word ', 100), 'small');
+SET pg_llm.on_error = 'null';
+SELECT llm_stream(repeat('word ', 100), 'small');
+RESET pg_llm.on_error;
+
+DROP SERVER small;
+DROP SERVER llama3;
