@@ -79,7 +79,7 @@ put_text(char *dst, size_t dst_size, const char *text)
 	dst[out] = '\0';
 }
 
-static void
+static __attribute__((format(printf, 3, 0))) void
 format_text(char *dst, size_t dst_size, const char *format, va_list args)
 {
 	char		text[1536];
