@@ -21,7 +21,7 @@
 #define LLMK_ALIGN 64			/* alignment in bytes of packed matrices, activations and pages */
 
 /* numeric version: changes whenever any result may change by a bit; part of caches, digests and trails */
-#define LLM_NUMERIC_VERSION 1
+#define LLM_NUMERIC_VERSION 2
 
 /* layout version of packed matrices: changes whenever pack.c writes other bytes */
 #define LLMK_PACK_VERSION 1
@@ -41,9 +41,18 @@ typedef struct LlmkMatrix
 	const uint8_t *data;		/* llmk_matrix_bytes() bytes, LLMK_ALIGN aligned */
 } LlmkMatrix;
 
+/* rows of 8-bit numbers in blocks of 32, which stand for d * q */
+typedef struct LlmkTerm
+{
+	int8_t	   *q;				/* (n_tokens, n_cols) */
+	float	   *d;				/* (n_tokens, n_cols / 32) scale of each block */
+	int16_t    *s;				/* (n_tokens, n_cols / 16) exact sum of q over each 16 */
+} LlmkTerm;
+
 /*
- * Input rows (n_tokens, n_cols) of a product. x is read by F32/F16/BF16 weights; q, d, s (made by quantize) by
- * quantized weights. Either may be NULL when no weight of that kind reads the rows.
+ * Input rows (n_tokens, n_cols) of a product. x is read by F32/F16/BF16 weights, the terms (made by quantize) by
+ * quantized weights. Either may be NULL when no weight of that kind reads the rows. A block is the sum of its first term
+ * and, if term[1].d of the block is not 0, its second; where it is 0, q and s of the second are not defined.
  */
 typedef struct LlmkActs
 {
@@ -51,9 +60,7 @@ typedef struct LlmkActs
 	int64_t		n_cols;
 	const float *x;				/* (n_tokens, ld_x) */
 	int64_t		ld_x;
-	const int8_t *q;			/* (n_tokens, n_cols) */
-	const float *d;				/* (n_tokens, n_cols / 32) scale of each block of 32 */
-	const int16_t *s;			/* (n_tokens, n_cols / 16) exact sum of q over each 16 */
+	LlmkTerm	term[2];
 } LlmkActs;
 
 /*
@@ -100,10 +107,11 @@ typedef struct LlmKernels
 	LlmkGetRowFn get_row[LLM_TYPE_COUNT];
 
 	/*
-	 * x (n,), n a multiple of 32 -> q, d, s as in LlmkActs. d = max|x| / 127, q = x / d rounded half to even; an all-zero
-	 * block gives d = 0, q = 0. A block with a NaN or infinity gives d = NaN, q = 0.
+	 * One row x (n,), n a multiple of 32, in terms as in LlmkActs. First term: d = max|x| / 127, q = x / d rounded half to
+	 * even; an all-zero block gives d = 0, q = 0; a block with a NaN or infinity gives d = NaN, q = 0. Second term, of
+	 * blocks whose d is above the root mean square of the row's: what the first leaves, with d / 254 as scale.
 	 */
-	void		(*quantize) (const float *x, int64_t n, int8_t *q, float *d, int16_t *s);
+	void		(*quantize) (const float *x, int64_t n, const LlmkTerm term[2]);
 
 	/* out = x / sqrt(mean(x^2) + eps) * w; x may be out. Source: Zhang and Sennrich 2019, arXiv 1910.07467. */
 	void		(*rms_norm) (const float *x, const float *w, int64_t n, float eps, float *out);

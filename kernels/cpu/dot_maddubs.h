@@ -43,7 +43,7 @@ scale_halves(uint32_t a, int factor)
 
 /* what the sums of a token's block start from; s: sums of each 16 of q */
 VEC_INLINE void
-dot_start(const LlmType type, PanelBlock *p, const int16_t *s)
+dot_start(const LlmType type, PanelTerm *p, const int16_t *s)
 {
 	switch (type)
 	{
@@ -68,7 +68,7 @@ dot_start(const LlmType type, PanelBlock *p, const int16_t *s)
 
 /* w: 8 vectors of unsigned bytes, one per quad, at most 15 or 31 */
 VEC_INLINE vec_i
-dot_nibbles(const LlmType type, const vec_i *w, const PanelBlock *p)
+dot_nibbles(const LlmType type, const vec_i *w, const PanelTerm *p)
 {
 	vec_i		even = vec_maddubs(w[0], vec_bcast(p->q));
 	vec_i		odd = vec_maddubs(w[1], vec_bcast(p->q + 4));
@@ -96,7 +96,7 @@ dot_q6_k_scale(vec_i scale)
 
 /* w: 8 vectors of 0 .. 63 */
 VEC_INLINE vec_i
-dot_q6_k(const vec_i *w, const vec_i *scale, const PanelBlock *p)
+dot_q6_k(const vec_i *w, const vec_i *scale, const PanelTerm *p)
 {
 	vec_i		half[2];
 	int			h;
@@ -123,7 +123,7 @@ dot_q8_0_weight(vec_i w)
 
 /* w: 8 vectors of magnitudes; block: the packed bytes, for the signs */
 VEC_INLINE vec_i
-dot_q8_0(const vec_i *w, const uint8_t *block, size_t group_stride, const PanelBlock *p)
+dot_q8_0(const vec_i *w, const uint8_t *block, size_t group_stride, const PanelTerm *p)
 {
 	vec_i		sum = vec_set32(0);
 	vec_i		high = vec_set32(0);

@@ -12,7 +12,7 @@
 
 /* what the sums of a token's block start from; s: sums of each 16 of q */
 VEC_INLINE void
-dot_start(const LlmType type, PanelBlock *p, const int16_t *s)
+dot_start(const LlmType type, PanelTerm *p, const int16_t *s)
 {
 	int			asum = s[0] + s[1];
 
@@ -38,7 +38,7 @@ dot_start(const LlmType type, PanelBlock *p, const int16_t *s)
 
 /* 4 quads of w from `first` on, added to sum */
 VEC_INLINE vec_i
-dot_quads(vec_i sum, const vec_i *w, const PanelBlock *p, int first)
+dot_quads(vec_i sum, const vec_i *w, const PanelTerm *p, int first)
 {
 	int			k;
 
@@ -49,7 +49,7 @@ dot_quads(vec_i sum, const vec_i *w, const PanelBlock *p, int first)
 
 /* w: 8 vectors of unsigned bytes, one per quad */
 VEC_INLINE vec_i
-dot_nibbles(const LlmType type, const vec_i *w, const PanelBlock *p)
+dot_nibbles(const LlmType type, const vec_i *w, const PanelTerm *p)
 {
 	bool		has_offset = type == LLM_TYPE_Q4_0 || type == LLM_TYPE_Q5_0;
 	vec_i		start = has_offset ? vec_bcast(&p->start[0]) : vec_set32(0);
@@ -66,7 +66,7 @@ dot_q6_k_scale(vec_i scale)
 
 /* w: 8 vectors of 0 .. 63 */
 VEC_INLINE vec_i
-dot_q6_k(const vec_i *w, const vec_i *scale, const PanelBlock *p)
+dot_q6_k(const vec_i *w, const vec_i *scale, const PanelTerm *p)
 {
 	vec_i		first = dot_quads(vec_bcast(&p->start[0]), w, p, 0);
 	vec_i		second = dot_quads(vec_bcast(&p->start[1]), w, p, 4);
@@ -83,7 +83,7 @@ dot_q8_0_weight(vec_i w)
 
 /* w: 8 vectors of unsigned bytes */
 VEC_INLINE vec_i
-dot_q8_0(const vec_i *w, const uint8_t *block, size_t group_stride, const PanelBlock *p)
+dot_q8_0(const vec_i *w, const uint8_t *block, size_t group_stride, const PanelTerm *p)
 {
 	(void) block;
 	(void) group_stride;

@@ -27,7 +27,7 @@
 extern void llmk_matmul_fill_generic(LlmKernels *k);
 
 /* functions of one level that its fill function, in another file, puts into the table; types as in kernels.h */
-extern void llmk_quantize_generic(const float *x, int64_t n, int8_t *q, float *d, int16_t *s);
+extern void llmk_quantize_generic(const float *x, int64_t n, const LlmkTerm term[2]);
 
 /* all other entries */
 extern void llmk_vector_fill_generic(LlmKernels *k);
@@ -38,8 +38,8 @@ extern void llmk_matmul_fill_avxvnni(LlmKernels *k);
 extern void llmk_matmul_fill_avx512(LlmKernels *k);
 extern void llmk_matmul_fill_avx512vnni(LlmKernels *k);
 
-extern void llmk_quantize_avx2(const float *x, int64_t n, int8_t *q, float *d, int16_t *s);
-extern void llmk_quantize_avx512(const float *x, int64_t n, int8_t *q, float *d, int16_t *s);
+extern void llmk_quantize_avx2(const float *x, int64_t n, const LlmkTerm term[2]);
+extern void llmk_quantize_avx512(const float *x, int64_t n, const LlmkTerm term[2]);
 
 extern void llmk_vector_fill_avx2(LlmKernels *k);
 extern void llmk_vector_fill_avx512(LlmKernels *k);

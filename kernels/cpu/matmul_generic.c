@@ -4,7 +4,8 @@
  * Float weights (F32, F16, BF16), every output by itself, columns ascending, starting from 0:
  *     acc = fmaf(w[c], x[c], acc)
  *
- * Quantized weights, blocks b of 32 columns ascending, starting from 0:
+ * Quantized weights, blocks b of 32 columns ascending, for each its first term and then its second, if it has one,
+ * starting from 0:
  *     isum = sum over the block of weight * q, exact in 32-bit integers; a weight is its stored number less its offset
  *            (8, 16 and 32 for Q4_0, Q5_0, Q6_K), for Q6_K times its 8-bit scale: at most 32 * 128 * 127 * 32 < 2^24
  *     acc = fmaf((float) isum, w_d * a_d, acc)
@@ -137,12 +138,14 @@ decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedBlock *block)
 	}
 }
 
-/* add one block to the 8 outputs of one token; q (32,), asum its sum */
+/* add one term of a block to the 8 outputs of one token; at: block of the activations */
 static void
-add_block(const DecodedBlock *block, bool has_min, const int8_t *q, int asum, float a_d, float *acc)
+add_term(const DecodedBlock *block, bool has_min, const LlmkTerm *term, int64_t at, float *acc)
 {
+	const int8_t *q = term->q + LLM_QK * at;
 	int32_t		isum[LLMK_ROWS] = {0};
-	float		a_m = a_d * (float) asum;
+	float		a_d = term->d[at];
+	float		a_m = a_d * (float) (term->s[2 * at] + term->s[2 * at + 1]);
 	int			c;
 	int			r;
 
@@ -192,10 +195,11 @@ llmk_matmul_quant_generic(const LlmkMatrix *w, const LlmkActs *acts, int64_t gro
 
 				for (t = 0; t < n; t++)
 				{
-					const int16_t *s = acts->s + (t0 + t) * (w->n_cols / 16) + 2 * b;
+					const int64_t at = (t0 + t) * n_blocks + b;
 
-					add_block(&block, has_min, acts->q + (t0 + t) * w->n_cols + LLM_QK * b, s[0] + s[1],
-							  acts->d[(t0 + t) * n_blocks + b], acc[t]);
+					add_term(&block, has_min, &acts->term[0], at, acc[t]);
+					if (acts->term[1].d[at] != 0.0f)
+						add_term(&block, has_min, &acts->term[1], at, acc[t]);
 				}
 			}
 			for (t = 0; t < n; t++)

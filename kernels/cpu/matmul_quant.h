@@ -3,11 +3,11 @@
  *
  * The level's file includes a vector width (vec256.h, vec512.h) and a way to make integer sums (dot_maddubs.h,
  * dot_vnni.h) before this file. The numbers are those of matmul_generic.c: a lane is an output row, blocks of 32 columns
- * ascend, every output is one chain of fused multiply-adds.
+ * ascend, the first term of a block before the second, every output is one chain of fused multiply-adds.
  *
- * Order of work: a tile of up to TILE_TOKENS tokens; of its columns as many as a panel holds; then all groups of rows. For
- * each group and block the weights are decoded into 8 registers, and each token adds the block to its sums, which lie
- * in the first-level cache. So decoding is paid once per tile, and a token costs 8 byte multiplies and little else. One
+ * Order of work: a tile of up to TILE_TOKENS tokens; of its blocks as many as a panel holds; then all groups of rows. For
+ * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
+ * in the first-level cache. So decoding is paid once per tile, and a term costs 8 byte multiplies and little else. One
  * token takes the same way, with all its columns in one panel, and streams the weights.
  */
 #ifndef LLMK_MATMUL_QUANT_H
@@ -131,7 +131,7 @@ decode_block(const LlmType type, const uint8_t *group, size_t group_stride, int6
 
 /* integer sums of one token's block */
 VEC_INLINE vec_i
-dot_block(const LlmType type, const DecodedBlock *block, size_t group_stride, const PanelBlock *p)
+dot_block(const LlmType type, const DecodedBlock *block, size_t group_stride, const PanelTerm *p)
 {
 	if (type == LLM_TYPE_Q6_K)
 		return dot_q6_k(block->w, block->scale, p);
@@ -140,58 +140,77 @@ dot_block(const LlmType type, const DecodedBlock *block, size_t group_stride, co
 	return dot_nibbles(type, block->w, p);
 }
 
-/* add blocks [b0, b0 + n_blocks) of VEC_GROUPS groups to the sums acc (n_tokens, VEC_LANES) */
+/*
+ * Activations of one tile of tokens, of as many blocks as fit. A token has one or two terms in a block; the terms of block b
+ * end at end[b].
+ */
+typedef struct Panel
+{
+	int64_t		first_block;
+	int64_t		n_blocks;
+	int			end[PANEL_TERMS];
+	_Alignas(64) PanelTerm terms[PANEL_TERMS];
+} Panel;
+
+/* add the panel's blocks of VEC_GROUPS groups to the sums acc (n_tokens, VEC_LANES) */
 VEC_INLINE void
-quant_tile(const LlmType type, const uint8_t *group, size_t group_stride, int64_t b0, int64_t n_blocks,
-		   const PanelBlock *panel, int n_tokens, float *acc)
+quant_tile(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
 {
 	const bool	has_min = type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1;
+	int			i = 0;
 	int64_t		b;
-	int			t;
 
-	for (b = b0; b < b0 + n_blocks; b++, panel += n_tokens)
+	for (b = 0; b < panel->n_blocks; b++)
 	{
 		DecodedBlock block;
 
-		decode_block(type, group, group_stride, b, &block);
-		for (t = 0; t < n_tokens; t++)
+		decode_block(type, group, group_stride, panel->first_block + b, &block);
+		for (; i < panel->end[b]; i++)
 		{
-			const PanelBlock *p = &panel[t];
+			const PanelTerm *p = &panel->terms[i];
 			vec_f		isum = vec_to_f(dot_block(type, &block, group_stride, p));
-			vec_f		sum = vec_load_acc(acc + t * VEC_LANES);
+			vec_f		sum = vec_load_acc(acc + p->token * VEC_LANES);
 
 			sum = vec_fma(isum, vec_mul_f(block.d, vec_bcast_f(&p->d)), sum);
 			if (has_min)
 				sum = vec_fma(block.m, vec_bcast_f(&p->m), sum);
-			vec_store_acc(acc + t * VEC_LANES, sum);
+			vec_store_acc(acc + p->token * VEC_LANES, sum);
 		}
 	}
 }
 
-/* lay out blocks [b0, b0 + n_blocks) of tokens [t0, t0 + n_tokens) */
 VEC_INLINE void
-fill_panel(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b0, int64_t n_blocks,
-		   PanelBlock *panel)
+fill_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, PanelTerm *p)
 {
-	int64_t		row_blocks = acts->n_cols / LLM_QK;
+	const int16_t *s = term->s + 2 * at;
+
+	memcpy(p->q, term->q + LLM_QK * at, LLM_QK);
+	p->d = term->d[at];
+	p->m = p->d * (float) (s[0] + s[1]);
+	p->token = (uint32_t) token;
+	dot_start(type, p, s);
+}
+
+/* lay out tokens [t0, t0 + n_tokens) from block b0 on: at least one block, as the panel holds more than two terms a token */
+VEC_INLINE void
+fill_panel(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b0, Panel *panel)
+{
+	const int64_t row_blocks = acts->n_cols / LLM_QK;
+	int			n = 0;
 	int64_t		b;
 	int			t;
 
-	for (t = 0; t < n_tokens; t++)
+	for (b = b0; b < row_blocks && n + 2 * n_tokens <= PANEL_TERMS; b++)
 	{
-		int64_t		first = (t0 + t) * row_blocks + b0;
-
-		for (b = 0; b < n_blocks; b++)
-		{
-			const int16_t *s = acts->s + 2 * (first + b);
-			PanelBlock *p = &panel[b * n_tokens + t];
-
-			memcpy(p->q, acts->q + LLM_QK * (first + b), LLM_QK);
-			p->d = acts->d[first + b];
-			p->m = p->d * (float) (s[0] + s[1]);
-			dot_start(type, p, s);
-		}
+		for (t = 0; t < n_tokens; t++)
+			fill_term(type, &acts->term[0], (t0 + t) * row_blocks + b, t, &panel->terms[n++]);
+		for (t = 0; t < n_tokens; t++)
+			if (acts->term[1].d[(t0 + t) * row_blocks + b] != 0.0f)
+				fill_term(type, &acts->term[1], (t0 + t) * row_blocks + b, t, &panel->terms[n++]);
+		panel->end[b - b0] = n;
 	}
+	panel->first_block = b0;
+	panel->n_blocks = b - b0;
 }
 
 /*
@@ -203,22 +222,20 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 {
 	const size_t group_bytes = llmk_group_bytes(type, w->n_cols);
 	const int64_t n_blocks = w->n_cols / LLM_QK;
-	_Alignas(64) PanelBlock panel[PANEL_BLOCKS];
+	Panel		panel;
 	_Alignas(64) float acc[TILE_TOKENS * VEC_LANES];
 	int64_t		t0;
 
 	for (t0 = 0; t0 < acts->n_tokens; t0 += TILE_TOKENS)
 	{
 		const int	n = acts->n_tokens - t0 < TILE_TOKENS ? (int) (acts->n_tokens - t0) : TILE_TOKENS;
-		const int64_t most_blocks = PANEL_BLOCKS / n;
 		int64_t		b0;
 
-		for (b0 = 0; b0 < n_blocks; b0 += most_blocks)
+		for (b0 = 0; b0 < n_blocks; b0 += panel.n_blocks)
 		{
-			const int64_t nb = n_blocks - b0 < most_blocks ? n_blocks - b0 : most_blocks;
 			int64_t		g;
 
-			fill_panel(type, acts, t0, n, b0, nb, panel);
+			fill_panel(type, acts, t0, n, b0, &panel);
 			for (g = group_begin; g < group_end; g += VEC_GROUPS)
 			{
 				/* a last single group fills all lanes of a wider vector by itself, and only its own are written */
@@ -232,7 +249,7 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 				if (b0 > 0)
 					for (t = 0; t < n; t++)
 						memcpy(acc + t * VEC_LANES, out + (t0 + t) * ld_out + row, (size_t) n_rows * sizeof(float));
-				quant_tile(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, b0, nb, panel, n, acc);
+				quant_tile(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
 				for (t = 0; t < n; t++)
 					memcpy(out + (t0 + t) * ld_out + row, acc + t * VEC_LANES, (size_t) n_rows * sizeof(float));
 			}

@@ -1,5 +1,6 @@
 /*
- * panel.h: activations of a few tokens laid out for the quantized matrix kernels, block after block, tokens together.
+ * panel.h: activations of a few tokens laid out for the quantized matrix kernels: block after block, in a block token
+ * after token, first terms before second ones.
  *
  * A product makes a panel on its stack for the tokens and columns at hand and uses it for all its groups of rows; one
  * pointer then reaches all that a token brings to a block.
@@ -9,15 +10,16 @@
 
 #include "kernels.h"
 
-typedef struct PanelBlock
+typedef struct PanelTerm
 {
 	int8_t		q[LLM_QK];
 	uint32_t	start[2];		/* see dot_start of the level */
 	float		d;
 	float		m;				/* d times the sum of q */
-} PanelBlock;
+	uint32_t	token;			/* in the tile */
+} PanelTerm;
 
-/* blocks of a panel: 24 KB, so that it stays in the first-level cache beside the weights in use */
-#define PANEL_BLOCKS 512
+/* terms of a panel: 26 KB, so that it stays in the first-level cache beside the weights in use */
+#define PANEL_TERMS 512
 
 #endif

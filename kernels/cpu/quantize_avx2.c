@@ -38,46 +38,63 @@ quantize_lanes(__m256 x, __m256 scale)
 	return _mm256_max_epi32(_mm256_min_epi32(q, _mm256_set1_epi32(127)), _mm256_set1_epi32(-127));
 }
 
+static inline float
+block_scale(const float *x)
+{
+	const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
+	__m256i		largest = _mm256_setzero_si256();
+	int			bits;
+	int			i;
+
+	for (i = 0; i < 4; i++)
+		largest = _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x + 8 * i)), magnitude));
+	bits = max_lanes(largest);
+	return bits < 0x7f800000 ? _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits))) / 127.0f : __builtin_nanf("");
+}
+
+static inline void
+block_round(const float *x, float d, int8_t *q, int16_t *s)
+{
+	const __m256 scale = _mm256_set1_ps(d);
+	__m256i		low;
+	__m256i		high;
+
+	if (!(d > 0.0f))
+	{
+		memset(q, 0, LLM_QK);
+		s[0] = s[1] = 0;
+		return;
+	}
+
+	/* packing takes 4 numbers of each half at a time: put the words of 4 bytes back into order at the end */
+	low = _mm256_packs_epi32(quantize_lanes(_mm256_loadu_ps(x), scale), quantize_lanes(_mm256_loadu_ps(x + 8), scale));
+	high = _mm256_packs_epi32(quantize_lanes(_mm256_loadu_ps(x + 16), scale), quantize_lanes(_mm256_loadu_ps(x + 24), scale));
+	low = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+	_mm256_storeu_si256((void *) q, low);
+	s[0] = (int16_t) sum_bytes(_mm256_castsi256_si128(low));
+	s[1] = (int16_t) sum_bytes(_mm256_extracti128_si256(low, 1));
+}
+
+static inline void
+block_rest(const float *x, const int8_t *q, float d, float *rest)
+{
+	int			i;
+
+	for (i = 0; i < LLM_QK; i += 8)
+	{
+		__m256		v = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *) (q + i))));
+
+		_mm256_storeu_ps(rest + i, _mm256_fnmadd_ps(_mm256_set1_ps(d), v, _mm256_loadu_ps(x + i)));
+	}
+}
+
+#include "cpu/quantize.h"
+
 /*
  * llmk_quantize_avx2: see quantize in kernels.h.
  */
 void
-llmk_quantize_avx2(const float *x, int64_t n, int8_t *q, float *d, int16_t *s)
+llmk_quantize_avx2(const float *x, int64_t n, const LlmkTerm term[2])
 {
-	const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
-	int64_t		b;
-
-	for (b = 0; b < n / LLM_QK; b++, x += LLM_QK, q += LLM_QK, s += 2)
-	{
-		__m256		v[4];
-		__m256i		largest = _mm256_setzero_si256();
-		__m256i		low;
-		__m256i		high;
-		__m256		scale;
-		int			bits;
-		int			i;
-
-		for (i = 0; i < 4; i++)
-		{
-			v[i] = _mm256_loadu_ps(x + 8 * i);
-			largest = _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(v[i]), magnitude));
-		}
-		bits = max_lanes(largest);
-		d[b] = bits < 0x7f800000 ? _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits))) / 127.0f : __builtin_nanf("");
-		if (!(d[b] > 0.0f))
-		{
-			memset(q, 0, LLM_QK);
-			s[0] = s[1] = 0;
-			continue;
-		}
-
-		/* packing takes 4 numbers of each half at a time: put the words of 4 bytes back into order at the end */
-		scale = _mm256_set1_ps(d[b]);
-		low = _mm256_packs_epi32(quantize_lanes(v[0], scale), quantize_lanes(v[1], scale));
-		high = _mm256_packs_epi32(quantize_lanes(v[2], scale), quantize_lanes(v[3], scale));
-		low = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-		_mm256_storeu_si256((void *) q, low);
-		s[0] = (int16_t) sum_bytes(_mm256_castsi256_si128(low));
-		s[1] = (int16_t) sum_bytes(_mm256_extracti128_si256(low, 1));
-	}
+	quantize_row(x, n, term);
 }

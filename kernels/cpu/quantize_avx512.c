@@ -39,36 +39,57 @@ sum_bytes(__m128i a)
 	return _mm_cvtsi128_si32(quads);
 }
 
+static inline float
+block_scale(const float *x)
+{
+	const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+	__m512i		largest = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(_mm512_loadu_ps(x)), magnitude),
+										   _mm512_and_si512(_mm512_castps_si512(_mm512_loadu_ps(x + 16)), magnitude));
+	int			bits = max_lanes(_mm256_max_epi32(_mm512_castsi512_si256(largest), _mm512_extracti64x4_epi64(largest, 1)));
+
+	return bits < 0x7f800000 ? _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits))) / 127.0f : __builtin_nanf("");
+}
+
+static inline void
+block_round(const float *x, float d, int8_t *q, int16_t *s)
+{
+	int			i;
+
+	if (!(d > 0.0f))
+	{
+		memset(q, 0, LLM_QK);
+		s[0] = s[1] = 0;
+		return;
+	}
+	for (i = 0; i < 2; i++)
+	{
+		__m128i		bytes = quantize_lanes(_mm512_loadu_ps(x + 16 * i), _mm512_set1_ps(d));
+
+		_mm_storeu_si128((void *) (q + 16 * i), bytes);
+		s[i] = (int16_t) sum_bytes(bytes);
+	}
+}
+
+static inline void
+block_rest(const float *x, const int8_t *q, float d, float *rest)
+{
+	int			i;
+
+	for (i = 0; i < LLM_QK; i += 8)
+	{
+		__m256		v = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *) (q + i))));
+
+		_mm256_storeu_ps(rest + i, _mm256_fnmadd_ps(_mm256_set1_ps(d), v, _mm256_loadu_ps(x + i)));
+	}
+}
+
+#include "cpu/quantize.h"
+
 /*
  * llmk_quantize_avx512: see quantize in kernels.h.
  */
 void
-llmk_quantize_avx512(const float *x, int64_t n, int8_t *q, float *d, int16_t *s)
+llmk_quantize_avx512(const float *x, int64_t n, const LlmkTerm term[2])
 {
-	const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-	int64_t		b;
-
-	for (b = 0; b < n / LLM_QK; b++, x += LLM_QK, q += LLM_QK, s += 2)
-	{
-		__m512		low = _mm512_loadu_ps(x);
-		__m512		high = _mm512_loadu_ps(x + 16);
-		__m512i		largest = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(low), magnitude),
-											   _mm512_and_si512(_mm512_castps_si512(high), magnitude));
-		int			bits = max_lanes(_mm256_max_epi32(_mm512_castsi512_si256(largest), _mm512_extracti64x4_epi64(largest, 1)));
-		__m128i		bytes;
-
-		d[b] = bits < 0x7f800000 ? _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits))) / 127.0f : __builtin_nanf("");
-		if (!(d[b] > 0.0f))
-		{
-			memset(q, 0, LLM_QK);
-			s[0] = s[1] = 0;
-			continue;
-		}
-		bytes = quantize_lanes(low, _mm512_set1_ps(d[b]));
-		_mm_storeu_si128((void *) q, bytes);
-		s[0] = (int16_t) sum_bytes(bytes);
-		bytes = quantize_lanes(high, _mm512_set1_ps(d[b]));
-		_mm_storeu_si128((void *) (q + 16), bytes);
-		s[1] = (int16_t) sum_bytes(bytes);
-	}
+	quantize_row(x, n, term);
 }

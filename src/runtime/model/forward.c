@@ -181,7 +181,7 @@ op_attn_out(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	int64_t		width = layer->wo.w.n_cols;
 	LlmkActs	acts = llm_linear_acts(pass, pass->attn, pass->n_rows, width, is_quantized(&layer->wo));
 
-	if (acts.q)
+	if (acts.term[0].q)
 		LLM_TRY(llm_pool_run(pass->pool, quantize_attn_piece, pass, pass->n_rows, rows_per_piece(width), stop));
 	return llm_linear_run(pass, lin, out, 1, &acts, stop);
 }
@@ -357,9 +357,12 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->cosine, rows * (hp->n_rot / 2) * sizeof(float)},
 		{(void **) &pass->sine, rows * (hp->n_rot / 2) * sizeof(float)},
 		{(void **) &pass->logits, (size_t) LLM_LOGIT_ROWS * hp->n_vocab * sizeof(float)},
-		{(void **) &pass->acts_q, rows * widest},
-		{(void **) &pass->acts_d, rows * (widest / LLM_QK + 1) * sizeof(float)},
-		{(void **) &pass->acts_s, rows * (widest / 16 + 1) * sizeof(int16_t)},
+		{(void **) &pass->terms[0].q, rows * widest},
+		{(void **) &pass->terms[0].d, rows * (widest / LLM_QK + 1) * sizeof(float)},
+		{(void **) &pass->terms[0].s, rows * (widest / 16 + 1) * sizeof(int16_t)},
+		{(void **) &pass->terms[1].q, rows * widest},
+		{(void **) &pass->terms[1].d, rows * (widest / LLM_QK + 1) * sizeof(float)},
+		{(void **) &pass->terms[1].s, rows * (widest / 16 + 1) * sizeof(int16_t)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);

@@ -88,9 +88,8 @@ llm_linear_acts(const LlmPass *pass, const float *x, int n_rows, int64_t n_cols,
 
 	if (quantized)
 	{
-		acts.q = pass->acts_q;
-		acts.d = pass->acts_d;
-		acts.s = pass->acts_s;
+		acts.term[0] = pass->terms[0];
+		acts.term[1] = pass->terms[1];
 	}
 	return acts;
 }
@@ -98,6 +97,10 @@ llm_linear_acts(const LlmPass *pass, const float *x, int n_rows, int64_t n_cols,
 void
 llm_linear_quantize_row(const LlmPass *pass, const float *x, int64_t row, int64_t n_cols)
 {
-	pass->model->kernels->quantize(x + row * n_cols, n_cols, pass->acts_q + row * n_cols,
-								   pass->acts_d + row * (n_cols / LLM_QK), pass->acts_s + row * (n_cols / 16));
+	LlmkTerm	terms[2];
+
+	for (int i = 0; i < 2; i++)
+		terms[i] = (LlmkTerm) {pass->terms[i].q + row * n_cols, pass->terms[i].d + row * (n_cols / LLM_QK),
+		pass->terms[i].s + row * (n_cols / 16)};
+	pass->model->kernels->quantize(x + row * n_cols, n_cols, terms);
 }

@@ -82,9 +82,7 @@ struct LlmPass
 	float	   *cosine;			/* (max_rows, n_rot / 2) */
 	float	   *sine;
 	float	   *logits;			/* (LLM_LOGIT_ROWS, n_vocab) */
-	int8_t	   *acts_q;			/* quantized rows of the widest input */
-	float	   *acts_d;
-	int16_t    *acts_s;
+	LlmkTerm	terms[2];		/* quantized rows of the widest input */
 	LlmTileScratch *scratch;	/* one for each thread */
 	void	   *block;			/* the memory of all of the above */
 };

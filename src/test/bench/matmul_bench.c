@@ -113,6 +113,20 @@ bench_type(const LlmKernels *k, LlmType type, LlmkActs acts, uint8_t *data, floa
 }
 
 static void
+quantize_all(const LlmKernels *k, const LlmkActs *acts, int n_tokens)
+{
+	for (int t = 0; t < n_tokens; t++)
+	{
+		LlmkTerm	row[2];
+
+		for (int i = 0; i < 2; i++)
+			row[i] = (LlmkTerm) {acts->term[i].q + t * N_COLS, acts->term[i].d + t * (N_COLS / 32),
+			acts->term[i].s + t * (N_COLS / 16)};
+		k->quantize(acts->x + t * N_COLS, N_COLS, row);
+	}
+}
+
+static void
 bench_quantize(const LlmKernels *k, const LlmkActs *acts)
 {
 	double		best = 1e30;
@@ -122,7 +136,7 @@ bench_quantize(const LlmKernels *k, const LlmkActs *acts)
 	{
 		double		t = now();
 
-		k->quantize(acts->x, N_COLS * 64, (int8_t *) acts->q, (float *) acts->d, (int16_t *) acts->s);
+		quantize_all(k, acts, 64);
 		t = now() - t;
 		best = t < best ? t : best;
 	}
@@ -141,17 +155,19 @@ main(int argc, char **argv)
 	uint8_t    *data = room(LARGE_BYTES + 4096);
 	float	   *out = room(sizeof(float) * (most_rows * 4 > 512 * MAX_TOKENS ? most_rows * 4 : 512 * MAX_TOKENS));
 	float	   *x = room(sizeof(float) * N_COLS * MAX_TOKENS);
-	int8_t	   *q = room(N_COLS * MAX_TOKENS);
-	float	   *d = room(sizeof(float) * N_COLS / 32 * MAX_TOKENS);
-	int16_t    *s = room(sizeof(int16_t) * N_COLS / 16 * MAX_TOKENS);
-	LlmkActs	acts = {MAX_TOKENS, N_COLS, x, N_COLS, q, d, s};
+	LlmkActs	acts = {MAX_TOKENS, N_COLS, x, N_COLS, {{0}}};
 	int			level;
 	size_t		i;
 
+	for (i = 0; i < 2; i++)
+		acts.term[i] = (LlmkTerm) {room(N_COLS * MAX_TOKENS), room(sizeof(float) * N_COLS / 32 * MAX_TOKENS),
+		room(sizeof(int16_t) * N_COLS / 16 * MAX_TOKENS)};
 	fill_weights(data, LARGE_BYTES);
+
+	/* a fifth of the blocks is large and gets a second term, as in real models */
 	for (i = 0; i < N_COLS * MAX_TOKENS; i++)
-		x[i] = (float) (int32_t) random_u32() * 0x1p-31f;
-	llmk_level(0)->quantize(x, N_COLS * MAX_TOKENS, q, d, s);
+		x[i] = (float) (int32_t) random_u32() * (i / 32 % 5 ? 0x1p-31f : 0x1p-28f);
+	quantize_all(llmk_level(0), &acts, MAX_TOKENS);
 
 	printf("one thread; GMAC/s and GB/s of weights for %s tokens\n", "1, 2, 3, 4 (48 MB of weights), 8, 64, 512");
 	for (level = 0; level < llmk_level_count(); level++)

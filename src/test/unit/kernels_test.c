@@ -163,35 +163,63 @@ test_dequantize(void)
 	}
 }
 
-/* one block by the generic level against the definition */
+/* one block of a term, which is to stand for x, by the generic level against the definition */
 static void
-check_quantized(const float *x, const int8_t *q, float d, const int16_t *s)
+check_block(const float *x, const int8_t *q, float d, const int16_t *s)
 {
-	double		largest = 0;
 	int			sums[2] = {0, 0};
-	bool		finite = true;
 	int			i;
 
 	for (i = 0; i < 32; i++)
 	{
-		finite = finite && isfinite(x[i]);
-		largest = fmax(largest, fabs((double) x[i]));
-		sums[i / 16] += q[i];
-	}
-	CHECK(s[0] == sums[0] && s[1] == sums[1]);
-	if (!finite)
-	{
-		CHECK(isnan(d));
-		for (i = 0; i < 32; i++)
-			CHECK(q[i] == 0);
-		return;
-	}
-	CHECK(d == (float) largest / 127.0f);
-	for (i = 0; i < 32; i++)
-	{
 		double		expected = d > 0 ? nearbyint((double) (x[i] / d)) : 0;
 
+		sums[i / 16] += q[i];
 		CHECK_MSG(q[i] == (int) fmax(fmin(expected, 127), -127), "%g by %g: %d", (double) x[i], (double) d, q[i]);
+	}
+	CHECK(s[0] == sums[0] && s[1] == sums[1]);
+}
+
+/* a row (n,) by the generic level against the definition */
+static void
+check_quantized(const float *x, int n, const LlmkTerm *term)
+{
+	float		squares = 0;
+	int			b;
+	int			i;
+
+	for (b = 0; b < n / 32; b++)
+	{
+		double		largest = 0;
+		bool		finite = true;
+		float		d = term[0].d[b];
+
+		for (i = 0; i < 32; i++)
+		{
+			finite = finite && isfinite(x[32 * b + i]);
+			largest = fmax(largest, fabs((double) x[32 * b + i]));
+		}
+		CHECK(finite ? d == (float) largest / 127.0f : isnan(d));
+		squares = fmaf(d, d, squares);
+		check_block(x + 32 * b, term[0].q + 32 * b, d, term[0].s + 2 * b);
+	}
+	for (b = 0; b < n / 32; b++)
+	{
+		float		d = term[0].d[b];
+		float		rest[32];
+
+		if (!(d * d > squares / (float) (n / 32)) || d / 254.0f == 0.0f)
+		{
+			CHECK(term[1].d[b] == 0.0f);
+			continue;
+		}
+		CHECK(term[1].d[b] == d / 254.0f);
+		for (i = 0; i < 32; i++)
+			rest[i] = fmaf(-d, (float) term[0].q[32 * b + i], x[32 * b + i]);
+		check_block(rest, term[1].q + 32 * b, term[1].d[b], term[1].s + 2 * b);
+		for (i = 0; i < 32; i++)
+			CHECK(d < 1e-30f || fabs((double) x[32 * b + i] - (double) d * term[0].q[32 * b + i] -
+									 (double) term[1].d[b] * term[1].q[32 * b + i]) <= 0.51 * (double) term[1].d[b]);
 	}
 }
 
@@ -203,19 +231,32 @@ test_quantize(void)
 		N_BLOCKS = 64
 	};
 	float		x[32 * N_BLOCKS];
-	int8_t		q[2][32 * N_BLOCKS];
-	float		d[2][N_BLOCKS];
-	int16_t		s[2][2 * N_BLOCKS];
+	static int8_t q[2][2][32 * N_BLOCKS];	/* by level and term */
+	static float d[2][2][N_BLOCKS];
+	static int16_t s[2][2][2 * N_BLOCKS];
+	LlmkTerm	term[2][2];
+	int			n_second = 0;
 	int			round;
 	int			b;
 	int			i;
+	int			j;
 
-	for (round = 0; round < 60; round++)
+	for (i = 0; i < 2; i++)
+		for (j = 0; j < 2; j++)
+			term[i][j] = (LlmkTerm) {q[i][j], d[i][j], s[i][j]};
+	for (round = 0; round < 120; round++)
 	{
+		/* rows with a NaN or infinity have no second terms, so half of them have none; also rows of few blocks */
+		const int	n_kinds = round % 2 ? 8 : 5;
+		const int	n = 32 * (round % 3 ? N_BLOCKS : 1 + (int) (random_u32() % 5));
+
+		memset(q, 0, sizeof(q));
+		memset(d, 0, sizeof(d));
+		memset(s, 0, sizeof(s));
 		for (b = 0; b < N_BLOCKS; b++)
 		{
-			int			kind = random_u32() % 8;
-			float		size = ldexpf(1.0f, (int) (random_u32() % 250) - 149);
+			int			kind = (int) (random_u32() % (uint32_t) n_kinds);
+			float		size = ldexpf(1.0f, round % 4 ? (int) (random_u32() % 250) - 149 : (int) (random_u32() % 5));
 
 			for (i = 0; i < 32; i++)
 			{
@@ -254,20 +295,25 @@ test_quantize(void)
 		{
 			int			slot = i == 0 ? 0 : 1;
 
-			tested_levels[i].quantize(x, 32 * N_BLOCKS, q[slot], d[slot], s[slot]);
+			tested_levels[i].quantize(x, n, term[slot]);
 			if (i == 0)
 			{
-				for (b = 0; b < N_BLOCKS; b++)
-					check_quantized(x + 32 * b, q[0] + 32 * b, d[0][b], s[0] + 2 * b);
+				check_quantized(x, n, term[0]);
+				for (b = 0; b < n / 32; b++)
+					n_second += d[0][1][b] != 0.0f;
 				continue;
 			}
+
+			/* what is not defined stays as it was, or is written alike */
 			CHECK_MSG(memcmp(q[0], q[1], sizeof(q[0])) == 0, "%s", tested_levels[i].name);
 			CHECK_MSG(memcmp(s[0], s[1], sizeof(s[0])) == 0, "%s", tested_levels[i].name);
 			for (b = 0; b < N_BLOCKS; b++)
-				CHECK_MSG(memcmp(&d[0][b], &d[1][b], 4) == 0, "%s: %a, %a", tested_levels[i].name, (double) d[0][b],
-						  (double) d[1][b]);
+				for (j = 0; j < 2; j++)
+					CHECK_MSG(memcmp(&d[0][j][b], &d[1][j][b], 4) == 0 || (isnan(d[0][j][b]) && isnan(d[1][j][b])),
+							  "%s: %a, %a", tested_levels[i].name, (double) d[0][j][b], (double) d[1][j][b]);
 		}
 	}
+	CHECK(n_second > 100);
 }
 
 int

@@ -157,6 +157,35 @@ random_block(LlmType type, Mode mode, uint8_t *p)
 	}
 }
 
+/* rows from t on */
+static LlmkTerm
+term_at(const LlmkTerm *term, int64_t t, int64_t n_cols)
+{
+	return (LlmkTerm) {term->q + t * n_cols, term->d + t * (n_cols / 32), term->s + t * (n_cols / 16)};
+}
+
+/* what element i of a term stands for */
+static double
+term_value(const LlmkTerm *term, int64_t i)
+{
+	return term->d[i / 32] != 0.0f ? (double) term->q[i] * (double) term->d[i / 32] : 0.0;
+}
+
+/* n numbers at the ends of their range; a second term in every other block */
+static void
+extreme_term(const LlmkTerm *term, int64_t n, Mode mode, int which)
+{
+	random_bytes((uint8_t *) term->q, (size_t) n, mode, 127, (uint8_t) -127);
+	for (int64_t i = 0; i < n / 32; i++)
+		term->d[i] = which == 0 ? 0.25f : i % 2 ? 0x1p-10f : 0.0f;
+	for (int64_t i = 0; i < n / 16; i++)
+	{
+		term->s[i] = 0;
+		for (int j = 0; j < 16; j++)
+			term->s[i] = (int16_t) (term->s[i] + term->q[16 * i + j]);
+	}
+}
+
 static void
 make_case(Case *c, LlmType type, int64_t n_rows, int64_t n_cols, int64_t n_tokens, Mode mode)
 {
@@ -168,11 +197,14 @@ make_case(Case *c, LlmType type, int64_t n_rows, int64_t n_cols, int64_t n_token
 	int64_t		ld_x = n_cols + 3;
 	uint8_t    *data = room(group_bytes * (size_t) n_groups);
 	float	   *x = room((size_t) (n_tokens * ld_x) * sizeof(float));
-	int8_t	   *q = room((size_t) (n_tokens * n_cols));
-	float	   *d = room((size_t) (n_tokens * n_cols / 32 + 1) * sizeof(float));
-	int16_t    *s = room((size_t) (n_tokens * n_cols / 16 + 1) * sizeof(int16_t));
+	LlmkTerm	term[2];
 	int64_t		i;
 	int64_t		t;
+	int			k;
+
+	for (k = 0; k < 2; k++)
+		term[k] = (LlmkTerm) {room((size_t) (n_tokens * n_cols)), room((size_t) (n_tokens * n_cols / 32 + 1) * sizeof(float)),
+		room((size_t) (n_tokens * n_cols / 16 + 1) * sizeof(int16_t))};
 
 	CHECK(group_bytes == row_bytes * LLMK_ROWS);
 	c->type = type;
@@ -194,24 +226,17 @@ make_case(Case *c, LlmType type, int64_t n_rows, int64_t n_cols, int64_t n_token
 	if (n_cols % 32 == 0)
 	{
 		for (t = 0; t < n_tokens; t++)
-			llmk_level(0)->quantize(x + t * ld_x, n_cols, q + t * n_cols, d + t * n_cols / 32, s + t * n_cols / 16);
-		if (mode != MODE_RANDOM && mode != MODE_SPECIAL)
 		{
-			random_bytes((uint8_t *) q, (size_t) (n_tokens * n_cols), mode, 127, (uint8_t) -127);
-			for (i = 0; i < n_tokens * n_cols / 32; i++)
-				d[i] = 0.25f;
-			for (i = 0; i < n_tokens * n_cols / 16; i++)
-			{
-				int			j;
+			const LlmkTerm row[2] = {term_at(&term[0], t, n_cols), term_at(&term[1], t, n_cols)};
 
-				s[i] = 0;
-				for (j = 0; j < 16; j++)
-					s[i] = (int16_t) (s[i] + q[16 * i + j]);
-			}
+			llmk_level(0)->quantize(x + t * ld_x, n_cols, row);
 		}
+		if (mode != MODE_RANDOM && mode != MODE_SPECIAL)
+			for (k = 0; k < 2; k++)
+				extreme_term(&term[k], n_tokens * n_cols, mode, k);
 	}
 	c->w = (LlmkMatrix) {type, n_rows, n_cols, data};
-	c->acts = (LlmkActs) {n_tokens, n_cols, x, ld_x, q, d, s};
+	c->acts = (LlmkActs) {n_tokens, n_cols, x, ld_x, {term[0], term[1]}};
 }
 
 static void
@@ -220,9 +245,12 @@ free_case(Case *c)
 	free(c->rows);
 	free((void *) c->w.data);
 	free((void *) c->acts.x);
-	free((void *) c->acts.q);
-	free((void *) c->acts.d);
-	free((void *) c->acts.s);
+	for (int k = 0; k < 2; k++)
+	{
+		free(c->acts.term[k].q);
+		free(c->acts.term[k].d);
+		free(c->acts.term[k].s);
+	}
 }
 
 /* the acts of tokens [t, t + n) */
@@ -233,9 +261,8 @@ some_tokens(const LlmkActs *a, int64_t t, int64_t n)
 
 	part.n_tokens = n;
 	part.x += t * a->ld_x;
-	part.q += t * a->n_cols;
-	part.d += t * (a->n_cols / 32);
-	part.s += t * (a->n_cols / 16);
+	for (int k = 0; k < 2; k++)
+		part.term[k] = term_at(&a->term[k], t, a->n_cols);
 	return part;
 }
 
@@ -252,7 +279,7 @@ check_generic(const Case *c, const float *out)
 	const LlmTypeInfo *info = llmk_type_info(c->type);
 	int64_t		row_bytes = c->n_cols / info->block_len * info->block_bytes;
 	bool		has_min = c->type == LLM_TYPE_Q4_1 || c->type == LLM_TYPE_Q5_1;
-	int64_t		n_steps = (info->quantized ? c->n_cols / 32 * (has_min ? 2 : 1) : c->n_cols) + 4;
+	int64_t		n_steps = (info->quantized ? c->n_cols / 16 * (has_min ? 2 : 1) : c->n_cols) + 4;
 	float	   *row = room((size_t) c->n_cols * sizeof(float));
 	int64_t		r;
 	int64_t		t;
@@ -273,7 +300,7 @@ check_generic(const Case *c, const float *out)
 			{
 				double		w = row[i];
 				double		a = info->quantized
-					? (double) c->acts.q[t * c->n_cols + i] * (double) c->acts.d[(t * c->n_cols + i) / 32]
+					? term_value(&c->acts.term[0], t * c->n_cols + i) + term_value(&c->acts.term[1], t * c->n_cols + i)
 					: (double) c->acts.x[t * c->acts.ld_x + i];
 
 				sum += w * a;
