@@ -1,8 +1,7 @@
 -- llm_generate, llm_generate_detail, llm_complete
--- models with random weights (data/models/README.md): their texts mean nothing, but are the same everywhere
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set llama3 :abs_srcdir '/sql/data/models/llama3.gguf'
-\set mistral :abs_srcdir '/sql/data/models/mistral.gguf'
+\set setup :abs_srcdir '/sql/data/setup.sql'
+\i :setup
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', kv_type 'f32');
 CREATE SERVER mistral FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'mistral', kv_type 'f32');
 SET pg_llm.default_model = 'llama3';

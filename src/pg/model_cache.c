@@ -184,6 +184,7 @@ static void
 make_scheduler(PgLlmOpenModel *m)
 {
 	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens};
+	LlmStatus	status;
 	LlmError	err;
 
 	if (m->pub.scheduler)
@@ -197,8 +198,11 @@ make_scheduler(PgLlmOpenModel *m)
 	}
 	if (m->scheduler_context == NULL)
 		m->scheduler_context = AllocSetContextCreate(pgllm_context(), "pg_llm scheduler", ALLOCSET_DEFAULT_SIZES);
-	PGLLM_CHECK(llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context),
-									 &m->pub.scheduler, &err), &err);
+	status = llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context), &m->pub.scheduler, &err);
+	if (status == LLM_E_LIMIT)
+		llm_error_hint(&err, "Lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.");
+	if (status != LLM_OK)
+		pgllm_raise(&err);
 }
 
 /* ---- opening and closing ---- */
