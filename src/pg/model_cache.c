@@ -23,6 +23,9 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+/* keys and values of recent prompts that a scheduler keeps, for rows whose prompts begin alike */
+#define PREFIX_CACHE_BYTES ((size_t) 256 * 1024 * 1024)
+
 typedef struct PgLlmOpenModel
 {
 	PgLlmModel	pub;			/* first */
@@ -183,7 +186,7 @@ follow_settings(void)
 static void
 make_scheduler(PgLlmOpenModel *m)
 {
-	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens};
+	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens, .prefix_cache_bytes = PREFIX_CACHE_BYTES};
 	LlmStatus	status;
 	LlmError	err;
 
