@@ -106,6 +106,9 @@ SELECT llm_create_model('relative', 'mistral.gguf');
 SELECT llm_count_tokens('a b', 'relative');
 SET pg_llm.model_path = '/no/such/folder';
 SELECT * FROM fails($$SELECT llm_create_model('lost', 'mistral.gguf')$$);
+SET pg_llm.model_path = '';
+SELECT * FROM fails($$SELECT llm_create_model('lost', 'mistral.gguf')$$);
+SELECT llm_create_model('absolute', :'mistral');
 RESET pg_llm.model_path;
 
 DROP FUNCTION again_with;
@@ -114,3 +117,4 @@ DROP TABLE answers;
 DROP SERVER llama3;
 DROP SERVER another;
 DROP SERVER relative;
+DROP SERVER absolute;

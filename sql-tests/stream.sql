@@ -75,6 +75,34 @@ FETCH FIRST FROM d;
 COMMIT;
 SELECT llm_stream('x', max_tokens => 1, options => '{"logit_bias": {"65": 1000}}');
 
+-- a model that is changed or dropped goes on for whoever reads from it; so does one in a procedure that commits
+BEGIN;
+CREATE SERVER other FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
+DECLARE c CURSOR FOR SELECT llm_stream('x', 'other', max_tokens => 4, options => '{"logit_bias": {"65": 1000}}');
+DECLARE d CURSOR FOR SELECT llm_stream('x', 'other', max_tokens => 4, options => '{"logit_bias": {"66": 1000}}');
+FETCH 1 FROM c;
+FETCH 1 FROM d;
+ALTER SERVER other OPTIONS (SET path :'mistral');
+SELECT llm_tokenize('x', 'other') <> llm_tokenize('x', 'llama3') AS changed;
+SELECT rest('c');
+DROP SERVER other;
+SELECT rest('d');
+COMMIT;
+CREATE PROCEDURE commits() LANGUAGE plpgsql AS $$
+DECLARE
+	piece text;
+	answer text := '';
+BEGIN
+	FOR piece IN SELECT llm_stream('x', max_tokens => 20) LOOP
+		COMMIT;
+		answer := answer || piece;
+		PERFORM llm_generate('y', max_tokens => 2);
+	END LOOP;
+	RAISE NOTICE '%', answer = llm_generate('x', max_tokens => 20);
+END $$;
+CALL commits();
+DROP PROCEDURE commits;
+
 -- in PL/pgSQL
 DO $$
 DECLARE

@@ -126,6 +126,11 @@ pgllm_catalog_path(const char *path, bool check_privilege)
 				 errmsg("permission denied for model path \"%s\"", path),
 				 errdetail("Only roles with privileges of pg_read_server_files may use absolute paths and paths with \"..\"."),
 				 errhint("Give a path relative to pg_llm.model_path.")));
+	if (pgllm_model_path[0] == '\0' && !is_absolute_path(path))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("pg_llm.model_path is empty, and path \"%s\" is relative to it", path),
+				 errhint("A superuser can set it to the folder of models, or reset it.")));
 	if (is_absolute_path(path))
 		absolute = pstrdup(path);
 	else if (is_absolute_path(pgllm_model_path))
