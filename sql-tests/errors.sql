@@ -54,7 +54,8 @@ SELECT i, f.* FROM (VALUES (1, $$SELECT llm_generate('x', 'nowhere')$$),
 	(45, $$SELECT llm_generate_detail('x', 'nowhere')$$),
 	(46, $$SELECT llm_complete('x', 'nowhere')$$),
 	(47, $$SELECT llm_generate()$$),
-	(48, $$SELECT llm_generate('x', no_such => 1)$$)) v(i, s), fails(s) f
+	(48, $$SELECT llm_generate('x', no_such => 1)$$),
+	(49, $$SELECT llm_generate('x', options => jsonb_build_object('logit_bias', (SELECT jsonb_object_agg(i, false) FROM generate_series(0, 511) i)))$$)) v(i, s), fails(s) f
 ORDER BY i;
 
 -- a prompt that is too long: an error, or NULL and one warning; the detail form says why in the row

@@ -111,6 +111,7 @@ sqlstate_of(const LlmError *err)
 	return ERRCODE_INTERNAL_ERROR;
 }
 
+/* the runtime's hint where it has one, else what can be said of all errors of that kind */
 static const char *
 hint_of(const LlmError *err)
 {
@@ -125,7 +126,11 @@ hint_of(const LlmError *err)
 		case LLM_E_IO:
 			if (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT)
 				return "Make room on that disk, or let a superuser set pg_llm.cache_path to a folder on another one.";
-			return NULL;
+			return "Check the file, and the disk that it is on.";
+		case LLM_E_LIMIT:
+			return "Give less input, or raise the limit if it is a setting.";
+		case LLM_E_ARGUMENT:
+			return "Check the arguments and options of the call.";
 		default:
 			return NULL;
 	}
