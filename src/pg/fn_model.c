@@ -275,7 +275,10 @@ append_model(StringInfo json, const PgLlmModel *use, const char *own_template)
 	append_bool(json, "supported", true);
 }
 
-/* what opening the model says (own_template: the option chat_template, or NULL); false with the error if this version cannot compute it. Other errors are raised. */
+/*
+ * What opening the model says; false with the error if this version cannot compute it. Other errors are raised.
+ * own_template: the option chat_template, or NULL.
+ */
 static bool
 open_or_reason(const text *name, const char *own_template, StringInfo json, ErrorData **reason)
 {

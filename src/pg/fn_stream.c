@@ -87,7 +87,7 @@ next_piece(Stream *stream)
 
 			if (piece == NULL)
 			{
-				(void) pgllm_call_failed(call);
+				(void) pgllm_call_failed(call); /* as above */
 				break;
 			}
 			stream->shown = end;

@@ -186,7 +186,8 @@ pgllm_examples_parse(const text *json, PgLlmExampleKind kind, const LlmStr *labe
 		result[i].input = value_str(input);
 		if (kind == PGLLM_EXAMPLE_YES_NO && label->kind == LLM_VALUE_BOOL)
 			result[i].label = label->u.boolean ? 0 : 1;
-		else if (kind == PGLLM_EXAMPLE_YES_NO && (label->kind != LLM_VALUE_STRING || pgllm_label_find(labels, n_labels, value_str(label)) < 0))
+		else if (kind == PGLLM_EXAMPLE_YES_NO &&
+				 (label->kind != LLM_VALUE_STRING || pgllm_label_find(labels, n_labels, value_str(label)) < 0))
 			bad_argument(hint, "label of example %zu must be true, false, \"yes\" or \"no\"", i + 1);
 		else if (kind != PGLLM_EXAMPLE_LABELS)
 			result[i].label = example_label(label, i, labels, n_labels, hint);

@@ -162,11 +162,12 @@ read_logit_bias(const char *key, const JsonbValue *v, PgLlmOptions *o)
 		}
 		else if (token == WJB_VALUE)
 		{
-			double		d = item.type == jbvBool && !item.val.boolean ? -INFINITY : number_or_nan(&item);
+			bool		forbidden = item.type == jbvBool && !item.val.boolean;
+			double		d = number_or_nan(&item);
 
-			if (!(d == -INFINITY || (d >= -1000 && d <= 1000)))
+			if (!forbidden && !(d >= -1000 && d <= 1000))
 				bad_option(key, expected);
-			bias[n++].bias = (float) d;
+			bias[n++].bias = forbidden ? -INFINITY : (float) d;
 		}
 	}
 	o->sampling.bias = bias;
