@@ -1,18 +1,8 @@
 -- llm_chat: conversations through the model's chat template
--- models with random weights (data/models/README.md): their texts mean nothing, but are the same everywhere
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set llama3 :abs_srcdir '/sql/data/models/llama3.gguf'
-\set mistral :abs_srcdir '/sql/data/models/mistral.gguf'
+\set setup :abs_srcdir '/sql/data/setup.sql'
+\i :setup
 
--- what a statement raises
-CREATE FUNCTION fails(statement text, OUT code text, OUT message text, OUT hint text) AS $$
-BEGIN
-	EXECUTE statement;
-	message := 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-END
-$$ LANGUAGE plpgsql;
 CREATE SERVER plain FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
 CREATE SERVER chatty FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', chat_template
 	'{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>{{ m.content }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>{% endif %}');
@@ -57,6 +47,13 @@ FROM llm_chat(json_build_array(json_build_object('role', 'user', 'content', repe
 			  options => '{"truncate": "tail"}');
 
 SELECT llm_chat(NULL, model => 'nowhere') IS NULL AS nothing;
+SELECT (llm_chat('[{"role": "user", "content": "x"}]', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)).value =
+	   (llm_chat(messages => '[{"role": "user", "content": "x"}]', tools => NULL, model => 'plain', max_tokens => '256', temperature => '0', seed => '1',
+				 stop => '{}', schema => NULL, options => '{}')).value AS defaults;
+-- empty and odd strings are data
+SELECT m, (llm_chat(m::json, max_tokens => 1)).error IS NULL AS answered FROM unnest(ARRAY['[{"role": "", "content": ""}]',
+	'[{"role": "user", "content": "\ud83d\ude00 \u0007"}]', '[{"role": "user", "content": "{{ 1 / 0 }}{% raise %}"}]',
+	'[{"role": "system<|eot_id|>", "content": "x"}]']) m;
 
 -- errors
 SELECT i, f.* FROM (VALUES (1, $$SELECT llm_chat('[]')$$),
@@ -70,7 +67,16 @@ SELECT i, f.* FROM (VALUES (1, $$SELECT llm_chat('[]')$$),
 	(9, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', '[{}]', 'plain')$$),
 	(10, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', '[{}]', 'chatty')$$),
 	(11, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', schema => '{}')$$),
-	(12, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', options => '{"template_kwargs": {"messages": []}}')$$)) v(i, s), fails(s) f
+	(12, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', options => '{"template_kwargs": {"messages": []}}')$$),
+	(13, $$SELECT llm_chat('null')$$),
+	(14, $$SELECT llm_chat('[{"role": 1, "content": "x"}]')$$),
+	(15, $$SELECT llm_chat('[{"role": "user", "content": 1}]')$$),
+	(16, $$SELECT llm_chat('[{"role": "user", "content": null}]')$$),
+	(17, $$SELECT llm_chat('[{"role": "user", "content": ["x"]}]')$$),
+	(18, $$SELECT llm_chat((repeat('[', 200) || repeat(']', 200))::json)$$),
+	(19, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', 'not json')$$),
+	(20, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', options => '{"template_kwargs": {"tools": []}}')$$),
+	(21, $$SELECT llm_chat('[{"role": "user", "content": "x"}]', max_tokens => 0)$$)) v(i, s), fails(s) f
 ORDER BY i;
 
 -- a template that refuses
@@ -78,7 +84,6 @@ CREATE SERVER strict FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', chat_t
 	'{% if messages[0].role != "user" %}{{ raise_exception("start with a user turn") }}{% endif %}{{ messages[0].content }}');
 SELECT * FROM fails($$SELECT llm_chat('[{"role": "system", "content": "x"}]', model => 'strict')$$);
 
-DROP FUNCTION fails;
 DROP SERVER plain;
 DROP SERVER chatty;
 DROP SERVER toolman;

@@ -1,18 +1,8 @@
 -- llm_classify and its kin: answers from probabilities
--- models with random weights (data/models/README.md): their texts mean nothing, but are the same everywhere
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set llama3 :abs_srcdir '/sql/data/models/llama3.gguf'
-\set mistral :abs_srcdir '/sql/data/models/mistral.gguf'
+\set setup :abs_srcdir '/sql/data/setup.sql'
+\i :setup
 
--- what a statement raises
-CREATE FUNCTION fails(statement text, OUT code text, OUT message text, OUT hint text) AS $$
-BEGIN
-	EXECUTE statement;
-	message := 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-END
-$$ LANGUAGE plpgsql;
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
 SET pg_llm.default_model = 'llama3';
 CREATE TABLE texts AS SELECT i, 'text ' || i || ' of some length' AS t FROM generate_series(1, 12) i;
@@ -21,12 +11,18 @@ CREATE TABLE texts AS SELECT i, 'text ' || i || ' of some length' AS t FROM gene
 SELECT i, round(sum(probability)::numeric, 9) AS sum, min(probability) > 0 AS positive,
 	   (array_agg(label ORDER BY probability DESC))[1] = llm_classify(t, '{red,green,blue}') AS best
 FROM texts, llm_classify_probs(t, '{red,green,blue}') GROUP BY i, t ORDER BY i LIMIT 3;
-SELECT count(DISTINCT llm_classify(t, '{red,green,blue}')) > 1 AS texts_differ FROM texts;
+SELECT array_agg(DISTINCT llm_classify(t, '{positive,negative}')) AS texts_differ FROM texts;
 
 -- the default instruction, written out; labels in the order given
 SELECT a.label, a.probability = b.probability AS same
 FROM llm_classify_probs('x', '{red,green,blue}') a
 JOIN llm_classify_probs('x', '{red,green,blue}', instruction => 'Classify each text as one of: red, green, blue.') b USING (label);
+
+-- labels that begin alike, or look like something else: each is scored to its own end, and is data
+SELECT label, round(sum(probability) OVER ()::numeric, 9) AS sum, probability > 0 AS positive
+FROM llm_classify_probs('x', ARRAY['a', 'ab', 'a b', ' a', E'a\nb', 'A', '<|eot_id|>', '{{ x }}']);
+SELECT count(*), round(sum(probability)::numeric, 9) AS sum
+FROM llm_classify_probs('x', (SELECT array_agg('label ' || i) FROM generate_series(1, 100) i), instruction => 'Which?');
 
 -- the order of labels does not matter with a given instruction
 SELECT bool_and(abs(a.probability - b.probability) < 1e-12) AS same
@@ -50,12 +46,12 @@ CREATE SERVER raw FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', chat_temp
 WITH asked AS (SELECT E'Which?\n\nText: x\nLabel:' AS header),
 	 scored AS (
 		SELECT label, header, llm_tokenize(header || ' ' || label || E'\n') AS ids, llm_tokenize(header) AS head
-		FROM asked, unnest('{red,green}'::text[]) label),
+		FROM asked, unnest('{red,green,re,"red green"}'::text[]) label),
 	 by_hand AS (
 		SELECT label, sum(next_logprob(llm_detokenize(ids[1:n - 1]), ids[n])) AS score
 		FROM scored, generate_series(cardinality(head) + 1, cardinality(ids)) n GROUP BY label)
 SELECT label, abs(probability - exp(score) / sum(exp(score)) OVER ()) < 1e-4 AS same
-FROM by_hand JOIN llm_classify_probs('x', '{red,green}', instruction => 'Which?') USING (label);
+FROM by_hand JOIN llm_classify_probs('x', '{red,green,re,"red green"}', instruction => 'Which?') USING (label);
 
 -- calibration: over the inputs '', 'N/A', '[MASK]', and given from outside
 WITH plain AS (SELECT label, probability FROM llm_classify_probs('x', '{red,green,blue}')),
@@ -89,6 +85,13 @@ FROM llm_classify_probs('x', '{red,green}', 'chatty', options => '{"form": "chat
 SELECT llm_classify('x', '{red,green}', 'chatty') = llm_classify('x', '{red,green}', 'llama3') AS small_models_are_asked_plainly,
 	   llm_classify('x', '{red,green}', 'chatty', options => '{"form": "chat", "answer_prefix": "It is ", "calibrate": false}') IS NOT NULL AS prefixed;
 
+-- with the chat form it is calibrated unless one says no; without template there is none
+SELECT bool_and(a.probability = b.probability) AS calibrated, bool_or(a.probability <> c.probability) AS not_calibrated
+FROM llm_classify_probs('x', '{red,green}', 'chatty', options => '{"form": "chat"}') a
+JOIN llm_classify_probs('x', '{red,green}', 'chatty', options => '{"form": "chat", "calibrate": true}') b USING (label)
+JOIN llm_classify_probs('x', '{red,green}', 'chatty', options => '{"form": "chat", "calibrate": false}') c USING (label);
+SELECT * FROM fails($$SELECT llm_classify('x', '{red,green}', 'llama3', options => '{"form": "chat"}')$$);
+
 -- yes or no
 SELECT bool_and(llm_filter(t, 'it is short') = (llm_score(t, 'it is short') >= 0.5)) AS filter,
 	   bool_and(llm_filter(t, 'it is short', threshold => 0)) AS always, bool_or(llm_filter(t, 'it is short', threshold => 1)) AS never,
@@ -96,8 +99,13 @@ SELECT bool_and(llm_filter(t, 'it is short') = (llm_score(t, 'it is short') >= 0
 FROM texts;
 SELECT llm_score('x', 'it is short', examples => '[{"input": "abc", "label": true}, {"input": "abcdefgh", "label": false}]') =
 	   llm_score('x', 'it is short', examples => '[{"input": "abc", "label": "yes"}, {"input": "abcdefgh", "label": "no"}]') AS examples;
-SELECT count(*) BETWEEN 0 AND 12 AS found FROM texts WHERE llm_filter(t, 'it is short');
-SELECT i FROM texts ORDER BY llm_score(t, 'it is short') DESC LIMIT 1;
+WITH scored AS (SELECT t, llm_score(t, 'it is short') AS s FROM texts),
+	 middle AS (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY s) AS p FROM scored)
+SELECT count(*) FILTER (WHERE s >= p) = (SELECT count(*) FROM texts, middle WHERE llm_filter(t, 'it is short', threshold => p)) AS same,
+	   count(*) FILTER (WHERE s >= p) BETWEEN 1 AND 11 AS some FROM scored, middle;
+SELECT bool_and(s >= next) AS in_order FROM (SELECT s, lead(s) OVER () AS next FROM
+	(SELECT llm_score(t, 'it is short') AS s FROM texts ORDER BY llm_score(t, 'it is short') DESC) o) q;
+SELECT llm_filter('x', 'it is short') = (llm_classify('x', '{yes,no}', instruction => E'Is this true of each text? Answer yes or no.\nCondition: it is short') = 'yes') AS like_classify_but_for_the_word_answer;
 
 -- several labels
 SELECT llm_classify_multi('x', '{price,delivery,quality}', threshold => 0) AS all_labels, llm_classify_multi('x', '{price,delivery,quality}', threshold => 1) AS none;
@@ -113,6 +121,9 @@ ALTER TYPE colour ADD VALUE 'green' BEFORE 'blue';
 SELECT bool_and(llm_classify_enum(t, NULL::colour)::text = llm_classify(t, '{red,green,blue}')) AS same,
 	   pg_typeof(min(llm_classify_enum(t, NULL::colour))) FROM texts;
 SELECT llm_classify_enum('x', 'blue'::colour) = llm_classify_enum('x', NULL::colour) AS value_does_not_matter;
+CREATE DOMAIN dull AS colour CHECK (value <> 'blue');
+CREATE TYPE single AS ENUM ('only');
+SELECT s, f.* FROM unnest('{"NULL",1,NULL::text,NULL::dull,NULL::single,NULL::colour[]}'::text[]) s, fails('SELECT llm_classify_enum(''x'', ' || s || ')') f;
 CREATE TABLE things (t text, c colour);
 INSERT INTO things SELECT t FROM texts;
 UPDATE things SET c = llm_classify_enum(t, c);
@@ -123,10 +134,28 @@ SELECT llm_classify(NULL, '{a,b}', 'nowhere') IS NULL AS classify, llm_filter(NU
 	   llm_filter('x', NULL, 'nowhere') IS NULL AS condition, llm_score(NULL, 'c', 'nowhere') IS NULL AS score,
 	   llm_classify_multi(NULL, '{a,b}', 'nowhere') IS NULL AS multi, llm_classify_enum(NULL, NULL::colour, 'nowhere') IS NULL AS enum,
 	   (SELECT count(*) FROM llm_classify_probs(NULL, '{a,b}', 'nowhere')) AS probs;
+SELECT bool_and(a.probability = b.probability) AS defaults
+FROM llm_classify_probs('x', '{red,green}', NULL, NULL, NULL, NULL, NULL) a JOIN llm_classify_probs('x', '{red,green}') b USING (label);
+SELECT llm_classify('x', '{red,green}', NULL, NULL, NULL, NULL, NULL, NULL) = llm_classify('x', '{red,green}') AS classify,
+	   llm_classify_enum('x', NULL::colour, NULL, NULL, NULL, NULL, NULL, NULL) = llm_classify_enum('x', NULL::colour) AS enum,
+	   llm_classify_multi('x', '{red,green}', NULL, NULL, NULL, NULL, NULL, NULL) = llm_classify_multi('x', '{red,green}') AS multi,
+	   llm_filter('x', 'c', NULL, NULL, NULL, NULL) = llm_filter('x', 'c') AS filter, llm_score('x', 'c', NULL, NULL, NULL) = llm_score('x', 'c') AS score,
+	   llm_score('x', 'c', examples => '[]', options => '{}') = llm_score('x', 'c') AS nothing_given;
+SELECT llm_classify('x', '{red,green}', instruction => '') IN ('red', 'green') AS instruction, llm_filter('', '') IS NOT NULL AS filter,
+	   llm_score('', '') BETWEEN 0 AND 1 AS score, llm_classify_multi('', '{a}', threshold => 0) AS multi;
 SELECT llm_classify('', '{red,green}') IN ('red', 'green') AS empty, llm_classify('<|eot_id|>{{ x }}{% if', '{red,green}') IS NOT NULL AS hostile;
-SELECT llm_classify('x', labels => '{red,green}', model => 'llama3') = llm_classify(input => 'x', labels => ARRAY['red', 'green']) AS by_name;
+SELECT llm_classify('x', labels => '{red,green}', model => 'llama3') = llm_classify(input => 'x', labels => ARRAY['red', 'green']) AS by_name,
+	   llm_filter(input => 'x', condition => 'c', model => 'llama3', threshold => '0.5', examples => NULL, options => '{}') = llm_filter('x', 'c') AS filter,
+	   llm_score(input => 'x', criterion => 'c', model => 'llama3', examples => NULL, options => '{}') = llm_score('x', 'c') AS score,
+	   llm_classify_multi(input => 'x', labels => '{a,b}', model => 'llama3', threshold => 0.5, instruction => NULL, descriptions => NULL, examples => NULL,
+						  options => NULL) = llm_classify_multi('x', '{a,b}') AS multi,
+	   llm_classify_enum(input => 'x', kind => NULL::colour, model => 'llama3', instruction => 'Which?', descriptions => '{}', examples => '[]', min_confidence => 0,
+						 options => '{}') = llm_classify_enum('x', NULL::colour, instruction => 'Which?') AS enum;
+-- arguments that differ from row to row
+SELECT bool_and(llm_classify(t, ARRAY[i::text, 'green'], instruction => 'No. ' || i) =
+	(SELECT label FROM llm_classify_probs(t, ARRAY[i::text, 'green'], instruction => 'No. ' || i) ORDER BY probability DESC LIMIT 1)) AS rows FROM texts;
 
--- EXPLAIN runs nothing and needs no model; an index on an expression is refused as the functions are STABLE
+-- EXPLAIN runs nothing and needs no model (more in explain.sql)
 EXPLAIN (COSTS OFF) SELECT llm_classify('x', '{a,b}', 'nowhere') FROM texts WHERE llm_filter('x', 'c', 'nowhere');
 
 -- errors
@@ -163,9 +192,19 @@ SELECT i, f.* FROM (VALUES (1, $$SELECT llm_classify('x', '{}')$$),
 	(31, $$SELECT llm_filter('x', 'c', examples => '[{"input": "y", "label": "maybe"}]')$$),
 	(32, $$SELECT llm_classify_multi('x', '{}')$$),
 	(33, $$SELECT llm_classify_multi('x', '{a}', examples => '[{"input": "y", "labels": "a"}]')$$),
-	(34, $$SELECT llm_classify_enum('x', 1)$$),
-	(35, $$SELECT llm_classify_enum('x', NULL::text)$$),
-	(36, $$SELECT llm_classify_probs('x', '{a}')$$)) v(i, s), fails(s) f
+	(34, $$SELECT llm_filter('x', 'c', threshold => 'Infinity')$$),
+	(35, $$SELECT llm_classify_multi('x', '{a}', threshold => 'NaN')$$),
+	(36, $$SELECT llm_classify_probs('x', '{a}')$$),
+	(37, $$SELECT llm_classify('x', '{a,b}', options => '{"calibration": {}}')$$),
+	(38, $$SELECT llm_classify('x', '{a,b}', options => '{"calibration": {"a": -1, "b": "x"}}')$$),
+	(39, $$SELECT llm_classify('x', '{a,b}', options => '{"variants": {"a": ["c", {"d": 1}]}}')$$),
+	(40, $$SELECT llm_classify('x', '{a,b}', options => '{"variants": {"a": [""]}}')$$),
+	(41, $$SELECT llm_classify('x', '{a,b}', examples => '[{"input": "y", "label": 1}]')$$),
+	(42, $$SELECT llm_classify('x', '{a,b}', examples => '{')$$),
+	(43, $$SELECT llm_classify_multi('x', NULL)$$),
+	(44, $$SELECT llm_classify_multi('x', '{a}', examples => '[{"input": "y", "labels": ["b"]}]')$$),
+	(45, $$SELECT llm_score('x', 'c', examples => '[{"input": "y", "label": null}]')$$),
+	(46, $$SELECT llm_score('x', 'c', options => '{"threshold": 1}')$$)) v(i, s), fails(s) f
 ORDER BY i;
 
 -- a text longer than the context
@@ -179,9 +218,10 @@ SELECT llm_classify_multi(repeat('word ', 100), '{a,b}', 'small') IS NULL AS mul
 SELECT count(*) FROM llm_classify_probs(repeat('word ', 100), '{a,b}', 'small');
 RESET pg_llm.on_error;
 
-DROP FUNCTION fails, next_logprob;
+DROP FUNCTION next_logprob;
 DROP TABLE things, texts;
-DROP TYPE colour;
+DROP DOMAIN dull;
+DROP TYPE colour, single;
 DROP SERVER llama3;
 DROP SERVER raw;
 DROP SERVER chatty;

@@ -1,8 +1,7 @@
 -- llm_generate, llm_generate_detail, llm_complete
--- models with random weights (data/models/README.md): their texts mean nothing, but are the same everywhere
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set llama3 :abs_srcdir '/sql/data/models/llama3.gguf'
-\set mistral :abs_srcdir '/sql/data/models/mistral.gguf'
+\set setup :abs_srcdir '/sql/data/setup.sql'
+\i :setup
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', kv_type 'f32');
 CREATE SERVER mistral FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'mistral', kv_type 'f32');
 SET pg_llm.default_model = 'llama3';
@@ -71,6 +70,13 @@ RESET pg_llm.threads;
 RESET pg_llm.batch_tokens;
 UPDATE texts SET t = llm_generate(t, max_tokens => 6);
 SELECT bool_and(a = t) AS updated FROM answers JOIN texts USING (i);
+
+-- what prompts of a transaction have in common is computed once, and the answers are the same as without
+CREATE TABLE cached AS SELECT i, d.* FROM generate_series(1, 3) i, LATERAL llm_generate_detail('row ' || i, system => repeat('the same for all ', 10), max_tokens => 4) d;
+SELECT i, cached_tokens > 30 AS cached FROM cached ORDER BY i;
+SELECT d.cached_tokens, d.value = c.value AND d.logprob = c.logprob AS same
+FROM cached c, LATERAL llm_generate_detail('row 3', system => repeat('the same for all ', 10), max_tokens => 4) d WHERE i = 3;
+DROP TABLE cached;
 
 -- NULL runs nothing, not even the look for a model
 SELECT llm_generate(NULL, 'nowhere') IS NULL AS generate, llm_complete(NULL, 'nowhere') IS NULL AS complete,

@@ -1,8 +1,7 @@
 -- llm_tokenize, llm_detokenize, llm_count_tokens
--- models with random weights (data/models/README.md): their texts mean nothing, but are the same everywhere
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set llama3 :abs_srcdir '/sql/data/models/llama3.gguf'
-\set mistral :abs_srcdir '/sql/data/models/mistral.gguf'
+\set setup :abs_srcdir '/sql/data/setup.sql'
+\i :setup
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
 CREATE SERVER mistral FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'mistral');
 
@@ -31,6 +30,11 @@ FROM (SELECT string_agg(chr(CASE WHEN (i * 7919 + k * 104729) % 3 = 0 THEN 33 + 
 -- bytes that are no character become U+FFFD: 163 is one byte of a longer character
 SELECT llm_detokenize('{}') AS empty, ascii(llm_detokenize('{163}')) AS replaced;
 SELECT llm_tokenize('') AS none, llm_count_tokens('') AS zero;
+
+-- NULL takes the default; by name
+SELECT llm_tokenize('x', NULL, NULL, NULL) = llm_tokenize(input => 'x', model => 'llama3', add_special => false, parse_special => false) AS tokenize,
+	   llm_count_tokens('x', NULL, NULL, NULL) = llm_count_tokens(input => 'x', model => 'llama3', add_special => false, parse_special => false) AS count_tokens,
+	   llm_detokenize('{64}', NULL, NULL) = llm_detokenize(ids => '{64}', model => 'llama3', with_special => false) AS detokenize;
 
 -- NULL, also without any such model
 SELECT llm_tokenize(NULL, 'nowhere') IS NULL AS tokenize, llm_detokenize(NULL, 'nowhere') IS NULL AS detokenize,

@@ -78,7 +78,8 @@ pgllm_folder_open(void)
 	if (stat(folder, &st) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not examine folder \"%s\" of packed models: %m", folder)));
+				 errmsg("could not examine folder \"%s\" of packed models: %m", folder),
+				 errhint("The server's operating system user must be able to use it; pg_llm.cache_path names it.")));
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
@@ -110,7 +111,8 @@ pgllm_folder_create_temp(const char *folder, char **path)
 		if (fd < 0)
 			ereport(ERROR,
 					(errcode_for_file_access(),
-					 errmsg("could not create file \"%s\": %m", name)));
+					 errmsg("could not create file \"%s\": %m", name),
+					 errhint("The server's operating system user must be able to write there; pg_llm.cache_path names the folder.")));
 		/* a sweep may have taken it for left over before it was locked; then it has no name any more */
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0)
 		{
@@ -199,7 +201,8 @@ pgllm_folder_remember(const char *folder, const char *path, const PgLlmFileId *i
 		errno = save_errno;
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not write file \"%s\": %m", temp)));
+				 errmsg("could not write file \"%s\": %m", temp),
+				 errhint("Make room on that disk, or let a superuser set pg_llm.cache_path to a folder on another one.")));
 	}
 }
 

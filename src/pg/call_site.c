@@ -23,8 +23,8 @@ site_create(FunctionCallInfo fcinfo, uint32 args)
 	{
 		if (!(args & (1u << i)))
 			continue;
-		if (site->n_args >= PGLLM_SITE_ARGS)
-			elog(ERROR, "too many constant arguments");
+		if (site->n_args >= PGLLM_SITE_ARGS || !OidIsValid(get_fn_expr_argtype(fcinfo->flinfo, i)))
+			elog(ERROR, "function was called without an expression, or with too many constant arguments");
 		site->by_value[site->n_args++] = get_typbyval(get_fn_expr_argtype(fcinfo->flinfo, i));
 	}
 	fcinfo->flinfo->fn_extra = site;

@@ -126,6 +126,11 @@ pgllm_catalog_path(const char *path, bool check_privilege)
 				 errmsg("permission denied for model path \"%s\"", path),
 				 errdetail("Only roles with privileges of pg_read_server_files may use absolute paths and paths with \"..\"."),
 				 errhint("Give a path relative to pg_llm.model_path.")));
+	if (pgllm_model_path[0] == '\0' && !is_absolute_path(path))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("pg_llm.model_path is empty, and path \"%s\" is relative to it", path),
+				 errhint("A superuser can set it to the folder of models, or reset it.")));
 	if (is_absolute_path(path))
 		absolute = pstrdup(path);
 	else if (is_absolute_path(pgllm_model_path))
@@ -137,7 +142,8 @@ pgllm_catalog_path(const char *path, bool check_privilege)
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("path of a model is too long"),
 				 errdetail("With pg_llm.model_path before it, it has %zu bytes; at most %zu are possible.",
-						   strlen(absolute), MAX_PATH_BYTES)));
+						   strlen(absolute), MAX_PATH_BYTES),
+				 errhint("Move the file, or make a link to it, where its path is shorter.")));
 	return absolute;
 }
 
@@ -204,9 +210,23 @@ read_chat_template(const char *value, PgLlmSpec *spec)
 	LlmStr		utf8 = pgllm_cstring_to_utf8(value);
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "pg_llm template", ALLOCSET_DEFAULT_SIZES);
 	LlmTemplate *compiled;
+	LlmStatus	status;
 	LlmError	err;
 
-	PGLLM_CHECK(llm_template_compile(utf8.data, utf8.len, pgllm_allocator(work), &compiled, &err), &err);
+	if (utf8.len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"chat_template\" must not be empty"),
+				 errhint("Leave the option out to use the model's own template.")));
+	status = llm_template_compile(utf8.data, utf8.len, pgllm_allocator(work), &compiled, &err);
+	if (status == LLM_E_FORMAT || status == LLM_E_UNSUPPORTED)
+	{
+		/* the file has nothing to do with it */
+		err.status = LLM_E_ARGUMENT;
+		llm_error_hint(&err, "Correct the option \"chat_template\", or leave it out to use the model's own template.");
+	}
+	if (status != LLM_OK)
+		pgllm_raise(&err);
 	llm_template_free(compiled);
 	MemoryContextDelete(work);
 	spec->chat_template = pnstrdup(utf8.data, utf8.len);

@@ -1,9 +1,9 @@
 /*
  * errors.c: between the runtime, which reports by status and asks for memory and for pauses, and PostgreSQL, which raises.
  *
- * pgllm_raise is the one translation of a status to an SQLSTATE. Texts of the runtime can hold bytes of an untrusted file
- * (names of tensors, say), so they are made valid in the server's encoding first: a message that cannot be converted for
- * the client would hide the error.
+ * pgllm_raise is the one translation of a status to an SQLSTATE. Texts of the runtime are well-formed UTF-8 and can hold
+ * anything of an untrusted file (names of tensors, say), so they are converted to the server's encoding without fail: a
+ * message that cannot be converted would hide the error.
  *
  * Memory: everything that lives longer than a call, and all schedulers, is below one context (pgllm_context); its size is
  * what pg_llm.memory_limit limits. Only larger pieces are checked, as walking the contexts costs more than a small piece.
@@ -12,7 +12,6 @@
 
 #include <errno.h>
 
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -87,21 +86,6 @@ raise_out_of_memory(const LlmError *err)
 
 /* ---- errors ---- */
 
-/* the text if it is valid in the server's encoding, else a copy with every byte beyond ASCII replaced */
-static const char *
-valid_text(const char *text)
-{
-	char	   *copy;
-
-	if (pg_verifymbstr(text, (int) strlen(text), true))
-		return text;
-	copy = pstrdup(text);
-	for (char *c = copy; *c; c++)
-		if (IS_HIGHBIT_SET(*c))
-			*c = '?';
-	return copy;
-}
-
 static int
 sqlstate_of(const LlmError *err)
 {
@@ -127,11 +111,12 @@ sqlstate_of(const LlmError *err)
 	return ERRCODE_INTERNAL_ERROR;
 }
 
+/* the runtime's hint where it has one, else what can be said of all errors of that kind */
 static const char *
 hint_of(const LlmError *err)
 {
 	if (err->hint[0])
-		return valid_text(err->hint);
+		return pgllm_message_from_utf8(err->hint);
 	switch (err->status)
 	{
 		case LLM_E_FORMAT:
@@ -141,7 +126,11 @@ hint_of(const LlmError *err)
 		case LLM_E_IO:
 			if (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT)
 				return "Make room on that disk, or let a superuser set pg_llm.cache_path to a folder on another one.";
-			return NULL;
+			return "Check the file, and the disk that it is on.";
+		case LLM_E_LIMIT:
+			return "Give less input, or raise the limit if it is a setting.";
+		case LLM_E_ARGUMENT:
+			return "Check the arguments and options of the call.";
 		default:
 			return NULL;
 	}
@@ -160,8 +149,8 @@ pgllm_raise(const LlmError *err)
 	errno = err->sys_errno;
 	ereport(ERROR,
 			(err->status == LLM_E_IO ? errcode_for_file_access() : errcode(sqlstate_of(err)),
-			 errmsg("%s", valid_text(err->message)),
-			 err->detail[0] ? errdetail("%s", valid_text(err->detail)) : 0,
+			 errmsg("%s", pgllm_message_from_utf8(err->message)),
+			 err->detail[0] ? errdetail("%s", pgllm_message_from_utf8(err->detail)) : 0,
 			 hint ? errhint("%s", hint) : 0));
 }
 
@@ -222,7 +211,7 @@ pgllm_row_errors_report(void)
 			 errmsg_plural("%llu row became NULL, as its data could not be answered",
 						   "%llu rows became NULL, as their data could not be answered",
 						   (unsigned long) n, (unsigned long long) n),
-			 errdetail("The first: %s.%s%s", valid_text(row_errors.first.message),
-					   row_errors.first.detail[0] ? " " : "", valid_text(row_errors.first.detail)),
+			 errdetail("The first: %s.%s%s", pgllm_message_from_utf8(row_errors.first.message),
+					   row_errors.first.detail[0] ? " " : "", pgllm_message_from_utf8(row_errors.first.detail)),
 			 errhint("SET pg_llm.on_error = 'error' stops at the first such row; functions ending in _detail give the reason in the row.")));
 }

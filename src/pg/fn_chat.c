@@ -28,7 +28,6 @@ pgllm_fn_llm_chat(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		tools = pgllm_to_utf8(PG_GETARG_TEXT_PP(1));
 	call = pgllm_generate_chat(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)), PG_ARGISNULL(1) ? NULL : &tools);
-	pgllm_call_wait(call);
 	result = pgllm_generate_row(fcinfo, call);
 	pgllm_call_free(call);
 	return result;

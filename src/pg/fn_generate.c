@@ -19,15 +19,13 @@ static const PgLlmGenerateArgno complete_argno = {.model = 1, .system = -1, .max
 static Datum
 finish_text(FunctionCallInfo fcinfo, PgLlmCall *call)
 {
-	text	   *result;
+	text	   *result = pgllm_generate_wait(call);
 
-	pgllm_call_wait(call);
 	if (pgllm_call_failed(call))
 	{
 		pgllm_call_free(call);
 		PG_RETURN_NULL();
 	}
-	result = pgllm_generate_text(call);
 	pgllm_call_free(call);
 	PG_RETURN_TEXT_P(result);
 }
@@ -58,7 +56,6 @@ pgllm_fn_llm_generate_detail(PG_FUNCTION_ARGS)
 	args = pgllm_generate_args(fcinfo, &generate_argno);
 	model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(generate_argno.model), PGLLM_KIND_GENERATE);
 	call = pgllm_generate_turn(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	pgllm_call_wait(call);
 	result = pgllm_generate_row(fcinfo, call);
 	pgllm_call_free(call);
 	return result;

@@ -166,6 +166,8 @@ pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
 		append_option(&sql, "kind", kind);
 	if (!PG_ARGISNULL(4))
 		append_options(&sql, PG_GETARG_JSONB_P(4));
+	if (sha256)
+		pgllm_catalog_check_option("sha256", sha256);
 	check_file(absolute);
 	pgllm_pack_digest(absolute, digest);
 	if (sha256 && pg_strcasecmp(sha256, digest) != 0)
@@ -246,7 +248,7 @@ meta_text(const LlmModel *model, const char *key)
 }
 
 static void
-append_model(StringInfo json, const PgLlmModel *use)
+append_model(StringInfo json, const PgLlmModel *use, const char *own_template)
 {
 	const LlmModel *model = use->model;
 
@@ -265,7 +267,7 @@ append_model(StringInfo json, const PgLlmModel *use)
 	append_number(json, "context", model->n_ctx);
 	append_text(json, "kv_type", model->kv_type == LLM_KV_F32 ? "f32" : "f16");
 	append_bool(json, "has_chat_template", model->chat_template != NULL);
-	append_text(json, "chat_template", meta_text(model, "tokenizer.chat_template"));
+	append_text(json, "chat_template", own_template ? own_template : meta_text(model, "tokenizer.chat_template"));
 	append_text(json, "digest", use->digest);
 	append_number(json, "source_bytes", model->pack.source_bytes);
 	append_number(json, "packed_bytes", model->pack.size);
@@ -273,9 +275,12 @@ append_model(StringInfo json, const PgLlmModel *use)
 	append_bool(json, "supported", true);
 }
 
-/* what opening the model says; false with the error if this version cannot compute it. Other errors are raised. */
+/*
+ * What opening the model says; false with the error if this version cannot compute it. Other errors are raised.
+ * own_template: the option chat_template, or NULL.
+ */
 static bool
-open_or_reason(const text *name, StringInfo json, ErrorData **reason)
+open_or_reason(const text *name, const char *own_template, StringInfo json, ErrorData **reason)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -286,7 +291,7 @@ open_or_reason(const text *name, StringInfo json, ErrorData **reason)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		append_model(json, pgllm_model_open(name));
+		append_model(json, pgllm_model_open(name), own_template);
 		ReleaseCurrentSubTransaction();
 		opened = true;
 	}
@@ -316,6 +321,7 @@ pgllm_fn_llm_model_info(PG_FUNCTION_ARGS)
 	PgLlmSpec	spec;
 	StringInfoData json;
 	ErrorData  *reason = NULL;
+	char	   *own_template = NULL;
 
 	pgllm_catalog_spec(pgllm_catalog_find(name), &spec);
 	initStringInfo(&json);
@@ -323,7 +329,9 @@ pgllm_fn_llm_model_info(PG_FUNCTION_ARGS)
 	append_text(&json, "name", spec.name);
 	append_text(&json, "path", spec.path);
 	append_text(&json, "kind", "generate");
-	if (!open_or_reason(name, &json, &reason))
+	if (spec.chat_template)
+		own_template = text_to_cstring(pgllm_from_utf8(spec.chat_template, strlen(spec.chat_template)));
+	if (!open_or_reason(name, own_template, &json, &reason))
 	{
 		append_bool(&json, "supported", false);
 		append_text(&json, "reason", reason->message);
@@ -372,7 +380,7 @@ pgllm_fn_llm_supported(PG_FUNCTION_ARGS)
 					  level == active ? "in use" :
 					  (level->required & ~features) == 0 ? "possible here" : "not possible on this processor");
 	}
-	put_supported(rsinfo, "device", "cpu", psprintf("%d threads", pgllm_thread_count()));
+	put_supported(rsinfo, "device", "cpu", pgllm_thread_count() == 1 ? "1 thread" : psprintf("%d threads", pgllm_thread_count()));
 	return (Datum) 0;
 }
 

@@ -85,9 +85,9 @@ placeholder(const char *s, size_t len, int *number)
 	return i + 1;
 }
 
-/* append value `number`; false if it is NULL */
+/* append value `number`, written as in the template; false if it is NULL */
 static bool
-append_value(StringInfo out, const PromptArgs *args, int number)
+append_value(StringInfo out, const PromptArgs *args, int number, const char *written, size_t len)
 {
 	Oid			output;
 	bool		is_varlena;
@@ -96,11 +96,10 @@ append_value(StringInfo out, const PromptArgs *args, int number)
 	if (number < 1 || number > args->n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg_plural("prompt template uses {%d}, but %d value was given",
-							   "prompt template uses {%d}, but %d values were given",
-							   args->n, number, args->n),
-				 errhint("Values are numbered from {1} in the order of the arguments. To write the characters {%d}, double the braces.",
-						 number)));
+				 errmsg_plural("prompt template uses %.*s, but %d value was given",
+							   "prompt template uses %.*s, but %d values were given",
+							   args->n, (int) Min(len, 20), written, args->n),
+				 errhint("Values are numbered from {1} in the order of the arguments. To write braces around a number as text, double them.")));
 	if (args->nulls[number - 1])
 		return false;
 	getTypeOutputInfo(args->types[number - 1], &output, &is_varlena);
@@ -148,7 +147,7 @@ fill_template(text *template, const PromptArgs *args)
 			continue;
 		}
 		appendBinaryStringInfo(&out, s + copied, (int) (i - copied));
-		if (!append_value(&out, args, number))
+		if (!append_value(&out, args, number, s + i, skip))
 			return NULL;
 		i += skip;
 		copied = i;

@@ -83,8 +83,13 @@ next_piece(Stream *stream)
 		}
 		if (end > stream->shown)
 		{
-			text	   *piece = pgllm_from_utf8(generation.text + stream->shown, end - stream->shown);
+			text	   *piece = pgllm_from_utf8_or_error(generation.text + stream->shown, end - stream->shown, &call->error);
 
+			if (piece == NULL)
+			{
+				(void) pgllm_call_failed(call); /* as above */
+				break;
+			}
 			stream->shown = end;
 			if (VARSIZE_ANY_EXHDR(piece) > 0)
 				return piece;

@@ -72,7 +72,8 @@ pgllm_fn_llm_count_tokens(PG_FUNCTION_ARGS)
 	if (ids.n > PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("text has %zu tokens, more than an integer holds", ids.n)));
+				 errmsg("text has %zu tokens, more than an integer holds", ids.n),
+				 errhint("Count the tokens of parts of the text.")));
 	PG_RETURN_INT32((int32) ids.n);
 }
 

@@ -5,13 +5,11 @@
  */
 #include "generate_call.h"
 
-#include <float.h>
-#include <math.h>
-
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 #define MAX_STOP_STRINGS 16
+#define MAX_TEMPERATURE 1000000
 
 static void
 parse_stop(ArrayType *array, PgLlmOptions *options)
@@ -33,10 +31,10 @@ parse_stop(ArrayType *array, PgLlmOptions *options)
 static void
 parse_temperature(float8 temperature, PgLlmOptions *options)
 {
-	if (isnan(temperature) || temperature < 0 || temperature > FLT_MAX)
+	if (!(temperature >= 0 && temperature <= MAX_TEMPERATURE))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("temperature must be 0 or more, is %g", temperature),
+				 errmsg("temperature must be from 0 to %d, is %g", MAX_TEMPERATURE, temperature),
 				 errhint("0 always takes the most likely token; 1 draws by the model's own probabilities.")));
 	options->sampling.temperature = (float) temperature;
 }

@@ -142,7 +142,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	uint32_t	n_ctx = call->model->model->n_ctx;
 	uint32_t	n_answer = Min((uint32_t) options->max_tokens, Max(n_ctx / 2, 1));
 	PgLlmFit	fit = {.build = build, .source = source, .n_max = n_ctx, .n_cut = n_ctx - n_answer,
-		.truncate = options->truncate, .model_name = call->model->name};
+		.truncate = options->truncate, .model_name = pgllm_cstring_to_utf8(call->model->name).data};
 	LlmGenerateParams params = {.sampling = options->sampling, .max_tokens = options->max_tokens,
 		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text};
 	LlmRequest *request;
@@ -310,12 +310,15 @@ pgllm_generate_chat(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr mes
 }
 
 text *
-pgllm_generate_text(const PgLlmCall *call)
+pgllm_generate_wait(PgLlmCall *call)
 {
 	LlmGeneration generation;
 
+	pgllm_call_wait(call);
+	if (call->error.status != LLM_OK)
+		return NULL;
 	llm_request_generation(call->request, &generation);
-	return pgllm_from_utf8(generation.text, generation.text_len);
+	return pgllm_from_utf8_or_error(generation.text, generation.text_len, &call->error);
 }
 
 /* message and detail of a row's error as one text */
@@ -325,20 +328,21 @@ error_text(const LlmError *error)
 	StringInfoData s;
 
 	initStringInfo(&s);
-	appendStringInfoString(&s, error->message);
+	appendStringInfoString(&s, pgllm_message_from_utf8(error->message));
 	if (error->detail[0])
-		appendStringInfo(&s, ": %s", error->detail);
-	return PointerGetDatum(pgllm_from_utf8(s.data, s.len));
+		appendStringInfo(&s, ": %s", pgllm_message_from_utf8(error->detail));
+	return CStringGetTextDatum(s.data);
 }
 
 Datum
-pgllm_generate_row(FunctionCallInfo fcinfo, const PgLlmCall *call)
+pgllm_generate_row(FunctionCallInfo fcinfo, PgLlmCall *call)
 {
 	enum
 	{
 		VALUE, ERROR_TEXT, FINISH_REASON, TRUNCATED, PROMPT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS, LOGPROB, MS, MODEL, DIGEST,
 		N_COLUMNS
 	};
+	text	   *value = pgllm_generate_wait(call);
 	Datum		values[N_COLUMNS];
 	bool		nulls[N_COLUMNS] = {false};
 	TupleDesc	desc;
@@ -362,7 +366,7 @@ pgllm_generate_row(FunctionCallInfo fcinfo, const PgLlmCall *call)
 
 		llm_request_generation(call->request, &generation);
 		nulls[VALUE] = nulls[LOGPROB] = nulls[OUTPUT_TOKENS] = nulls[CACHED_TOKENS] = false;
-		values[VALUE] = PointerGetDatum(pgllm_from_utf8(generation.text, generation.text_len));
+		values[VALUE] = PointerGetDatum(value);
 		values[FINISH_REASON] = CStringGetTextDatum(generation.finish == LLM_FINISH_LENGTH ? "length" : "stop");
 		values[CACHED_TOKENS] = Int32GetDatum((int32) llm_request_cached_tokens(call->request));
 		values[OUTPUT_TOKENS] = Int32GetDatum((int32) generation.n_tokens);

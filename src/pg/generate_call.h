@@ -44,10 +44,10 @@ extern PgLlmCall *pgllm_generate_turn(PgLlmModel *model, const PgLlmGenerateArgs
 extern PgLlmCall *pgllm_generate_chat(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr messages, const LlmStr *tools);	/* JSON */
 extern PgLlmCall *pgllm_generate_raw(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prompt);	/* no template */
 
-/* the text of a call that is done and has not failed */
-extern text *pgllm_generate_text(const PgLlmCall *call);
+/* wait for a call; its text, or NULL if it failed */
+extern text *pgllm_generate_wait(PgLlmCall *call);
 
-/* the row llm_completion of a call that is done; a failed call has its error in the row */
-extern Datum pgllm_generate_row(FunctionCallInfo fcinfo, const PgLlmCall *call);
+/* wait for a call; its row llm_completion, which holds the error of a call that failed */
+extern Datum pgllm_generate_row(FunctionCallInfo fcinfo, PgLlmCall *call);
 
 #endif

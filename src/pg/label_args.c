@@ -6,7 +6,7 @@
 #include <math.h>
 
 static void
-bad_argument(const char *hint, const char *format,...) pg_attribute_noreturn() __attribute__((format(printf, 2, 3)));
+bad_argument(const char *hint, const char *format,...) __attribute__((noreturn, format(printf, 2, 3)));
 
 /* raise 22023 with a hint; format is the message */
 static void
@@ -186,6 +186,9 @@ pgllm_examples_parse(const text *json, PgLlmExampleKind kind, const LlmStr *labe
 		result[i].input = value_str(input);
 		if (kind == PGLLM_EXAMPLE_YES_NO && label->kind == LLM_VALUE_BOOL)
 			result[i].label = label->u.boolean ? 0 : 1;
+		else if (kind == PGLLM_EXAMPLE_YES_NO &&
+				 (label->kind != LLM_VALUE_STRING || pgllm_label_find(labels, n_labels, value_str(label)) < 0))
+			bad_argument(hint, "label of example %zu must be true, false, \"yes\" or \"no\"", i + 1);
 		else if (kind != PGLLM_EXAMPLE_LABELS)
 			result[i].label = example_label(label, i, labels, n_labels, hint);
 		else

@@ -103,7 +103,7 @@ begin(PgLlmCall *call, const PgLlmQuestion *question, LlmStr input)
 	LabelSource source = {.call = call, .question = &question->asked};
 	uint32_t	n_ctx = call->model->model->n_ctx;
 	PgLlmFit	fit = {.build = build, .source = &source, .n_max = n_ctx, .n_cut = n_ctx,
-		.truncate = question->options->truncate, .model_name = call->model->name};
+		.truncate = question->options->truncate, .model_name = pgllm_cstring_to_utf8(call->model->name).data};
 	LlmBranch  *branches;
 	LlmRequest *request;
 	LlmError	err;

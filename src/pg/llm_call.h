@@ -49,7 +49,7 @@ typedef struct PgLlmFit
 	size_t		n_max;			/* tokens that a prompt may have */
 	size_t		n_cut;			/* tokens to cut to if it has more; leaves room for an answer */
 	PgLlmTruncate truncate;
-	const char *model_name;
+	const char *model_name;		/* UTF-8 */
 } PgLlmFit;
 
 /*

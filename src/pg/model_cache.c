@@ -23,6 +23,9 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+/* keys and values of recent prompts that a scheduler keeps, for rows whose prompts begin alike */
+#define PREFIX_CACHE_BYTES ((size_t) 256 * 1024 * 1024)
+
 typedef struct PgLlmOpenModel
 {
 	PgLlmModel	pub;			/* first */
@@ -183,7 +186,8 @@ follow_settings(void)
 static void
 make_scheduler(PgLlmOpenModel *m)
 {
-	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens};
+	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens, .prefix_cache_bytes = PREFIX_CACHE_BYTES};
+	LlmStatus	status;
 	LlmError	err;
 
 	if (m->pub.scheduler)
@@ -197,8 +201,11 @@ make_scheduler(PgLlmOpenModel *m)
 	}
 	if (m->scheduler_context == NULL)
 		m->scheduler_context = AllocSetContextCreate(pgllm_context(), "pg_llm scheduler", ALLOCSET_DEFAULT_SIZES);
-	PGLLM_CHECK(llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context),
-									 &m->pub.scheduler, &err), &err);
+	status = llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context), &m->pub.scheduler, &err);
+	if (status == LLM_E_LIMIT)
+		llm_error_hint(&err, "Lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.");
+	if (status != LLM_OK)
+		pgllm_raise(&err);
 }
 
 /* ---- opening and closing ---- */

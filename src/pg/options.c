@@ -27,14 +27,20 @@ bad_option(const char *key, const char *expected)
 
 /* ---- values ---- */
 
+/* NaN, which no range holds, if it is no number */
+static double
+number_or_nan(const JsonbValue *v)
+{
+	if (v->type != jbvNumeric)
+		return NAN;
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(v->val.numeric)));
+}
+
 static double
 number_of(const char *key, const JsonbValue *v, double min, double max)
 {
-	double		d;
+	double		d = number_or_nan(v);
 
-	if (v->type != jbvNumeric)
-		bad_option(key, psprintf("Give a number from %g to %g.", min, max));
-	d = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(v->val.numeric)));
 	if (!(d >= min && d <= max))
 		bad_option(key, psprintf("Give a number from %g to %g.", min, max));
 	return d;
@@ -43,9 +49,9 @@ number_of(const char *key, const JsonbValue *v, double min, double max)
 static int32
 integer_of(const char *key, const JsonbValue *v, int32 min, int32 max)
 {
-	double		d = number_of(key, v, min, max);
+	double		d = number_or_nan(v);
 
-	if (d != floor(d))
+	if (!(d >= min && d <= max) || d != floor(d))
 		bad_option(key, psprintf("Give an integer from %d to %d.", min, max));
 	return (int32) d;
 }
@@ -156,11 +162,12 @@ read_logit_bias(const char *key, const JsonbValue *v, PgLlmOptions *o)
 		}
 		else if (token == WJB_VALUE)
 		{
-			if (item.type == jbvBool && !item.val.boolean)
-				bias[n].bias = -INFINITY;
-			else
-				bias[n].bias = (float) number_of(key, &item, -1000, 1000);
-			n++;
+			bool		forbidden = item.type == jbvBool && !item.val.boolean;
+			double		d = number_or_nan(&item);
+
+			if (!forbidden && !(d >= -1000 && d <= 1000))
+				bad_option(key, expected);
+			bias[n++].bias = forbidden ? -INFINITY : (float) d;
 		}
 	}
 	o->sampling.bias = bias;
@@ -222,7 +229,7 @@ read_calibrate(const char *key, const JsonbValue *v, PgLlmOptions *o)
 static void
 read_calibration(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
-	static const char expected[] = "Give what llm_calibrate() returned: an object of labels and their mean log scores.";
+	static const char expected[] = "Give an object of labels and their mean log scores, such as {\"positive\": -1.5, \"negative\": -2.25}.";
 	JsonbContainer *object = object_of(key, v, expected);
 	JsonbIterator *it = JsonbIteratorInit(object);
 	int			n_max = JsonContainerSize(object);
@@ -363,7 +370,7 @@ pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options must be a JSON object"),
-				 errhint("For example '{\"top_p\": 0.9}'.")));
+				 errhint("For example '{\"truncate\": \"tail\"}'.")));
 	it = JsonbIteratorInit(&options->root);
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{
@@ -395,7 +402,7 @@ pgllm_options_calibration(const PgLlmOptions *options, const LlmStr *labels, int
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("calibration has no score for label \"%s\"",
 							text_to_cstring(pgllm_from_utf8(labels[i].data, labels[i].len))),
-					 errhint("Call llm_calibrate() with the same labels, and pass its result.")));
+					 errhint("Give the mean log score of every label.")));
 		scores[i] = options->calibration_scores[at];
 	}
 	return scores;

@@ -49,7 +49,7 @@ extern int	pgllm_thread_count(void);
 /* ---- errors (errors.c) ---- */
 
 /* raise what a runtime function reported; LLM_PAUSED must not reach here */
-extern void pgllm_raise(const LlmError *err) pg_attribute_noreturn();
+extern void pgllm_raise(const LlmError *err) __attribute__((noreturn));
 
 /* a runtime call that cannot pause: raise unless OK */
 #define PGLLM_CHECK(call, err) do { if ((call) != LLM_OK) pgllm_raise(err); } while (0)
@@ -88,8 +88,12 @@ extern void pgllm_row_errors_forget(void);	/* the transaction failed */
 /* server encoding to UTF-8 (SQL_ASCII: as is), palloc'd or borrowed */
 extern LlmStr pgllm_to_utf8(const text *t);
 extern LlmStr pgllm_cstring_to_utf8(const char *s);
-/* model output to server encoding: ill-formed parts become U+FFFD, NUL is dropped; a character the encoding lacks raises */
+/* model output to server encoding: ill-formed parts become U+FFFD (or '?'), NUL is dropped; a character the encoding lacks raises */
 extern text *pgllm_from_utf8(const char *bytes, size_t len);
+/* the same; NULL with *err filled if the encoding lacks a character */
+extern text *pgllm_from_utf8_or_error(const char *bytes, size_t len, LlmError *err);
+/* a text of LlmError in server encoding; what that lacks becomes '?' */
+extern const char *pgllm_message_from_utf8(const char *message);
 
 /* ---- models (catalog.c, model_cache.c) ---- */
 typedef enum PgLlmKind

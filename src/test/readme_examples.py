@@ -69,7 +69,7 @@ def main():
             if clean('\n'.join(lines)) != clean(want):
                 print('line %d: %s\nprinted:\n%s\nexpected:\n%s' % (number, text, '\n'.join(lines), want))
                 bad += 1
-    print('README examples: %d run, %d failed' % (len(expected), bad))
+    print('%s: %d examples run, %d failed' % (path, len(expected), bad))
     sys.exit(1 if bad or run.returncode else 0)
 
 

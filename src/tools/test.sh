@@ -69,8 +69,13 @@ tap()
 }
 step "TAP tests (restarts, cancel, damaged files, concurrency)" tap
 
-readme() { PSQL="$PSQL" MODEL_FILE="$MODEL_FILE" python3 src/test/readme_examples.py README.md; }
-step "README examples on the real model" readme
+readme()
+{
+	for file in README.md docs/functions.md; do
+		PSQL="$PSQL" MODEL_FILE="$MODEL_FILE" python3 src/test/readme_examples.py "$file" || return 1
+	done
+}
+step "Examples of README.md and docs/functions.md on the real model" readme
 stop_server
 
 [ -z "$failures" ] || printf '\nFailed:%s\n' "$failures"

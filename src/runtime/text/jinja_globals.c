@@ -139,6 +139,7 @@ global_raise_exception(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *
 	(void) out;
 	LLM_TRY(llm_jinja_str(j, v[0], &text));
 	llm_fail(j->err, LLM_E_ARGUMENT, "chat template refused its input: %.*s", (int) (text.len < 220 ? text.len : 220), text.bytes);
+	llm_error_hint(j->err, "These are the template's own words; give the messages that it asks for.");
 	llm_error_detail(j->err, "Raised on line %u of the chat template.", j->line);
 	return LLM_E_ARGUMENT;
 }

@@ -26,6 +26,7 @@ llm_jinja_fail(Jinja *j, const char *format,...)
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
 	llm_fail(j->err, LLM_E_ARGUMENT, "chat template failed on line %u: %s", j->line, reason);
+	llm_error_hint(j->err, "The template cannot be rendered with this input; check messages and variables against it.");
 	return LLM_E_ARGUMENT;
 }
 
@@ -39,6 +40,7 @@ llm_jinja_limit(Jinja *j, const char *format,...)
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
 	llm_fail(j->err, LLM_E_LIMIT, "chat template exceeded a limit on line %u: %s", j->line, reason);
+	llm_error_hint(j->err, "Give less input, or a simpler template.");
 	return LLM_E_LIMIT;
 }
 

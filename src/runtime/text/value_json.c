@@ -19,6 +19,7 @@ bad_json(LlmError *err, size_t offset, const char *reason)
 {
 	llm_fail(err, LLM_E_ARGUMENT, "invalid JSON");
 	llm_error_detail(err, "At offset %zu: %s.", offset, reason);
+	llm_error_hint(err, "Give well-formed JSON, nested at most %d levels deep.", MAX_DEPTH);
 	return LLM_E_ARGUMENT;
 }
 
