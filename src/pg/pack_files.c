@@ -376,7 +376,11 @@ map_pack(const char *folder, const char *digest, bool locked, PgLlmPackFile *out
 			ereport(LOG,
 					(errmsg("pack file \"%s\" cannot be used and is made again", path),
 					 errdetail("%s", err.message)));
-			unlink(path);
+			if (unlink(path) != 0)
+				ereport(ERROR,
+						(errcode_for_file_access(),
+						 errmsg("could not remove \"%s\", which is no packed model: %m", path),
+						 errhint("Remove it by hand; only pg_llm should write to the folder that pg_llm.cache_path names.")));
 		}
 		return false;
 	}
