@@ -13,7 +13,7 @@ use Test::More;
 
 my $node = new_server('cancel_often');
 Gguf::write_model($node->basedir . '/models/m.gguf', model_file('llama3'),
-	{ embd => 512, ff => 1024, heads => 8, kv_heads => 2, layers => 2, context => 20000 });
+	{ embd => 512, ff => 1024, heads => 8, kv_heads => 2, layers => 2, context => 40000 });
 $node->safe_psql('postgres', "CREATE SERVER m FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'm.gguf')");
 
 my $session = session($node);
@@ -24,16 +24,17 @@ my @calls = (
 	"llm_classify(repeat('word and ', 6000), '{a,b}', 'm')",
 	"llm_generate(repeat('word and ', 6000), 'm', temperature => 1, seed => 5)");
 
-# n calls, cancelled after 1 to 5 ms of work; each statement is a transaction of its own
+# n calls, cancelled after 1 to 20 ms of work; each statement is a transaction of its own
 sub cancelled_calls
 {
 	my ($n) = @_;
 	my $sql = '';
 	for my $i (1 .. $n)
 	{
-		$sql .= sprintf("SET statement_timeout = %d;\nSELECT %s;\n", 1 + $i % 5, $calls[ $i % @calls ]);
+		$sql .= sprintf("SET statement_timeout = %d;\nSELECT %s;\n", 1 + 7 * $i % 20, $calls[ $i % @calls ]);
 	}
 	my ($out, $err) = $session->run($sql . 'RESET statement_timeout');
+	note($_) for grep { !/57014/ } $err =~ /^(ERROR.*)/mg;
 	return scalar(() = $err =~ /ERROR:  57014: canceling statement due to statement timeout/g);
 }
 

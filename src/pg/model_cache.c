@@ -55,6 +55,11 @@ static MemoryContext pool_context = NULL;
 static int	pool_threads = 0;
 static int	schedulers_batch_tokens = 0;
 static int	schedulers_memory_kb = 0;
+static bool schedulers_prefix_cache = false;
+
+/* of the memory limit, what beginnings of prompts may take; in bytes, where there is no limit */
+#define PREFIX_CACHE_SHARE 4
+#define PREFIX_CACHE_BYTES ((size_t) 512 * 1024 * 1024)
 
 MemoryContext
 pgllm_context(void)
@@ -162,13 +167,14 @@ follow_settings(void)
 	LlmError	err;
 
 	if (pool && pool_threads == threads && schedulers_batch_tokens == pgllm_batch_tokens &&
-		schedulers_memory_kb == pgllm_memory_limit_kb)
+		schedulers_memory_kb == pgllm_memory_limit_kb && schedulers_prefix_cache == pgllm_prefix_cache)
 		return;
 	if (pool && !dlist_is_empty(&owned_requests))
 		return;
 	free_schedulers();
 	schedulers_batch_tokens = pgllm_batch_tokens;
 	schedulers_memory_kb = pgllm_memory_limit_kb;
+	schedulers_prefix_cache = pgllm_prefix_cache;
 	if (pool && pool_threads == threads)
 		return;
 	free_pool();
@@ -188,17 +194,26 @@ make_scheduler(PgLlmOpenModel *m)
 
 	if (m->pub.scheduler)
 		return;
+	if (schedulers_prefix_cache)
+		options.prefix_cache_bytes = PREFIX_CACHE_BYTES;
 	if (schedulers_memory_kb > 0)
 	{
 		size_t		limit = (size_t) schedulers_memory_kb * 1024;
 		size_t		used = MemoryContextMemAllocated(pgllm_context(), true);
 
 		options.memory_limit_bytes = used < limit ? limit - used : 1;
+		options.prefix_cache_bytes = Min(options.prefix_cache_bytes, limit / PREFIX_CACHE_SHARE);
 	}
 	if (m->scheduler_context == NULL)
 		m->scheduler_context = AllocSetContextCreate(pgllm_context(), "pg_llm scheduler", ALLOCSET_DEFAULT_SIZES);
-	PGLLM_CHECK(llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context),
-									 &m->pub.scheduler, &err), &err);
+	if (llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context), &m->pub.scheduler,
+							 &err) != LLM_OK)
+	{
+		/* the runtime knows no settings */
+		if (err.status == LLM_E_LIMIT)
+			llm_error_hint(&err, "Lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.");
+		pgllm_raise(&err);
+	}
 }
 
 /* ---- opening and closing ---- */
