@@ -226,12 +226,15 @@ make_cleanup(int code, Datum arg)
 	if (work->gguf_open)
 		llm_gguf_close(&work->gguf);
 	work->gguf_open = false;
-	if (work->fd >= 0)
-		close(work->fd);
-	work->fd = -1;
 	if (work->temp)
+	{
 		unlink(work->temp);
+		llm_file_discard(work->fd);
+	}
+	else if (work->fd >= 0)
+		close(work->fd);
 	work->temp = NULL;
+	work->fd = -1;
 	if (work->context)
 		MemoryContextDelete(work->context);
 	work->context = NULL;
