@@ -126,7 +126,7 @@ hint_of(const LlmError *err)
 		case LLM_E_IO:
 			if (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT)
 				return "Make room on that disk, or let a superuser set pg_llm.cache_path to a folder on another one.";
-			return "Check the file, and the disk that it is on.";
+			return "Check the file, its disk and the permissions of the server's operating system user.";
 		case LLM_E_LIMIT:
 			return "Give less input, or raise the limit if it is a setting.";
 		case LLM_E_ARGUMENT:
@@ -134,6 +134,16 @@ hint_of(const LlmError *err)
 		default:
 			return NULL;
 	}
+}
+
+/* errcode_for_file_access() calls what it does not know (too many symbolic links, say) an internal error */
+static int
+errcode_for_io(void)
+{
+	errcode_for_file_access();
+	if (geterrcode() == ERRCODE_INTERNAL_ERROR)
+		errcode(ERRCODE_IO_ERROR);
+	return 0;
 }
 
 void
@@ -148,7 +158,7 @@ pgllm_raise(const LlmError *err)
 	hint = hint_of(err);
 	errno = err->sys_errno;
 	ereport(ERROR,
-			(err->status == LLM_E_IO ? errcode_for_file_access() : errcode(sqlstate_of(err)),
+			(err->status == LLM_E_IO ? errcode_for_io() : errcode(sqlstate_of(err)),
 			 errmsg("%s", pgllm_message_from_utf8(err->message)),
 			 err->detail[0] ? errdetail("%s", pgllm_message_from_utf8(err->detail)) : 0,
 			 hint ? errhint("%s", hint) : 0));

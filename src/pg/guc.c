@@ -21,6 +21,7 @@ char	   *pgllm_cache_path = NULL;
 int			pgllm_threads = 0;
 int			pgllm_memory_limit_kb = 0;
 int			pgllm_batch_tokens = 512;
+bool		pgllm_prefix_cache = true;
 int			pgllm_on_error = PGLLM_ON_ERROR_ERROR;
 int			pgllm_truncate = PGLLM_TRUNCATE_ERROR;
 char	   *pgllm_cpu_kernels = NULL;
@@ -108,6 +109,10 @@ pgllm_guc_init(void)
 	DefineCustomIntVariable("pg_llm.batch_tokens",
 							"Tokens of one step of the model at most.",
 							NULL, &pgllm_batch_tokens, 512, 1, 65536, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pg_llm.prefix_cache",
+							 "Keeps the beginnings of prompts for later prompts that begin alike.",
+							 "Until the end of the transaction; results are the same without.",
+							 &pgllm_prefix_cache, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("pg_llm.on_error",
 							 "What happens when a row's own data cannot be answered.",
 							 "error: the statement fails; null: the row gets NULL, and one WARNING at the end says how many.",

@@ -49,9 +49,13 @@ pgllm_call_step(PgLlmCall *call)
 	if (finish == LLM_FINISH_ERROR)
 	{
 		/* no finite logits: this row's numbers; anything else (memory, say) is not about the row */
-		if (llm_request_error(call->request)->status != LLM_E_FORMAT)
-			pgllm_raise(llm_request_error(call->request));
 		call->error = *llm_request_error(call->request);
+		/* the runtime knows no settings */
+		if (call->error.status == LLM_E_LIMIT)
+			llm_error_hint(&call->error,
+						   "Give a shorter prompt or a smaller max_tokens, or ask a superuser to raise pg_llm.memory_limit.");
+		if (call->error.status != LLM_E_FORMAT)
+			pgllm_raise(&call->error);
 	}
 	return finish == LLM_FINISH_NONE;
 }

@@ -23,9 +23,6 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-/* keys and values of recent prompts that a scheduler keeps, for rows whose prompts begin alike */
-#define PREFIX_CACHE_BYTES ((size_t) 256 * 1024 * 1024)
-
 typedef struct PgLlmOpenModel
 {
 	PgLlmModel	pub;			/* first */
@@ -58,6 +55,11 @@ static MemoryContext pool_context = NULL;
 static int	pool_threads = 0;
 static int	schedulers_batch_tokens = 0;
 static int	schedulers_memory_kb = 0;
+static bool schedulers_prefix_cache = false;
+
+/* keys and values of recent prompts that a scheduler keeps: this part of the memory limit, and never more bytes */
+#define PREFIX_CACHE_SHARE 4
+#define PREFIX_CACHE_BYTES ((size_t) 512 * 1024 * 1024)
 
 MemoryContext
 pgllm_context(void)
@@ -165,13 +167,14 @@ follow_settings(void)
 	LlmError	err;
 
 	if (pool && pool_threads == threads && schedulers_batch_tokens == pgllm_batch_tokens &&
-		schedulers_memory_kb == pgllm_memory_limit_kb)
+		schedulers_memory_kb == pgllm_memory_limit_kb && schedulers_prefix_cache == pgllm_prefix_cache)
 		return;
 	if (pool && !dlist_is_empty(&owned_requests))
 		return;
 	free_schedulers();
 	schedulers_batch_tokens = pgllm_batch_tokens;
 	schedulers_memory_kb = pgllm_memory_limit_kb;
+	schedulers_prefix_cache = pgllm_prefix_cache;
 	if (pool && pool_threads == threads)
 		return;
 	free_pool();
@@ -186,26 +189,31 @@ follow_settings(void)
 static void
 make_scheduler(PgLlmOpenModel *m)
 {
-	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens, .prefix_cache_bytes = PREFIX_CACHE_BYTES};
-	LlmStatus	status;
+	LlmSchedulerOptions options = {.batch_tokens = schedulers_batch_tokens};
 	LlmError	err;
 
 	if (m->pub.scheduler)
 		return;
+	if (schedulers_prefix_cache)
+		options.prefix_cache_bytes = PREFIX_CACHE_BYTES;
 	if (schedulers_memory_kb > 0)
 	{
 		size_t		limit = (size_t) schedulers_memory_kb * 1024;
 		size_t		used = MemoryContextMemAllocated(pgllm_context(), true);
 
 		options.memory_limit_bytes = used < limit ? limit - used : 1;
+		options.prefix_cache_bytes = Min(options.prefix_cache_bytes, limit / PREFIX_CACHE_SHARE);
 	}
 	if (m->scheduler_context == NULL)
 		m->scheduler_context = AllocSetContextCreate(pgllm_context(), "pg_llm scheduler", ALLOCSET_DEFAULT_SIZES);
-	status = llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context), &m->pub.scheduler, &err);
-	if (status == LLM_E_LIMIT)
-		llm_error_hint(&err, "Lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.");
-	if (status != LLM_OK)
+	if (llm_scheduler_create(m->pub.model, pool, &options, pgllm_allocator(m->scheduler_context), &m->pub.scheduler,
+							 &err) != LLM_OK)
+	{
+		/* the runtime knows no settings */
+		if (err.status == LLM_E_LIMIT)
+			llm_error_hint(&err, "Lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.");
 		pgllm_raise(&err);
+	}
 }
 
 /* ---- opening and closing ---- */

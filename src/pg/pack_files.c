@@ -226,12 +226,15 @@ make_cleanup(int code, Datum arg)
 	if (work->gguf_open)
 		llm_gguf_close(&work->gguf);
 	work->gguf_open = false;
-	if (work->fd >= 0)
-		close(work->fd);
-	work->fd = -1;
 	if (work->temp)
+	{
 		unlink(work->temp);
+		llm_file_discard(work->fd);
+	}
+	else if (work->fd >= 0)
+		close(work->fd);
 	work->temp = NULL;
+	work->fd = -1;
 	if (work->context)
 		MemoryContextDelete(work->context);
 	work->context = NULL;
@@ -376,7 +379,11 @@ map_pack(const char *folder, const char *digest, bool locked, PgLlmPackFile *out
 			ereport(LOG,
 					(errmsg("pack file \"%s\" cannot be used and is made again", path),
 					 errdetail("%s", err.message)));
-			unlink(path);
+			if (unlink(path) != 0)
+				ereport(ERROR,
+						(errcode_for_file_access(),
+						 errmsg("could not remove \"%s\", which is no packed model: %m", path),
+						 errhint("Remove it by hand; only pg_llm should write to the folder that pg_llm.cache_path names.")));
 		}
 		return false;
 	}

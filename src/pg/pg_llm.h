@@ -37,6 +37,7 @@ extern char *pgllm_cache_path;		/* folder of pack files */
 extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
 extern int	pgllm_batch_tokens;
+extern bool pgllm_prefix_cache;
 extern int	pgllm_on_error;			/* PgLlmOnError */
 extern int	pgllm_truncate;			/* PgLlmTruncate */
 extern char *pgllm_cpu_kernels;	/* auto, or the name of a CPU level */

@@ -38,7 +38,7 @@ def main():
     psql = shlex.split(os.environ['PSQL'])
     database = 'readme_examples'
     for command in ('DROP DATABASE IF EXISTS ' + database, 'CREATE DATABASE ' + database):
-        subprocess.run(psql + ['-q', '-d', 'postgres', '-c', command], check=True)
+        subprocess.run(psql + ['-q', '-d', 'postgres', '-c', 'SET client_min_messages = warning', '-c', command], check=True)
     found = blocks(path)
     script = []
     expected = []

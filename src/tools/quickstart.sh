@@ -21,22 +21,15 @@ CREATE TABLE reviews (id text PRIMARY KEY, body text, label text, mood text);
 \copy reviews (id, body, label) FROM 'sql-tests/data/reviews.csv' (FORMAT csv, HEADER)
 SQL
 
-say "A first answer"
+say "A first answer (the model is read and packed before it)"
 $PSQL -d demo --echo-queries -c "SELECT llm_generate('What is the capital of France? Answer in one short sentence.', max_tokens => 32)"
 
 say "Classifying all rows of reviews (some seconds)"
+cat sql-tests/data/classify_reviews.sql
 started=$(date +%s.%N)
-$PSQL -d demo --echo-queries -f sql-tests/data/classify_reviews.sql &
-pid=$!
-n=0
-while kill -0 $pid 2> /dev/null; do
-	sleep 0.2
-	n=$((n + 1))
-	[ $((n % 10)) != 0 ] || printf '.' >&2
-done
-printf '\n' >&2
-wait $pid || fail "the rows could not be classified" "the server's log is build/server/log."
-seconds=$(echo "$(date +%s.%N) - $started" | awk '{print $1 - $3}')
+with_progress build/classify.log $PSQL -d demo -f sql-tests/data/classify_reviews.sql ||
+	fail "the rows could not be classified" "the server's log is build/server/log."
+seconds=$(echo "$(date +%s.%N) $started" | awk '{print $1 - $2}')
 $PSQL -d demo -At -c "SELECT count(mood) FROM reviews" | awk -v s="$seconds" '{printf "%d rows in %.1f s: %.1f rows per second\n", $1, s, $1 / s}'
 
 say "What the model thinks of the reviews, beside what people said"

@@ -61,6 +61,7 @@ start_server
 tap()
 {
 	local work=$SERVER/tap
+	rm -rf "$work"
 	as_server mkdir -p "$work"
 	as_server env PATH="$BIN:$PATH" TOP="$TOP" TESTDIR="$work" TESTDATADIR="$work/tmp_check" TESTLOGDIR="$work/tmp_check/log" \
 		PG_REGRESS="$(dirname "$("$PG_CONFIG" --pgxs)")/../../src/test/regress/pg_regress" \

@@ -8,12 +8,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_PIECE_BYTES ((size_t) 1 << 20)
+#define DISCARD_STACK_BYTES ((size_t) 64 * 1024)
 
 static const char *
 kind_of_file(mode_t mode)
@@ -130,6 +133,40 @@ llm_file_close(LlmFile *file)
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;
+}
+
+static void *
+discard_main(void *arg)
+{
+	close((int) (intptr_t) arg);
+	return NULL;
+}
+
+void
+llm_file_discard(int fd)
+{
+	pthread_attr_t attr;
+	pthread_t	thread;
+	sigset_t	all;
+	sigset_t	saved;
+	int			rc = pthread_attr_init(&attr);
+
+	if (rc == 0)
+	{
+		(void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		(void) pthread_attr_setstacksize(&attr, DISCARD_STACK_BYTES);
+		/* it inherits the mask: signals are for the process's own threads */
+		sigfillset(&all);
+		rc = pthread_sigmask(SIG_SETMASK, &all, &saved);
+		if (rc == 0)
+		{
+			rc = pthread_create(&thread, &attr, discard_main, (void *) (intptr_t) fd);
+			(void) pthread_sigmask(SIG_SETMASK, &saved, NULL);
+		}
+		(void) pthread_attr_destroy(&attr);
+	}
+	if (rc != 0)
+		close(fd);
 }
 
 static LlmStatus

@@ -31,6 +31,12 @@ extern LlmStatus llm_file_read(const LlmFile *file, uint64_t offset, void *buf, 
 extern LlmStatus llm_file_check_unchanged(const LlmFile *file, LlmError *err);
 
 /*
+ * Close a file of our own that has no name any more, without waiting: freeing the pages of a large one takes a tenth of a
+ * second for each gigabyte, and a cancelled call must end sooner. A thread of its own does it; without one, this call.
+ */
+extern void llm_file_discard(int fd);
+
+/*
  * Map a whole pack file shared and read-only; *base must be given to llm_map_close. LLM_E_ARGUMENT if the file does not
  * belong to this process's user or others may write it: whoever can cut a mapped file can kill the process.
  */

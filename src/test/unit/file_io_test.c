@@ -178,6 +178,22 @@ test_map(void)
 	unlink(in_folder("target"));
 }
 
+/* the descriptor is closed soon, by whomever */
+static void
+test_discard(void)
+{
+	const char *path = in_folder("discarded");
+	int			fd;
+
+	write_file(path, 100000, 0600);
+	fd = open(path, O_RDWR);
+	CHECK(fd >= 0 && unlink(path) == 0);
+	llm_file_discard(fd);
+	while (fcntl(fd, F_GETFD) >= 0)
+		usleep(1000);
+	CHECK(errno == EBADF);
+}
+
 int
 main(void)
 {
@@ -190,6 +206,7 @@ main(void)
 	test_open();
 	test_read();
 	test_map();
+	test_discard();
 	CHECK(rmdir(folder) == 0);
 	CHECK_DONE();
 }

@@ -1,0 +1,164 @@
+# PgLlmTest.pm: what the TAP tests share: a server with the extension, model files in a folder of their own, sessions that
+# run in the background, and the check that nothing crashed.
+package PgLlmTest;
+
+use strict;
+use warnings;
+use Cwd ();
+use Exporter 'import';
+use File::Basename;
+use File::Copy ();
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+our @EXPORT = qw(new_server model_file copy_model put_file wait_until session check_no_crash pack_folder packs temp_files
+  thread_count hang_guard);
+
+my $data = Cwd::abs_path(dirname(__FILE__) . '/../data/models');
+my $patience = 180;    # seconds after which something is said to hang
+
+sub model_file { return "$data/$_[0].gguf"; }
+
+# a running server with extension and function fails(statement); option conf: more settings
+sub new_server
+{
+	my ($name, %option) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(extra => [ '--locale=C', '--encoding=UTF8' ], %{ $option{init} // {} });
+	mkdir $node->basedir . '/models' or die $!;
+	$node->append_conf('postgresql.conf', "pg_llm.model_path = '" . $node->basedir . "/models'\npg_llm.threads = 2\n");
+	$node->append_conf('postgresql.conf', $option{conf}) if $option{conf};
+	$node->start;
+	$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION pg_llm;
+CREATE FUNCTION fails(statement text, OUT code text, OUT message text, OUT hint text) AS $$
+BEGIN
+	EXECUTE statement;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+END
+$$ LANGUAGE plpgsql;
+SQL
+	return $node;
+}
+
+# a model of the repository in the server's folder, and a foreign server for it; more: further options in SQL
+sub copy_model
+{
+	my ($node, $name, $file, $more) = @_;
+	File::Copy::copy(model_file($name), $node->basedir . "/models/$file.gguf") or die $!;
+	$node->safe_psql('postgres', "CREATE SERVER \"$file\" FOREIGN DATA WRAPPER pg_llm OPTIONS (path '$file.gguf'"
+		  . ($more ? ", $more" : '') . ')');
+}
+
+# write a file aside and put it in place, as a careful user replaces a model
+sub put_file
+{
+	my ($path, $bytes) = @_;
+	open my $out, '>:raw', "$path.new" or die "$path: $!";
+	print {$out} $bytes;
+	close $out or die "$path: $!";
+	rename "$path.new", $path or die "$path: $!";
+}
+
+sub wait_until
+{
+	my ($what, $condition) = @_;
+	my $end = time + $patience;
+	until ($condition->())
+	{
+		die "waited $patience s until $what" if time > $end;
+		Time::HiRes::usleep(2000);
+	}
+}
+
+sub hang_guard { return IPC::Run::timeout($patience); }
+
+# ---- packs ----
+
+sub pack_folder { return $_[0]->data_dir . '/pgsql_tmp_pg_llm'; }
+sub packs { return map { basename $_ } sort glob(pack_folder($_[0]) . '/*.pack'); }
+sub temp_files { return map { basename $_ } sort glob(pack_folder($_[0]) . '/pg_llm_tmp.*'); }
+
+# ---- sessions ----
+
+# a psql that stays open; errors are printed with SQLSTATE
+sub session
+{
+	my ($node, $database) = @_;
+	my $s = bless { in => '', out => '', err => '', n => 0 }, __PACKAGE__;
+	$s->{handle} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr($database // 'postgres') ],
+		'<', \$s->{in}, '>', \$s->{out}, '2>', \$s->{err}, hang_guard());
+	$s->{pid} = $s->run('SELECT pg_backend_pid()');
+	return $s;
+}
+
+# start a statement; result() waits for its end
+sub send
+{
+	my ($s, $sql) = @_;
+	my $mark = 'done ' . ++$s->{n};
+	$s->{out} = $s->{err} = '';
+	$s->{in} .= "$sql;\n\\echo $mark\n\\warn $mark\n";
+	$s->{handle}->pump_nb;
+	return $s;
+}
+
+# (output, errors) of the statement sent last; in scalar context the output, and errors end the test
+sub result
+{
+	my ($s) = @_;
+	my $mark = "done $s->{n}\n";
+	$s->{handle}->pump until $s->{out} =~ /^\Q$mark\E/m && $s->{err} =~ /^\Q$mark\E/m;
+	my ($out, $err) = @$s{qw(out err)};
+	s/^\Q$mark\E//m for $out, $err;
+	chomp $out;
+	return ($out, $err) if wantarray;
+	die $err if $err =~ /ERROR|FATAL/;
+	return $out;
+}
+
+sub run
+{
+	my ($s, $sql) = @_;
+	return $s->send($sql)->result;
+}
+
+# errors of a session that was ended by the server
+sub last_words
+{
+	my ($s) = @_;
+	eval { $s->{handle}->pump while $s->{handle}->pumpable; };
+	eval { $s->{handle}->finish; };
+	return $s->{err};
+}
+
+sub quit
+{
+	my ($s) = @_;
+	$s->{in} .= "\\q\n";
+	$s->{handle}->finish;
+}
+
+# threads of the session's process
+sub thread_count
+{
+	my ($s) = @_;
+	my @tasks = glob "/proc/$s->{pid}/task/*";
+	return scalar @tasks;
+}
+
+# ---- crashes ----
+
+sub check_no_crash
+{
+	my ($node) = @_;
+	my $log = slurp_file($node->logfile);
+	unlike($log, qr/terminated by signal|PANIC|server process .* exited with exit code [^0]|TRAP:|AddressSanitizer/, 'nothing crashed');
+	unlike($log, qr/pg_llm .*leak|resource .*not closed|reference leak/i, 'nothing leaked');
+}
+
+1;
