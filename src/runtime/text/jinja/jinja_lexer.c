@@ -5,7 +5,7 @@
  * its line and one line feed after it; "-" removes all white space on its side, "+" keeps what would be removed. Inside a
  * tag its end is seen only when all brackets are closed. Line ends are made \n first, and one at the very end is dropped.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <errno.h>
 #include <stdlib.h>

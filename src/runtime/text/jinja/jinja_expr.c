@@ -1,7 +1,7 @@
 /*
  * jinja_expr.c: evaluating expressions, and calling what can be called.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <stdio.h>
 #include <string.h>

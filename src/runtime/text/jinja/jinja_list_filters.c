@@ -3,7 +3,7 @@
  *
  * Those that are lazy in jinja2 give a generator: it is true even when empty, has no length, and can be read once.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  *
  * Values may be nested as deep as a template makes them, so whatever descends counts its depth.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <math.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * Tags that need other templates (include, import, extends) and switches that cannot matter here (autoescape) are refused by
  * name. The tree lives in the template's arena; on an error the template is thrown away as a whole.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

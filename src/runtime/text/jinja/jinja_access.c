@@ -5,7 +5,7 @@
  * only its use fails. Attributes are the methods that jinja2's immutable sandbox lets through: names that begin with "_" and
  * methods that would change a list or a map are "unsafe", which also fails on use.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * jinja_globals.c: global functions, methods of lists, maps, loops and other objects, and calling an object.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,12 +4,12 @@
  * A byte that is not part of well-formed UTF-8 is a code point of its own (JINJA_BAD_BYTE + byte) and is written back as
  * that byte, so text in other encodings passes through unchanged.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/jinja_unicode_tables.h"
+#include "text/jinja/jinja_unicode_tables.h"
 
 size_t
 llm_jinja_decode(const char *bytes, size_t len, uint32_t *c)

@@ -5,7 +5,7 @@
  * not; set writes to the innermost, reading goes outwards and then to what the caller gave and to the globals. Scopes live in
  * the arena, because macros remember where they were written and see later changes there.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

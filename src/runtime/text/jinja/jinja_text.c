@@ -4,7 +4,7 @@
  * Idea: see jinja.h. str() and repr() follow Python: bytes that stand for a character of a string have the origin of that
  * character, also when it is escaped; quotes, brackets, digits and words like None belong to the template.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  *
  * Parts of a string (strip, split, slices) share its bytes and origins. Methods of a Markup string give Markup again.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * jinja_string_checks.c: methods of strings that answer with a number or with yes or no.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * jinja_select_filters.c: filters that run another filter or test over the items of a sequence.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

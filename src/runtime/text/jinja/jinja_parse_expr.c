@@ -5,7 +5,7 @@
  * literals with subscripts, attributes and calls, then filters and tests. Two oddities of jinja2 are kept: ** groups to the
  * left, and filters bind to the negated value (-1|abs).
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

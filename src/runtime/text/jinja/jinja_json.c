@@ -1,7 +1,7 @@
 /*
  * jinja_json.c: the tojson filter as Hugging Face sets it: json.dumps(x, ensure_ascii=False), without HTML escapes.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <inttypes.h>
 #include <math.h>

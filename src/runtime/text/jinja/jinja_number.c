@@ -3,7 +3,7 @@
  *
  * An integer result beyond 64 bits is an error instead of a longer number. Division and remainder round to minus infinity.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,7 +4,7 @@
  * Text of the format keeps its origin, inserted strings keep theirs; digits, signs and padding belong to the template. A
  * character made from a number (%c, {:c}) counts as data, as it could complete a special token.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <inttypes.h>
 #include <math.h>

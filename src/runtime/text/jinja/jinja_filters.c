@@ -4,7 +4,7 @@
  *
  * Filters of jinja2 that are left out are refused by name: what is random, or lays text out for people.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <math.h>
 #include <stdio.h>

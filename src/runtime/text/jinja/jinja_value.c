@@ -4,7 +4,7 @@
  * None, True, False and small integers are constants shared by all renderings; values are never changed once visible to a
  * template (namespaces are objects of their own).
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <stdarg.h>
 #include <stdio.h>

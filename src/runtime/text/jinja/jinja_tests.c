@@ -1,7 +1,7 @@
 /*
  * jinja_tests.c: what stands after "is". Operators can be called by name as well: x is ge 3.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 
