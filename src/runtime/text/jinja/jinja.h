@@ -198,6 +198,7 @@ typedef struct JinjaParser
 	bool		soft;			/* inside a condition: an unknown filter fails only when reached */
 	const JinjaNode *unknown;	/* first unknown filter or test that fails the template as a whole */
 	int			uses;			/* JINJA_USES_ flags of names read since the macro began */
+	JinjaList	blocks;			/* block tags so far */
 	LlmError   *err;
 } JinjaParser;
 

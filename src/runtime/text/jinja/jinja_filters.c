@@ -183,6 +183,7 @@ filter_truncate(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 	int64_t		length = 255;
 	int64_t		leeway = 5;
 	int64_t		end_length;
+	int64_t		n;
 	size_t		mark = j->out.len;
 	size_t		cut;
 
@@ -190,7 +191,6 @@ filter_truncate(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 	*out = self;
 	if (self->kind == LLM_VALUE_UNDEFINED)
 		return LLM_OK;
-	LLM_TRY(llm_jinja_arg_text(j, self, "truncated value", &text));
 	if (v[0])
 		LLM_TRY(llm_jinja_arg_int(j, v[0], "length", &length));
 	if (v[2])
@@ -200,8 +200,10 @@ filter_truncate(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 	end_length = (int64_t) llm_jinja_count(end);
 	if (length < end_length || leeway < 0)
 		return llm_jinja_fail(j, "expected length >= %lld and leeway >= 0", (long long) end_length);
-	if (leeway > INT64_MAX - length || (int64_t) llm_jinja_count(text) <= length + leeway)
+	LLM_TRY(llm_jinja_length(j, self, &n));
+	if (leeway > INT64_MAX - length || n <= length + leeway)
 		return LLM_OK;
+	LLM_TRY(llm_jinja_arg_text(j, self, "truncated value", &text));
 	cut = llm_jinja_offset(text, (size_t) (length - end_length));
 	text.len = cut;
 	if (!is_true(v[1]))

@@ -447,6 +447,12 @@ parse_block(JinjaParser *p, JinjaNode **out)
 	if (p->cur.kind != JINJA_T_NAME)
 		return llm_jinja_unexpected(p, "a name");
 	name = p->cur.text;
+	LLM_TRY(llm_jinja_intern(p, name, &node->name));
+	for (size_t i = 0; i < p->blocks.n; i++)
+		if (p->blocks.items[i]->name == node->name)
+			return llm_fail(p->err, LLM_E_FORMAT, "chat template is wrong on line %u: block \"%.*s\" is defined twice", node->line,
+							(int) (name.len < 64 ? name.len : 64), name.data);
+	LLM_TRY(llm_jinja_list_add(p, &p->blocks, node));
 	LLM_TRY(llm_jinja_advance(p));
 	LLM_TRY(llm_jinja_skip_name(p, "scoped", &skipped));
 	node->op = skipped;

@@ -194,6 +194,8 @@ run_loop(Jinja *j, JinjaScope *scope, const JinjaNode *node, LlmValue *iterable,
 	JinjaObject *loop;
 	JinjaScope *inner;
 	uint32_t	line = j->line;
+	bool		broken = false;
+	bool		finished_one = false;
 
 	LLM_TRY(llm_jinja_items(j, iterable, &items, &n));
 	if (node->c)
@@ -205,7 +207,7 @@ run_loop(Jinja *j, JinjaScope *scope, const JinjaNode *node, LlmValue *iterable,
 	loop->n_items = n;
 	loop->depth = depth;
 	LLM_TRY(new_scope(j, scope, &inner));
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && !broken; i++)
 	{
 		LLM_TRY(llm_jinja_step(j, 1));
 		j->line = line;
@@ -214,14 +216,12 @@ run_loop(Jinja *j, JinjaScope *scope, const JinjaNode *node, LlmValue *iterable,
 		LLM_TRY(set_variable(j, inner, j->t->loop_name, loop_value));
 		LLM_TRY(assign(j, inner, node->a, items[i]));
 		LLM_TRY(run_list(j, inner, &node->items));
-		if (j->signal == JINJA_BREAKING)
-		{
-			j->signal = JINJA_NORMAL;
-			return LLM_OK;
-		}
+		broken = j->signal == JINJA_BREAKING;
+		finished_one = finished_one || j->signal == JINJA_NORMAL;
 		j->signal = JINJA_NORMAL;
 	}
-	if (n == 0 && node->more.n)
+	/* as in jinja2, else also runs where break or continue left every turn of the loop */
+	if (!finished_one && node->more.n)
 	{
 		LLM_TRY(new_scope(j, scope, &inner));
 		return run_list(j, inner, &node->more);

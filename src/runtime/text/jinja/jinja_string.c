@@ -96,7 +96,7 @@ add_part(Jinja *j, const LlmValue *self, LlmValue *list, size_t start, size_t en
 	return llm_jinja_push(j, list, part);
 }
 
-/* words between white space, from the left, at most max + 1; the last keeps what follows without its outer blanks */
+/* words between white space, from the left, at most max + 1; the last keeps what follows with its blanks at the end */
 static LlmStatus
 split_words(Jinja *j, LlmValue *self, int64_t max, LlmValue *list)
 {
@@ -114,7 +114,7 @@ split_words(Jinja *j, LlmValue *self, int64_t max, LlmValue *list)
 			return LLM_OK;
 		start = pos;
 		if (max-- == 0)
-			return add_part(j, self, list, start, start + llm_jinja_strip(llm_jinja_sub(SELF, start, SELF.len), NULL, false, true).len);
+			return add_part(j, self, list, start, SELF.len);
 		while (pos < SELF.len && (used = llm_jinja_decode(SELF.bytes + pos, SELF.len - pos, &c), !llm_jinja_is_space(c)))
 			pos += used;
 		LLM_TRY(add_part(j, self, list, start, pos));
@@ -138,10 +138,7 @@ rsplit_words(Jinja *j, LlmValue *self, int64_t max, LlmValue *list)
 			return LLM_OK;
 		end = pos;
 		if (max-- == 0)
-		{
-			pos = end - llm_jinja_strip(llm_jinja_sub(SELF, 0, end), NULL, true, false).len;
-			return add_part(j, self, list, pos, end);
-		}
+			return add_part(j, self, list, 0, end);
 		while (pos > 0 && (used = llm_jinja_decode_last(SELF.bytes, pos, &c), !llm_jinja_is_space(c)))
 			pos -= used;
 		LLM_TRY(add_part(j, self, list, pos, end));
