@@ -51,7 +51,7 @@ put_json_string(Jinja *j, const JsonStyle *style, LlmText text)
 
 		/* what stays as it is, in one piece */
 		while (end < text.len && (unsigned char) text.bytes[end] >= ' ' && text.bytes[end] != '"' && text.bytes[end] != '\\' &&
-			   !(style->ensure_ascii && (unsigned char) text.bytes[end] >= 0x80))
+			   !(style->ensure_ascii && (unsigned char) text.bytes[end] >= 0x7F))
 			end++;
 		LLM_TRY(llm_jinja_put(j, llm_jinja_sub(text, pos, end)));
 		pos = end;

@@ -408,7 +408,7 @@ justify(Jinja *j, LlmValue *self, LlmValue **v, char side, LlmValue **out)
 		return llm_jinja_fail(j, "the fill character must be exactly one character long");
 	LLM_TRY(llm_jinja_step(j, SELF.len / 64));
 	if (width > (int64_t) LLM_JINJA_MAX_OUTPUT)
-		width = (int64_t) LLM_JINJA_MAX_OUTPUT;
+		return llm_jinja_limit(j, "more than %zu bytes of text", LLM_JINJA_MAX_OUTPUT);
 	missing = width - (int64_t) llm_jinja_count(SELF);
 	if (missing <= 0)
 		return same_kind(j, self, SELF, out);

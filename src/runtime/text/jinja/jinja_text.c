@@ -65,12 +65,25 @@ llm_jinja_put_char(Jinja *j, uint32_t c, bool from_data)
 LlmStatus
 llm_jinja_put_fill(Jinja *j, LlmText fill, size_t n)
 {
-	if (fill.len && n > LLM_JINJA_MAX_OUTPUT / fill.len)
+	size_t		start = j->out.len;
+	size_t		more;
+
+	if (fill.len == 0 || n == 0)
+		return LLM_OK;
+	if (n > LLM_JINJA_MAX_OUTPUT / fill.len)
 		return llm_jinja_limit(j, "more than %zu bytes of text", LLM_JINJA_MAX_OUTPUT);
 	LLM_TRY(llm_jinja_step(j, n / 16));
 	LLM_TRY(reserve(j, n * fill.len));
-	while (fill.len && n-- > 0)
-		LLM_TRY(llm_jinja_put(j, fill));
+	LLM_TRY(llm_jinja_put(j, fill));
+	/* what is there is doubled until it is enough */
+	for (size_t done = fill.len; done < n * fill.len; done += more)
+	{
+		more = n * fill.len - done < done ? n * fill.len - done : done;
+		memcpy(j->out.data + start + done, j->out.data + start, more);
+		memcpy(j->origin.data + start + done, j->origin.data + start, more);
+		j->out.len += more;
+		j->origin.len += more;
+	}
 	return LLM_OK;
 }
 
