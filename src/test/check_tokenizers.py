@@ -1,26 +1,29 @@
 #!/usr/bin/env python3
-"""Compare build/llm tokenize with the tokenizers library on random Unicode, and detokenizing with the text itself.
+"""Compare build/llm tokenize with the tokenizers and sentencepiece libraries on random Unicode, or their speed.
 
     python3 src/test/check_tokenizers.py [--n N] [--seed S] [--speed] MODEL.gguf ...
 
-The reference is made from the file's own tokens and merges, with the pre-tokenizer that Hugging Face defines for its
-name (tokenizer.ggml.pre). Needs the PyPI packages tokenizers and gguf. Prints one line for each model and, for a
+The reference is made from the file's own vocabulary: for byte-level BPE the tokenizers library with the pre-tokenizer that
+Hugging Face defines for its name (tokenizer.ggml.pre), else the sentencepiece library. Needs the PyPI packages tokenizers,
+sentencepiece and gguf; RAYON_NUM_THREADS=1 gives the library one thread when measuring speed. Prints one line for each model and, for a
 difference, the text and both lists of ids; ends with 1 if there is any.
 """
 import argparse
 import json
 import random
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 
+import sentencepiece
 from gguf import GGUFReader
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
-TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER, TYPE_BYTE = 2, 3, 4, 6
+TYPE_USER = 4
 
 
 def split_then_bytes(pattern):
@@ -30,6 +33,7 @@ def split_then_bytes(pattern):
 
 
 def pre_tokenizer(name):
+    """Without the NFC normalizer that Hugging Face puts before qwen2's: llama.cpp and pg_llm keep the bytes."""
     if name == "smollm":
         return pre_tokenizers.Sequence([
             pre_tokenizers.Digits(individual_digits=True),
@@ -47,13 +51,24 @@ def field(reader, key, default=None):
     return reader.fields[key].contents() if key in reader.fields else default
 
 
+class Library:
+    """A tokenizers.Tokenizer."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+
+    def ids(self, texts):
+        return [e.ids for e in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
 def reference(path):
-    """The tokenizers.Tokenizer of a GGUF file, and a note on what it is."""
+    """What ids(texts) of a GGUF file should be, and a note on what it is."""
     reader = GGUFReader(path)
     tokens = field(reader, "tokenizer.ggml.tokens")
     types = field(reader, "tokenizer.ggml.token_type", [1] * len(tokens))
     if field(reader, "tokenizer.ggml.model") == "llama":
-        return sentencepiece_reference(reader, tokens, types)
+        scores = field(reader, "tokenizer.ggml.scores")
+        return SentencePiece(tokens, scores, types, field(reader, "tokenizer.ggml.add_space_prefix", True)), "spm"
     name = field(reader, "tokenizer.ggml.pre")
     vocab = {text: i for i, text in enumerate(tokens)}
     merges = [tuple(m.split(" ", 1)) for m in field(reader, "tokenizer.ggml.merges")]
@@ -61,31 +76,39 @@ def reference(path):
     merges = [(a, b) for a, b in merges if a in vocab and b in vocab and a + b in vocab]
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=name == "llama-bpe"))
     tokenizer.pre_tokenizer = pre_tokenizer(name)
-    tokenizer.decoder = decoders.ByteLevel()
     # user-defined tokens are recognised everywhere; control tokens never are in text that is data
     user = [t for t, k in zip(tokens, types) if k == TYPE_USER and not (t.startswith("<|") and t.endswith("|>"))]
     tokenizer.add_tokens([AddedToken(t, normalized=False) for t in user])
-    if name == "qwen2":
-        tokenizer.normalizer = None     # Hugging Face normalises to NFC; llama.cpp and pg_llm keep the bytes
-    return tokenizer, "bpe/" + name
+    return Library(tokenizer), "bpe/" + name
 
 
-def sentencepiece_reference(reader, tokens, types):
-    """Merges are all pairs of tokens whose join is a token, in the order of the join's score (as transformers does it)."""
-    scores = field(reader, "tokenizer.ggml.scores")
-    vocab = {text: i for i, text in enumerate(tokens)}
-    normal = {t for t, k in zip(tokens, types) if k not in (TYPE_UNKNOWN, TYPE_CONTROL, TYPE_BYTE, TYPE_USER)}
-    merges = []
-    for text in normal:
-        pairs = [(text[:i], text[i:]) for i in range(1, len(text))]
-        pairs = [(a, b) for a, b in pairs if a in normal and b in normal]
-        merges += [(-scores[vocab[text]], vocab[a], vocab[b], a, b) for a, b in pairs]
-    merges.sort()
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[(a, b) for *_, a, b in merges], unk_token="<unk>", fuse_unk=True,
-                                     byte_fallback=True))
-    steps = [normalizers.Prepend("▁")] if field(reader, "tokenizer.ggml.add_space_prefix", True) else []
-    tokenizer.normalizer = normalizers.Sequence(steps + [normalizers.Replace(" ", "▁")])
-    return tokenizer, "spm"
+def wire(number, value):
+    """A field of a protocol buffer: bytes, text, float, or a whole number."""
+    def varint(n):
+        out = bytearray()
+        while n > 127:
+            out.append(n & 127 | 128)
+            n >>= 7
+        return bytes(out + bytes([n]))
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+class SentencePiece:
+    """A model for the sentencepiece library (sentencepiece_model.proto) with the same pieces, scores and types."""
+
+    def __init__(self, tokens, scores, types, space_prefix):
+        pieces = b"".join(wire(1, wire(1, t) + wire(2, float(s)) + wire(3, int(k))) for t, s, k in zip(tokens, scores, types))
+        trainer = wire(3, 2) + wire(35, 1)                          # BPE, with tokens of bytes
+        normalizer = wire(1, "identity") + wire(3, int(space_prefix)) + wire(4, 0) + wire(5, 1)
+        self.processor = sentencepiece.SentencePieceProcessor(model_proto=pieces + wire(2, trainer) + wire(3, normalizer))
+
+    def ids(self, texts):
+        return [self.processor.encode(text) for text in texts]
 
 
 # ---- random text ----
@@ -174,7 +197,7 @@ def compare(program, path, n, seed):
     tokenizer, note = reference(path)
     r = random.Random(seed)
     texts = [random_text(r) for _ in range(n)]
-    expected = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    expected = tokenizer.ids(texts)
     got = ours(program, "tokenize", path, texts)
     different = [i for i in range(n) if expected[i] != got[i]]
     print(f"{path}: {note}: {n} texts, {sum(map(len, texts))} characters, {sum(map(len, got))} ids, {len(different)} differences")
@@ -193,8 +216,7 @@ def speed(program, path, megabytes):
         texts.append(line())
         size += len(texts[-1].encode())
     begin = time.perf_counter()
-    for text in texts:
-        tokenizer.encode(text, add_special_tokens=False)
+    tokenizer.ids(texts)
     library = time.perf_counter() - begin
     begin = time.perf_counter()
     ours(program, "tokenize", path, [""])
@@ -202,7 +224,7 @@ def speed(program, path, megabytes):
     begin = time.perf_counter()
     ours(program, "tokenize", path, texts)
     own = time.perf_counter() - begin - start
-    print(f"{path}: {note}: {size / 1e6:.1f} MB: tokenizers {size / library / 1e6:.2f} MB/s, pg_llm {size / own / 1e6:.2f} MB/s (with JSON)")
+    print(f"{path}: {note}: {size / 1e6:.1f} MB: library {size / library / 1e6:.2f} MB/s, pg_llm {size / own / 1e6:.2f} MB/s (with JSON)")
 
 
 def main():

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write src/test/unit/jinja_cases.h and tokenizer_cases.h: what jinja2 and the tokenizers library make of our inputs.
+"""Write src/test/unit/jinja_cases.h and tokenizer_cases.h: what jinja2 and the tokenizers and sentencepiece libraries make of our inputs.
 
     python3 src/test/make_text_cases.py
 
-The results are kept in the tree, so the tests need neither library. Needs the PyPI packages jinja2 3.1, tokenizers and gguf.
+The results are kept in the tree, so the tests need neither library. Needs the PyPI packages jinja2 3.1, tokenizers, sentencepiece and gguf.
 """
 import os
 import random
@@ -69,20 +69,16 @@ def bpe_cases(texts):
     for name in ("smollm", "llama-bpe", "gpt-2", "qwen2"):
         tokenizer = Tokenizer(models.BPE(vocab=model["vocab"], merges=[tuple(m) for m in model["merges"]], ignore_merges=name == "llama-bpe"))
         tokenizer.pre_tokenizer = check_tokenizers.pre_tokenizer(name)
-        lines += ids_of(tokenizer, texts, name.replace("-", "_"))
+        lines += ids_of(check_tokenizers.Library(tokenizer), texts, name.replace("-", "_"))
     return lines
 
 
 def spm_cases(texts):
     words = "▁ ▁▁ ▁▁▁▁ t h e a i n o s th he the ▁t ▁th ▁the in ing ▁a an and ▁and er re ' 's ll ▁I l é 日 本 日本 1 2 \n \n\n . , ▁▁▁ ▁▁the".split(" ")
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + words
-    scores = [0.0] * 259 + [-float(7 * i % len(words)) for i in range(len(words))]
+    scores = [0.0] * 259 + [-float(11 * i % len(words)) for i in range(len(words))]
     types = [2, 3, 3] + [6] * 256 + [1] * len(words)
-
-    class Fields:
-        fields = {}
-    Fields.fields = {"tokenizer.ggml.scores": type("F", (), {"contents": lambda self: scores})()}
-    tokenizer, _ = check_tokenizers.sentencepiece_reference(Fields, tokens, types)
+    tokenizer = check_tokenizers.SentencePiece(tokens, scores, types, True)
     lines = array("char *const ", "spm_tokens", [c_string(t) for t in tokens]) + array("float ", "spm_scores", [f"{s:.1f}f" for s in scores]) + array("int32_t ", "spm_types", [str(t) for t in types])
     return lines + ids_of(tokenizer, texts, "spm")
 
@@ -90,8 +86,8 @@ def spm_cases(texts):
 def ids_of(tokenizer, texts, name):
     """All ids in one array, the ids of text i in front of end i."""
     ids, ends = [], []
-    for text in texts:
-        ids += tokenizer.encode(text, add_special_tokens=False).ids
+    for of_text in tokenizer.ids(texts):
+        ids += of_text
         ends.append(len(ids))
     return array("int32_t ", f"{name}_ids", [str(i) for i in ids]) + array("int32_t ", f"{name}_ends", [str(i) for i in ends])
 
@@ -101,7 +97,7 @@ def tokenizer_cases():
     texts = ["", " ", "  the", "the the  the\n\nand\n", "it's I'LL we'Re ' s"] + [check_tokenizers.random_text(r)[:80] for _ in range(N_TEXTS)]
     lines = ["static const struct\n{\n\tconst char *bytes;\n\tsize_t\t\tlen;\n}\t\t\ttokenizer_texts[] = {"]
     lines += [f"\t{{{c_string(t)}, {len(t.encode())}}}," for t in texts] + ["};"]
-    put("tokenizer_cases.h", "small vocabularies, texts, and the ids that the tokenizers library gives.", lines + bpe_cases(texts) + spm_cases(texts))
+    put("tokenizer_cases.h", "small vocabularies, texts, and the ids that the tokenizers and sentencepiece libraries give.", lines + bpe_cases(texts) + spm_cases(texts))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 /*
- * tokenizer_test.c: small vocabularies give the ids of the tokenizers library (tokenizer_cases.h); special tokens come from
+ * tokenizer_test.c: small vocabularies give the ids of the tokenizers and sentencepiece libraries (tokenizer_cases.h); special tokens come from
  * the template only; ids become the text again; each failing allocation is reported and a pause leaves nothing behind.
  */
 #include "text/tokenizer.h"
