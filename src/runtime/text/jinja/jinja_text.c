@@ -39,6 +39,8 @@ llm_jinja_put(Jinja *j, LlmText text)
 LlmStatus
 llm_jinja_put_bytes(Jinja *j, const char *bytes, size_t len, bool from_data)
 {
+	if (len == 0)
+		return LLM_OK;
 	LLM_TRY(reserve(j, len));
 	memcpy(j->out.data + j->out.len, bytes, len);
 	memset(j->origin.data + j->origin.len, from_data, len);
