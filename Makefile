@@ -12,7 +12,7 @@ quickstart test:
 	@bash src/tools/$@.sh
 else
 
-RUNTIME_SRC  = $(sort $(wildcard src/runtime/*/*.c))
+RUNTIME_SRC  = $(sort $(wildcard src/runtime/*/*.c src/runtime/*/*/*.c))
 KERNEL_SRC   = $(sort $(wildcard kernels/cpu/*.c))
 PG_SRC       = $(sort $(wildcard src/pg/*.c src/pg/*/*.c))
 OBJS         = $(patsubst %.c,%.o,$(RUNTIME_SRC) $(PG_SRC) $(KERNEL_SRC))
@@ -44,7 +44,7 @@ build/sql/pg_llm--$(EXTVERSION).sql: sql/pg_llm.sql
 	@mkdir -p $(@D)
 	cp $< $@
 
-HEADERS_ALL = $(wildcard src/*/*.h src/*/*/*.h kernels/*.h kernels/*/*.h)
+HEADERS_ALL = $(wildcard src/*/*.h src/*/*/*.h src/*/*/*/*.h kernels/*.h kernels/*/*.h)
 $(OBJS): $(HEADERS_ALL)
 
 # Each layer sees only what lies below it: a wrong arrow does not compile.

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/json_parse.h"
 #include "tool.h"
-
-#define JSON_DEPTH 100
 
 /* ---- in ---- */
 
@@ -55,35 +54,16 @@ tool_lines_next(ToolLines *lines, struct json_object **value, LlmError *err)
 {
 	const char *line;
 	size_t		len;
-	struct json_tokener *parser;
-	enum json_tokener_error problem;
-	struct json_object *parsed;
+	LlmStatus	status;
 
 	*value = NULL;
 	LLM_TRY(tool_lines_next_text(lines, &line, &len, err));
 	if (!line)
 		return LLM_OK;
-	if (len > INT32_MAX - 1)
-		return tool_lines_error(lines, llm_fail(err, LLM_E_LIMIT, "%zu bytes are too many for a line", len), err);
-	parser = json_tokener_new_ex(JSON_DEPTH);
-	if (!parser)
-		return llm_fail(err, LLM_E_NOMEM, "out of memory");
-	json_tokener_set_flags(parser, JSON_TOKENER_STRICT);
-	parsed = json_tokener_parse_ex(parser, line, (int) len + 1);	/* the NUL tells the parser that a number has ended */
-	problem = json_tokener_get_error(parser);
-	if (problem != json_tokener_success || json_tokener_get_parse_end(parser) < len || !parsed)
-	{
-		llm_fail(err, LLM_E_ARGUMENT, "expected one JSON value: %s",
-				 problem != json_tokener_success ? json_tokener_error_desc(problem) :
-				 parsed ? "something follows it" : "null is none");
-		llm_error_detail(err, "The parser stopped at byte %zu of %zu.", json_tokener_get_parse_end(parser), len);
-		json_object_put(parsed);
-		json_tokener_free(parser);
-		return tool_lines_error(lines, LLM_E_ARGUMENT, err);
-	}
-	json_tokener_free(parser);
-	*value = parsed;
-	return LLM_OK;
+	status = llm_json_parse(line, len, &llm_malloc_allocator, value, err);
+	if (status == LLM_OK && !*value)
+		status = llm_fail(err, LLM_E_ARGUMENT, "expected a JSON value other than null");
+	return status == LLM_OK ? LLM_OK : tool_lines_error(lines, status, err);
 }
 
 void

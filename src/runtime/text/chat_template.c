@@ -4,7 +4,7 @@
  * A rendering works in memory of its own and hands out nothing but the finished text, so a paused or failed rendering leaves
  * the caller's arena as it was, and calling again starts over.
  */
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <string.h>
 

@@ -18,7 +18,7 @@ build/fuzz/obj/kernels/cpu/%_avx512.o: FUZZ_LEVEL_FLAGS = $(AVX512_FLAGS)
 build/fuzz/obj/kernels/cpu/%_avx512vnni.o: FUZZ_LEVEL_FLAGS = $(AVX512VNNI_FLAGS)
 
 build/fuzz/%_fuzz: src/test/fuzz/%_fuzz.c $(FUZZ_OBJS)
-	$(FUZZ_CC) $(RUNTIME_CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer $< $(FUZZ_OBJS) -o $@ $(LIBS_RUNTIME)
+	$(FUZZ_CC) $(RUNTIME_CPPFLAGS) -I$(srcdir)/src/test/unit $(FUZZ_FLAGS) -fsanitize=fuzzer $< $(FUZZ_OBJS) -o $@ $(LIBS_RUNTIME)
 
 .PHONY: fuzz $(addprefix fuzz-,$(FUZZ_TOPICS))
 fuzz: $(addprefix fuzz-,$(FUZZ_TOPICS))

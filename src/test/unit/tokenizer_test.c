@@ -1,0 +1,322 @@
+/*
+ * tokenizer_test.c: small vocabularies give the ids of the tokenizers and sentencepiece libraries (tokenizer_cases.h); special tokens come from
+ * the template only; ids become the text again; each failing allocation is reported and a pause leaves nothing behind.
+ */
+#include "text/tokenizer.h"
+#include "weights/gguf.h"
+
+#include "check.h"
+#include "fail_alloc.h"
+#include "gguf_writer.h"
+#include "tokenizer_cases.h"
+
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define N_TEXTS N_OF(tokenizer_texts)
+
+/* a tokenizer and the file it was read from */
+typedef struct Fixture
+{
+	GgufWriter	writer;
+	LlmGguf		gguf;
+	LlmTokenizer *t;
+	int			fd;
+} Fixture;
+
+static void
+open_fixture(Fixture *f)
+{
+	LlmError	err;
+	char		path[64];
+
+	gw_finish(&f->writer);
+	f->fd = gw_memfd(f->writer.file.data, f->writer.file.len, path);
+	if (llm_gguf_open(path, &llm_malloc_allocator, NULL, &f->gguf, &err) != LLM_OK ||
+		llm_tokenizer_create(&f->gguf.meta, &llm_malloc_allocator, &f->t, &err) != LLM_OK)
+	{
+		fprintf(stderr, "no tokenizer: %s\n", err.message);
+		exit(1);
+	}
+}
+
+static void
+close_fixture(Fixture *f)
+{
+	llm_tokenizer_free(f->t);
+	llm_gguf_close(&f->gguf);
+	close(f->fd);
+	gw_free(&f->writer);
+}
+
+static void
+make_bpe(Fixture *f, const char *pre)
+{
+	gw_init(&f->writer);
+	gw_string(&f->writer, "tokenizer.ggml.model", "gpt2");
+	gw_string(&f->writer, "tokenizer.ggml.pre", pre);
+	gw_strings(&f->writer, "tokenizer.ggml.tokens", bpe_tokens, N_OF(bpe_tokens));
+	gw_strings(&f->writer, "tokenizer.ggml.merges", bpe_merges, N_OF(bpe_merges));
+	open_fixture(f);
+}
+
+static void
+make_spm(Fixture *f, bool space_prefix)
+{
+	gw_init(&f->writer);
+	gw_string(&f->writer, "tokenizer.ggml.model", "llama");
+	gw_bool(&f->writer, "tokenizer.ggml.add_space_prefix", space_prefix);
+	gw_strings(&f->writer, "tokenizer.ggml.tokens", spm_tokens, N_OF(spm_tokens));
+	gw_f32s(&f->writer, "tokenizer.ggml.scores", spm_scores, N_OF(spm_scores));
+	gw_i32s(&f->writer, "tokenizer.ggml.token_type", spm_types, N_OF(spm_types));
+	open_fixture(f);
+}
+
+/* ids of a text that is data or not; the caller frees them */
+static LlmTokens
+tokenize(const LlmTokenizer *t, const char *bytes, size_t len, bool from_data, int flags)
+{
+	LlmTokens	ids;
+	LlmError	err;
+	uint8_t    *origin = malloc(len + 1);
+
+	memset(origin, 1, len + 1);
+	llm_tokens_init(&ids, &llm_malloc_allocator);
+	CHECK(llm_tokenize(t, (LlmText) {bytes, from_data ? origin : NULL, len}, flags, NULL, &ids, &err) == LLM_OK);
+	free(origin);
+	return ids;
+}
+
+static void
+check_back(const LlmTokenizer *t, const LlmTokens *ids, const char *bytes, size_t len)
+{
+	LlmBuf		back;
+	LlmError	err;
+
+	llm_buf_init(&back, &llm_malloc_allocator);
+	CHECK(llm_detokenize(t, ids->ids, ids->n, false, &back, &err) == LLM_OK);
+	CHECK_MSG(back.len == len && (len == 0 || memcmp(back.data, bytes, len) == 0), "\"%.*s\" became \"%.*s\"", (int) len, bytes,
+			  (int) back.len, back.data);
+	llm_buf_free(&back);
+}
+
+static void
+check_ids(Fixture *f, const char *name, const int32_t *expected, const int32_t *ends, bool comes_back)
+{
+	int32_t		begin = 0;
+
+	for (size_t i = 0; i < N_TEXTS; i++)
+	{
+		LlmTokens	ids = tokenize(f->t, tokenizer_texts[i].bytes, tokenizer_texts[i].len, true, 0);
+		size_t		n = (size_t) (ends[i] - begin);
+
+		CHECK_MSG(ids.n == n && (n == 0 || memcmp(ids.ids, expected + begin, n * sizeof(int32_t)) == 0), "%s, text %zu", name, i);
+		if (comes_back)
+			check_back(f->t, &ids, tokenizer_texts[i].bytes, tokenizer_texts[i].len);
+		begin = ends[i];
+		llm_tokens_free(&ids);
+	}
+	close_fixture(f);
+}
+
+static void
+test_library(void)
+{
+	Fixture		f;
+
+	make_bpe(&f, "smollm");
+	check_ids(&f, "smollm", smollm_ids, smollm_ends, true);
+	make_bpe(&f, "llama-bpe");
+	check_ids(&f, "llama-bpe", llama_bpe_ids, llama_bpe_ends, true);
+	make_bpe(&f, "gpt-2");
+	check_ids(&f, "gpt-2", gpt_2_ids, gpt_2_ends, true);
+	make_bpe(&f, "qwen2");
+	check_ids(&f, "qwen2", qwen2_ids, qwen2_ends, true);
+	make_spm(&f, true);
+	check_ids(&f, "spm", spm_ids, spm_ends, true);
+}
+
+/* bytes that are no UTF-8, NUL among them, come back as they were */
+static void
+test_any_bytes(void)
+{
+	char		bytes[512];
+	Fixture		f;
+	LlmTokens	ids;
+
+	for (int i = 0; i < 512; i++)
+		bytes[i] = (char) (i < 256 ? i : (i * 37) ^ (i >> 3));
+	make_bpe(&f, "gpt-2");
+	ids = tokenize(f.t, bytes, sizeof(bytes), true, 0);
+	check_back(f.t, &ids, bytes, sizeof(bytes));
+	llm_tokens_free(&ids);
+	close_fixture(&f);
+	make_spm(&f, false);
+	ids = tokenize(f.t, bytes, sizeof(bytes), true, 0);
+	check_back(f.t, &ids, bytes, sizeof(bytes));
+	llm_tokens_free(&ids);
+	close_fixture(&f);
+}
+
+/* the leading space that SentencePiece adds is dropped once, at the beginning only */
+static void
+test_leading_space(void)
+{
+	static const char *const texts[] = {"the", " the", "  the", "the the", " ", "", "  "};
+	Fixture		f;
+
+	for (int prefix = 0; prefix < 2; prefix++)
+	{
+		make_spm(&f, prefix);
+		for (size_t i = 0; i < N_OF(texts); i++)
+		{
+			LlmTokens	ids = tokenize(f.t, texts[i], strlen(texts[i]), true, LLM_TOKENIZE_ADD_SPECIAL);
+
+			CHECK(ids.n > 0 && ids.ids[0] == 1);	/* <s> */
+			check_back(f.t, &ids, texts[i], strlen(texts[i]));
+			llm_tokens_free(&ids);
+		}
+		close_fixture(&f);
+	}
+}
+
+/* a special token only where all its bytes are the template's and it is asked for */
+static void
+test_special(void)
+{
+	static const char text[] = "the<s>in";
+	Fixture		f;
+	LlmTokens	plain;
+	LlmTokens	data;
+	LlmTokens	special;
+	LlmTokens	mixed;
+	LlmError	err;
+	uint8_t		origin[sizeof(text)] = {0};
+
+	make_spm(&f, false);
+	plain = tokenize(f.t, text, strlen(text), false, 0);
+	data = tokenize(f.t, text, strlen(text), true, LLM_TOKENIZE_PARSE_SPECIAL);
+	special = tokenize(f.t, text, strlen(text), false, LLM_TOKENIZE_PARSE_SPECIAL);
+	CHECK(plain.n == data.n && memcmp(plain.ids, data.ids, plain.n * sizeof(int32_t)) == 0);
+	CHECK(special.n == 3 && special.ids[1] == 1);
+	for (size_t i = 0; i < plain.n; i++)
+		CHECK(plain.ids[i] != 1);
+	for (int byte = 3; byte < 6; byte++)
+	{
+		origin[byte] = 1;
+		llm_tokens_init(&mixed, &llm_malloc_allocator);
+		CHECK(llm_tokenize(f.t, (LlmText) {text, origin, strlen(text)}, LLM_TOKENIZE_PARSE_SPECIAL, NULL, &mixed, &err) == LLM_OK);
+		CHECK(mixed.n == plain.n);
+		llm_tokens_free(&mixed);
+		origin[byte] = 0;
+	}
+	llm_tokens_free(&plain);
+	llm_tokens_free(&data);
+	llm_tokens_free(&special);
+	close_fixture(&f);
+}
+
+static void
+test_bad_ids(void)
+{
+	int32_t		ids[] = {5, -1};
+	Fixture		f;
+	LlmBuf		out;
+	LlmError	err;
+
+	make_bpe(&f, "gpt-2");
+	llm_buf_init(&out, &llm_malloc_allocator);
+	CHECK(llm_detokenize(f.t, ids, 2, false, &out, &err) == LLM_E_ARGUMENT && out.len == 0);
+	ids[1] = llm_tokenizer_vocab_size(f.t);
+	CHECK(llm_detokenize(f.t, ids, 2, true, &out, &err) == LLM_E_ARGUMENT && out.len == 0);
+	ids[1] = INT32_MAX;
+	CHECK(llm_detokenize_one(f.t, ids[1], false, false, &out, &err) == LLM_E_ARGUMENT && strstr(err.message, "out of range"));
+	CHECK(llm_tokenizer_token_text(f.t, -5).len == 0 && !llm_tokenizer_is_end(f.t, INT32_MAX));
+	llm_buf_free(&out);
+	close_fixture(&f);
+}
+
+static bool
+stop_at_third(void *opaque)
+{
+	return ++*(int *) opaque == 3;
+}
+
+/* one word of 1 MB: merged in reasonable time by construction (the heap), and stoppable inside */
+static void
+test_long_word(void)
+{
+	size_t		len = 1 << 20;
+	char	   *bytes = malloc(len);
+	int			polls = 0;
+	LlmStop		stop = {stop_at_third, &polls};
+	Fixture		f;
+	LlmTokens	ids;
+	LlmError	err;
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = "thequickbrown"[i * i % 13];
+	make_bpe(&f, "qwen2");
+	llm_tokens_init(&ids, &llm_malloc_allocator);
+	CHECK(llm_tokens_append(&ids, 7, &err) == LLM_OK);
+	CHECK(llm_tokenize(f.t, (LlmText) {bytes, NULL, len}, 0, &stop, &ids, &err) == LLM_PAUSED && ids.n == 1);
+	CHECK(llm_tokenize(f.t, (LlmText) {bytes, NULL, len}, 0, &stop, &ids, &err) == LLM_OK && ids.ids[0] == 7);
+	ids.n--;
+	memmove(ids.ids, ids.ids + 1, ids.n * sizeof(int32_t));
+	check_back(f.t, &ids, bytes, len);
+	llm_tokens_free(&ids);
+	close_fixture(&f);
+	free(bytes);
+}
+
+/* PCRE2 goes on without machine code if that finds no memory, so a refusal may also leave the result as it is */
+static void
+check_allocations(Fixture *f)
+{
+	LlmTokens	expected;
+	LlmError	err;
+
+	llm_tokens_init(&expected, &llm_malloc_allocator);
+	for (size_t i = 0; i < N_TEXTS; i++)
+		CHECK(llm_tokenize(f->t, (LlmText) {tokenizer_texts[i].bytes, NULL, tokenizer_texts[i].len}, 0, NULL, &expected, &err) == LLM_OK);
+	for (long k = 0;; k++)
+	{
+		FailAlloc	fa;
+		LlmTokenizer *t = NULL;
+		LlmTokens	ids;
+		LlmStatus	status;
+
+		fail_alloc_init(&fa, k);
+		llm_tokens_init(&ids, &fa.allocator);
+		status = llm_tokenizer_create(&f->gguf.meta, &fa.allocator, &t, &err);
+		for (size_t i = 0; i < N_TEXTS && status == LLM_OK; i++)
+			status = llm_tokenize(t, (LlmText) {tokenizer_texts[i].bytes, NULL, tokenizer_texts[i].len}, 0, NULL, &ids, &err);
+		if (status == LLM_OK)
+			CHECK_MSG(ids.n == expected.n && memcmp(ids.ids, expected.ids, ids.n * sizeof(int32_t)) == 0, "allocation %ld", k);
+		else
+			CHECK_MSG(status == LLM_E_NOMEM && fa.refused, "allocation %ld: status %d", k, status);
+		llm_tokenizer_free(t);
+		llm_tokens_free(&ids);
+		CHECK_MSG(fa.n_alive == 0, "allocation %ld: %ld left", k, fa.n_alive);
+		if (!fa.refused)
+			break;
+	}
+	llm_tokens_free(&expected);
+	close_fixture(f);
+}
+
+int
+main(void)
+{
+	Fixture		f;
+
+	test_library();
+	test_any_bytes();
+	test_leading_space();
+	test_special();
+	test_bad_ids();
+	test_long_word();
+	make_bpe(&f, "default");
+	check_allocations(&f);
+	make_spm(&f, true);
+	check_allocations(&f);
+	CHECK_DONE();
+}
