@@ -64,12 +64,29 @@ llm_sampling_check(const LlmSampling *s, int32_t n_vocab, LlmError *err)
 	return LLM_OK;
 }
 
-double
-llm_log_probability(const LlmKernels *k, const float *logits, int32_t n_vocab, int32_t id)
+LlmStatus
+llm_fail_not_finite(LlmError *err)
+{
+	LlmStatus	status = llm_fail(err, LLM_E_FORMAT, "the model computed logits that are not finite numbers");
+
+	llm_error_hint(err, "The model file may be damaged; get it again from where it came.");
+	return status;
+}
+
+LlmLogSoftmax
+llm_log_softmax(const LlmKernels *k, const float *logits, int32_t n_vocab)
 {
 	float		max = k->max(logits, n_vocab);
 
-	return (double) logits[id] - (double) max - llmk_log((double) k->sum_exp(logits, n_vocab, max, 1.0f));
+	return (LlmLogSoftmax) {(double) max, llmk_log((double) k->sum_exp(logits, n_vocab, max, 1.0f))};
+}
+
+double
+llm_log_probability(const LlmKernels *k, const float *logits, int32_t n_vocab, int32_t id)
+{
+	LlmLogSoftmax s = llm_log_softmax(k, logits, n_vocab);
+
+	return llm_log_softmax_of(&s, logits[id]);
 }
 
 /* ---- bias and penalties ---- */
@@ -180,7 +197,7 @@ llm_sample(const LlmKernels *k, const LlmSampling *s, float *logits, int32_t n_v
 
 	scratch = kept + n_vocab;
 	if (!isfinite(max))
-		return llm_fail(err, LLM_E_FORMAT, "the model computed logits that are not finite numbers");
+		return llm_fail_not_finite(err);
 	if (changes_logits(s))
 	{
 		memcpy(kept, logits, (size_t) n_vocab * sizeof(float));
