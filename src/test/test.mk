@@ -1,6 +1,6 @@
 # Unit tests: plain C programs over the runtime and the kernels, one per src/test/unit/*.c, built into build/unit.
-# `make unit` runs them as built for release; `make unit-asan` builds everything again under
-# AddressSanitizer and UndefinedBehaviorSanitizer.
+# `make unit` runs them as built for release, and tries the command-line tool (tool_test.py); `make unit-asan` builds everything
+# again under AddressSanitizer and UndefinedBehaviorSanitizer.
 
 UNIT_SRC   = $(sort $(wildcard src/test/unit/*_test.c))
 UNIT_NAMES = $(notdir $(basename $(UNIT_SRC)))
@@ -16,8 +16,9 @@ build/unit/%: src/test/unit/%.c $(LIB_OBJS) $(HEADERS_ALL) $(wildcard src/test/u
 .PHONY: unit unit-asan unit-programs unit-asan-programs regress-tree
 unit-programs: $(addprefix build/unit/,$(UNIT_NAMES))
 unit-asan-programs: $(addprefix build/asan/unit/,$(UNIT_NAMES))
-unit: $(addprefix build/unit/,$(UNIT_NAMES))
-	@bash src/test/run_unit.sh $^
+unit: $(addprefix build/unit/,$(UNIT_NAMES)) build/llm
+	@bash src/test/run_unit.sh $(addprefix build/unit/,$(UNIT_NAMES))
+	@python3 src/test/tool_test.py build/llm
 
 SAN_FLAGS = -g -O1 -std=gnu11 -ffp-contract=off -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_OBJS  = $(patsubst %.c,build/asan/%.o,$(RUNTIME_SRC) $(KERNEL_SRC))
@@ -41,3 +42,4 @@ regress-tree:
 	@ln -sfn ../../expected build/regress/expected
 
 include src/test/fuzz/fuzz.mk
+include src/test/long.mk

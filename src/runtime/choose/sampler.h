@@ -45,13 +45,31 @@ extern size_t llm_sample_scratch_bytes(int32_t n_vocab);
  * Choose a token from logits (n_vocab), which are changed in place by bias and penalties. prompt and output: tokens so far.
  * position: index of the token being chosen (counts prompt and output). *logprob: natural log of the chosen token's
  * probability under softmax of the raw logits (before bias, penalties and temperature). Errors: LLM_E_FORMAT if a
- * logit is NaN or infinite or none is finite; LLM_E_ARGUMENT if bias forbids every token.
+ * logit is NaN or +infinity, or none is finite; LLM_E_ARGUMENT if bias forbids every token.
  */
 extern LlmStatus llm_sample(const LlmKernels *k, const LlmSampling *s, float *logits, int32_t n_vocab,
 							const int32_t *prompt, size_t n_prompt, const int32_t *output, size_t n_output,
 							uint64_t position, void *scratch, int32_t *token, double *logprob, LlmError *err);
 
-/* natural log of softmax(logits)[id] */
+/* LLM_E_FORMAT: logits are not finite, which only a damaged model computes */
+extern LlmStatus llm_fail_not_finite(LlmError *err);
+
+/* what turns logits (n_vocab) into natural logs of their softmax; both are not finite if logits are not */
+typedef struct LlmLogSoftmax
+{
+	double		max;
+	double		log_sum;
+} LlmLogSoftmax;
+
+extern LlmLogSoftmax llm_log_softmax(const LlmKernels *k, const float *logits, int32_t n_vocab);
+
+static inline double
+llm_log_softmax_of(const LlmLogSoftmax *s, float logit)
+{
+	return (double) logit - s->max - s->log_sum;
+}
+
+/* natural log of softmax(logits)[id]; NaN or infinite if logits are not finite */
 extern double llm_log_probability(const LlmKernels *k, const float *logits, int32_t n_vocab, int32_t id);
 
 #endif

@@ -12,6 +12,7 @@ keep_top(LlmRequest *r, const float *logits)
 	const LlmModel *m = r->scheduler->model;
 	const int	n_top = r->params.top_logprobs;
 	LlmTokenProb *top = r->top + (size_t) r->n_output * n_top;
+	LlmLogSoftmax softmax = llm_log_softmax(m->kernels, logits, (int32_t) m->hp.n_vocab);
 	int			n = 0;
 
 	for (uint32_t id = 0; id < m->hp.n_vocab; id++)
@@ -28,7 +29,7 @@ keep_top(LlmRequest *r, const float *logits)
 		top[i].logprob = logits[id];
 	}
 	for (int i = 0; i < n; i++)
-		top[i].logprob = (float) llm_log_probability(m->kernels, logits, (int32_t) m->hp.n_vocab, top[i].id);
+		top[i].logprob = (float) llm_log_softmax_of(&softmax, top[i].logprob);
 	for (int i = n; i < n_top; i++)
 		top[i] = (LlmTokenProb) {-1, 0};
 }

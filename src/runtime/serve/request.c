@@ -294,6 +294,15 @@ llm_request_end_error(LlmRequest *r, const LlmError *err)
 }
 
 void
+llm_request_end_not_finite(LlmRequest *r)
+{
+	LlmError	err;
+
+	llm_fail_not_finite(&err);
+	llm_request_end_error(r, &err);
+}
+
+void
 llm_request_free(LlmRequest *r)
 {
 	LlmScheduler *s;

@@ -116,6 +116,7 @@ struct LlmScheduler
 /* a request's own trouble: it ends, the others go on */
 extern void llm_request_end(LlmRequest *r, LlmFinish finish);
 extern void llm_request_end_error(LlmRequest *r, const LlmError *err);
+extern void llm_request_end_not_finite(LlmRequest *r);
 
 /* generation.c */
 extern void llm_generation_take(LlmRequest *r, float *logits);

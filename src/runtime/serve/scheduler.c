@@ -2,11 +2,11 @@
  * scheduler.c: the loop.
  *
  * A step: admit waiting requests in order of arrival while their worst case fits in memory, each starting after what the
- * prefix cache holds of its prompt; build a batch, first every lane
- * that lacks a single token (decoding goes on at each step), then prompt chunks in order of arrival until the batch is
- * full; run the pass; commit. Between build and commit nothing of a request changes, so a pause may last as long as it
- * likes, and a request may be freed in it.
+ * prefix cache holds of its prompt; build a batch, first every lane that lacks a single token (decoding goes on at each
+ * step), then prompt chunks in order of arrival until the batch is full; run the pass; commit. Between build and commit
+ * nothing of a request changes, so a pause may last as long as it likes, and a request may be freed in it.
  */
+#include <math.h>
 #include <string.h>
 
 #include "serve/request.h"
@@ -317,8 +317,12 @@ commit(LlmScheduler *s)
 				llm_score_commit(r, lane);
 				break;
 			case LLM_REQUEST_LOGITS:
-				if (lane->seq.n_past == lane->n_tokens)
+				if (lane->seq.n_past < lane->n_tokens)
+					break;
+				if (isfinite(s->model->kernels->max(r->logits, s->model->hp.n_vocab)))
 					llm_request_end(r, LLM_FINISH_STOP);
+				else
+					llm_request_end_not_finite(r);
 				break;
 		}
 	}

@@ -4,22 +4,23 @@
  * The prompt is computed once. Its last logits give every branch's first token; for the others a branch forks the
  * prompt's sequence and feeds its tokens but the last, as if it were scored alone.
  */
+#include <math.h>
+
 #include "serve/request.h"
 
 void
 llm_score_take(LlmRequest *r, LlmLane *lane, uint32_t position_in_lane, const float *logits)
 {
 	const LlmModel *m = r->scheduler->model;
-	const int32_t n_vocab = (int32_t) m->hp.n_vocab;
+	LlmLogSoftmax softmax = llm_log_softmax(m->kernels, logits, (int32_t) m->hp.n_vocab);
 
 	if (lane->branch < 0)
 	{
 		for (int b = 0; b < r->n_branches; b++)
-			r->branches[b].pending_first = llm_log_probability(m->kernels, logits, n_vocab, r->branches[b].tokens[0]);
+			r->branches[b].pending_first = llm_log_softmax_of(&softmax, logits[r->branches[b].tokens[0]]);
 	}
 	else
-		lane->pending_logprob += llm_log_probability(m->kernels, logits, n_vocab,
-													 r->branches[lane->branch].tokens[position_in_lane + 1]);
+		lane->pending_logprob += llm_log_softmax_of(&softmax, logits[r->branches[lane->branch].tokens[position_in_lane + 1]]);
 }
 
 static void
@@ -33,12 +34,9 @@ finish_if_done(LlmRequest *r)
 	for (int b = 0; b < r->n_branches; b++)
 	{
 		r->scores[b] = r->branches[b].logprob;
-		if (r->scores[b] != r->scores[b])
+		if (!isfinite(r->scores[b]))
 		{
-			LlmError	err;
-
-			llm_fail(&err, LLM_E_FORMAT, "the model gave no finite logits");
-			llm_request_end_error(r, &err);
+			llm_request_end_not_finite(r);
 			return;
 		}
 	}

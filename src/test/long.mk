@@ -1,0 +1,60 @@
+# `make test-long`: what takes too long for every change. On 2 cores about half an hour plus LONG_FUZZ_SECONDS for each fuzzer.
+#
+#   fuzz             every fuzzer (fuzz/fuzz.mk) for LONG_FUZZ_SECONDS (300)
+#   unit-asan        all unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   tool-asan        the command-line tool built the same way, tried by tool_test.py
+#   unit-tsan        the unit tests that start threads, under ThreadSanitizer
+#   valgrind-tool    generate and score of a small model under valgrind: no error, nothing left
+#   large-shapes     a real model (LONG_MODEL, by default what quickstart fetched; left out if absent) over windows of 2048
+#                    tokens: the same perplexity to the last digit for 1 and 2 threads and for the generic kernels
+#
+# Each can be run alone. Needs clang, valgrind and libsimde-dev beside what building needs; no network.
+
+LONG_FUZZ_SECONDS ?= 300
+LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
+LONG_TEXT         ?= docs/functions.md
+
+TSAN_TESTS = batch_test prompt_test request_limits_test scheduler_test threads_test
+TSAN_FLAGS = -g -O1 -std=gnu11 -ffp-contract=off -fno-omit-frame-pointer -fsanitize=thread
+TSAN_OBJS  = $(patsubst %.c,build/tsan/%.o,$(RUNTIME_SRC) $(KERNEL_SRC))
+build/tsan/%.o: %.c $(HEADERS_ALL)
+	@mkdir -p $(@D)
+	$(CC) $(RUNTIME_CPPFLAGS) $(TSAN_FLAGS) $(TSAN_LEVEL_FLAGS) -c $< -o $@
+build/tsan/kernels/cpu/%_avx2.o: TSAN_LEVEL_FLAGS = $(AVX2_FLAGS)
+build/tsan/kernels/cpu/%_avxvnni.o: TSAN_LEVEL_FLAGS = $(AVXVNNI_FLAGS)
+build/tsan/kernels/cpu/%_avx512.o: TSAN_LEVEL_FLAGS = $(AVX512_FLAGS)
+build/tsan/kernels/cpu/%_avx512vnni.o: TSAN_LEVEL_FLAGS = $(AVX512VNNI_FLAGS)
+
+build/tsan/unit/%: src/test/unit/%.c $(TSAN_OBJS) $(SIMDE_OBJS) $(wildcard src/test/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CPPFLAGS) $(TSAN_FLAGS) $< $(filter %.o,$^) -o $@ $(LIBS_RUNTIME)
+
+build/asan/llm: $(wildcard src/tools/*.c) $(SAN_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(RUNTIME_CPPFLAGS) $(SAN_FLAGS) $^ -o $@ $(LIBS_RUNTIME)
+
+.PHONY: test-long unit-tsan tool-asan valgrind-tool large-shapes
+test-long: unit-asan tool-asan unit-tsan valgrind-tool large-shapes
+	@$(MAKE) fuzz FUZZ_SECONDS=$(LONG_FUZZ_SECONDS)
+
+unit-tsan: $(addprefix build/tsan/unit/,$(TSAN_TESTS))
+	@bash src/test/run_unit.sh $^
+
+tool-asan: build/asan/llm
+	@python3 src/test/tool_test.py build/asan/llm
+
+VALGRIND = valgrind -q --error-exitcode=1 --leak-check=full
+SMALL_MODEL = sql-tests/data/models/llama3.gguf
+valgrind-tool: build/llm
+	echo '{"text": "Once upon a time", "temperature": 1.2, "top_p": 0.9, "repeat_penalty": 1.1}' | \
+	    $(VALGRIND) build/llm generate $(SMALL_MODEL) -n 4 --threads 2
+	echo '{"input": "good", "labels": ["yes", "no", "maybe"]}' | $(VALGRIND) build/llm score $(SMALL_MODEL) --threads 2
+
+large-shapes: build/llm
+	@if [ -z "$(LONG_MODEL)" ]; then echo "large-shapes: left out, no model in build/models (make quickstart fetches one)"; exit 0; fi; \
+	want=$$(build/llm perplexity $(LONG_MODEL) $(LONG_TEXT) --ctx 2048 --threads 1) || exit 1; \
+	for options in "--threads 2" "--threads 2 --kernels generic"; do \
+	    got=$$(build/llm perplexity $(LONG_MODEL) $(LONG_TEXT) --ctx 2048 $$options) || exit 1; \
+	    [ "$$got" = "$$want" ] || { echo "large-shapes: $$options gives $$got, not $$want"; exit 1; }; \
+	done; \
+	echo "large-shapes: $$want"
