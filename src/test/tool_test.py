@@ -145,7 +145,7 @@ for kernels in ("generic", "auto"):
     check(value == first, f"logits with {kernels} kernels")
 n_vocab = len(first["logits"])
 for line, says in ((json.dumps({"token_ids": [n_vocab]}), "vocabulary"), ('{"token_ids":[-1]}', "vocabulary"),
-                   ('{"token_ids":[99999999999999999999]}', "vocabulary"), ('{"token_ids":[1.5]}', "vocabulary"),
+                   ('{"token_ids":[99999999999999999999]}', "64 bits"), ('{"token_ids":[1.5]}', "vocabulary"),
                    ('{"token_ids":["1"]}', "vocabulary"), ('{"token_ids":[]}', "no tokens"), ('{"token_ids":5}', "array"),
                    ('{"text":5}', "string"), ("{}", "either"), ('{"text":"a","token_ids":[1]}', "either"), ('"a"', "object"),
                    ('{"text":"a","temperature":1}', "unknown key")):
