@@ -84,7 +84,12 @@ llm_template_render(const LlmTemplate *t, const LlmValue *variables, int64_t now
 	llm_arena_init(&j.arena, arena->allocator, LLM_JINJA_MAX_MEMORY);
 	llm_buf_init(&j.out, arena->allocator);
 	llm_buf_init(&j.origin, arena->allocator);
-	status = llm_arena_alloc(&j.arena, t->n_names, sizeof(LlmValue *), &ptr, err);
+	/* so that the end of the output is a place also while it is empty */
+	status = llm_buf_reserve(&j.out, 1, err);
+	if (status == LLM_OK)
+		status = llm_buf_reserve(&j.origin, 1, err);
+	if (status == LLM_OK)
+		status = llm_arena_alloc(&j.arena, t->n_names, sizeof(LlmValue *), &ptr, err);
 	if (status == LLM_OK)
 	{
 		j.context = memset(ptr, 0, t->n_names * sizeof(LlmValue *));

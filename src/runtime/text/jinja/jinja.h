@@ -354,7 +354,6 @@ extern LlmStatus llm_jinja_put_escaped(Jinja *j, LlmText text);		/* HTML */
 extern LlmStatus llm_jinja_cut(Jinja *j, size_t mark, LlmValue **out);		/* what was put since mark, as a value */
 extern LlmStatus llm_jinja_str(Jinja *j, LlmValue *v, LlmText *out);	/* str() as text; no copy of a string */
 extern LlmStatus llm_jinja_soft_str(Jinja *j, LlmValue *v, LlmValue **out);	/* str() that leaves strings as they are */
-extern void llm_jinja_drop(Jinja *j, size_t mark);
 
 /* jinja_number.c */
 #define JINJA_NUMBER_BUFFER 400
@@ -401,10 +400,8 @@ extern const JinjaFunction llm_jinja_loop_methods[];
 extern const JinjaFunction llm_jinja_cycler_methods[];
 extern const JinjaFunction llm_jinja_float_methods[];
 extern const JinjaFunction llm_jinja_globals[];
-extern const JinjaFunction llm_jinja_text_filters[];
 extern const JinjaFunction llm_jinja_list_filters[];
 extern const JinjaFunction llm_jinja_select_filters[];
-extern const JinjaFunction llm_jinja_tests[];
 extern const JinjaFunction *llm_jinja_find_function(const JinjaFunction *table, LlmStr name);
 extern const JinjaFunction *llm_jinja_find_filter(LlmStr name);
 extern const JinjaFunction *llm_jinja_find_test(LlmStr name);
@@ -415,9 +412,20 @@ extern LlmStatus llm_jinja_replace(Jinja *j, LlmText text, LlmText old, LlmText 
 extern bool llm_jinja_all_case(LlmText text, bool upper);	/* as str.isupper, str.islower */
 
 /* arguments of functions, and keys of items */
+static inline bool
+llm_jinja_given(const LlmValue *v)
+{
+	return v && v->kind != LLM_VALUE_NULL;
+}
+
+static inline bool
+llm_jinja_is_true(const LlmValue *v)
+{
+	return v && llm_jinja_truth(v);
+}
+
 extern LlmStatus llm_jinja_arg_int(Jinja *j, const LlmValue *v, const char *what, int64_t *out);
 extern LlmStatus llm_jinja_arg_text(Jinja *j, const LlmValue *v, const char *what, LlmText *out);
-extern LlmStatus llm_jinja_lower_key(Jinja *j, LlmValue *v, LlmValue **out);
 extern LlmStatus llm_jinja_getter(Jinja *j, LlmValue *item, LlmValue *attribute, LlmValue *fallback, LlmValue **out);
 
 /* jinja_unicode.c: code points */
@@ -437,11 +445,6 @@ extern bool llm_jinja_is_printable(uint32_t c);
 extern bool llm_jinja_is_lower(uint32_t c);
 extern bool llm_jinja_is_upper(uint32_t c);
 extern bool llm_jinja_is_title(uint32_t c);
-extern bool llm_jinja_is_cased(uint32_t c);
-extern int	llm_jinja_to_upper(uint32_t c, uint32_t out[3]);	/* code points written */
-extern int	llm_jinja_to_lower(uint32_t c, uint32_t out[3]);
-extern int	llm_jinja_to_title(uint32_t c, uint32_t out[3]);
-extern int	llm_jinja_to_fold(uint32_t c, uint32_t out[3]);
 typedef enum JinjaCase
 {
 	JINJA_CASE_UPPER, JINJA_CASE_LOWER, JINJA_CASE_CAPITALIZE, JINJA_CASE_TITLE, JINJA_CASE_SWAP, JINJA_CASE_FOLD

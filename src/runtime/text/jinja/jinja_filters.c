@@ -10,18 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool
-given(const LlmValue *v)
-{
-	return v && v->kind != LLM_VALUE_NULL;
-}
-
-static bool
-is_true(const LlmValue *v)
-{
-	return v && llm_jinja_truth(v);
-}
-
 /* call a method of str on str(self) */
 static LlmStatus
 via_method(Jinja *j, const char *name, LlmValue *self, LlmValue **positional, size_t n, LlmValue **out)
@@ -124,7 +112,7 @@ filter_replace(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, Ll
 	LLM_TRY(llm_jinja_str(j, self, &text));
 	LLM_TRY(llm_jinja_str(j, v[0], &old));
 	LLM_TRY(llm_jinja_str(j, v[1], &new));
-	if (given(v[2]))
+	if (llm_jinja_given(v[2]))
 		LLM_TRY(llm_jinja_arg_int(j, v[2], "count", &max));
 	return llm_jinja_replace(j, text, old, new, max, out);
 }
@@ -159,7 +147,7 @@ filter_indent(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, Llm
 	LLM_TRY(llm_jinja_put(j, newline));
 	LLM_TRY(llm_jinja_cut(j, mark, &terminated));
 	LLM_TRY(via_method(j, "splitlines", terminated, NULL, 0, &lines));
-	if (is_true(v[1]))
+	if (llm_jinja_is_true(v[1]))
 		LLM_TRY(llm_jinja_put(j, indent->u.text));
 	for (size_t i = 0; i < lines->u.seq.n; i++)
 	{
@@ -167,7 +155,7 @@ filter_indent(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, Llm
 
 		if (i)
 			LLM_TRY(llm_jinja_put(j, newline));
-		if (i && (line.len || is_true(v[2])))
+		if (i && (line.len || llm_jinja_is_true(v[2])))
 			LLM_TRY(llm_jinja_put(j, indent->u.text));
 		LLM_TRY(llm_jinja_put(j, line));
 	}
@@ -195,7 +183,7 @@ filter_truncate(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 		LLM_TRY(llm_jinja_arg_int(j, v[0], "length", &length));
 	if (v[2])
 		LLM_TRY(llm_jinja_arg_text(j, v[2], "end", &end));
-	if (given(v[3]))
+	if (llm_jinja_given(v[3]))
 		LLM_TRY(llm_jinja_arg_int(j, v[3], "leeway", &leeway));
 	end_length = (int64_t) llm_jinja_count(end);
 	if (length < end_length || leeway < 0)
@@ -206,7 +194,7 @@ filter_truncate(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 	LLM_TRY(llm_jinja_arg_text(j, self, "truncated value", &text));
 	cut = llm_jinja_offset(text, (size_t) (length - end_length));
 	text.len = cut;
-	if (!is_true(v[1]))
+	if (!llm_jinja_is_true(v[1]))
 	{
 		LLM_TRY(llm_jinja_find_last(j, text, (LlmText) {" ", NULL, 1}, cut, &cut));
 		if (cut != SIZE_MAX)
@@ -385,7 +373,7 @@ filter_default(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, Ll
 {
 	(void) args;
 	*out = self;
-	if (self->kind != LLM_VALUE_UNDEFINED && !(is_true(v[1]) && !llm_jinja_truth(self)))
+	if (self->kind != LLM_VALUE_UNDEFINED && !(llm_jinja_is_true(v[1]) && !llm_jinja_truth(self)))
 		return LLM_OK;
 	*out = v[0];
 	return v[0] ? LLM_OK : llm_jinja_cstring(j, "", out);
@@ -494,7 +482,7 @@ static LlmStatus
 filter_filesizeformat(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmValue **out)
 {
 	static const char prefixes[] = "kMGTPEZY";
-	bool		binary = is_true(v[0]);
+	bool		binary = llm_jinja_is_true(v[0]);
 	double		base = binary ? 1024 : 1000;
 	double		unit = base;
 	double		bytes;
@@ -560,7 +548,7 @@ filter_xmlattr(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, Ll
 	return llm_jinja_cut(j, mark, out);
 }
 
-const JinjaFunction llm_jinja_text_filters[] = {
+static const JinjaFunction text_filters[] = {
 	{"abs", filter_abs, "", 0},
 	{"capitalize", filter_capitalize, "", 0},
 	{"center", filter_center, "width", 0},
@@ -593,7 +581,7 @@ const JinjaFunction llm_jinja_text_filters[] = {
 const JinjaFunction *
 llm_jinja_find_filter(LlmStr name)
 {
-	const JinjaFunction *f = llm_jinja_find_function(llm_jinja_text_filters, name);
+	const JinjaFunction *f = llm_jinja_find_function(text_filters, name);
 
 	if (!f)
 		f = llm_jinja_find_function(llm_jinja_list_filters, name);

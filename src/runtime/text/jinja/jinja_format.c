@@ -40,8 +40,6 @@ pad(Jinja *j, size_t mark, const Spec *spec, char align)
 	size_t		left;
 	LlmValue   *body;
 
-	if (j->out.len == mark)
-		text = (LlmText) {"", NULL, 0};
 	missing = spec->width - (int64_t) llm_jinja_count(text);
 	if (missing <= 0)
 		return LLM_OK;

@@ -180,9 +180,9 @@ llm_jinja_tojson(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, 
 	int64_t		width;
 
 	(void) args;
-	style.ensure_ascii = v[0] && llm_jinja_truth(v[0]);
-	style.sort_keys = v[3] && llm_jinja_truth(v[3]);
-	if (v[1] && v[1]->kind != LLM_VALUE_NULL)
+	style.ensure_ascii = llm_jinja_is_true(v[0]);
+	style.sort_keys = llm_jinja_is_true(v[3]);
+	if (llm_jinja_given(v[1]))
 	{
 		style.multi_line = true;
 		style.item_separator.len = 1;
@@ -198,7 +198,7 @@ llm_jinja_tojson(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, 
 			style.indent = indent->u.text;
 		}
 	}
-	if (v[2] && v[2]->kind != LLM_VALUE_NULL)
+	if (llm_jinja_given(v[2]))
 	{
 		LlmValue  **parts;
 		size_t		n;

@@ -7,21 +7,9 @@
 
 #include <string.h>
 
-static bool
-given(const LlmValue *v)
-{
-	return v && v->kind != LLM_VALUE_NULL;
-}
-
-static bool
-is_true(const LlmValue *v)
-{
-	return v && llm_jinja_truth(v);
-}
-
 /* a string in lower case, anything else as it is */
-LlmStatus
-llm_jinja_lower_key(Jinja *j, LlmValue *v, LlmValue **out)
+static LlmStatus
+lower_key(Jinja *j, LlmValue *v, LlmValue **out)
 {
 	size_t		mark = j->out.len;
 
@@ -48,7 +36,7 @@ get_part(Jinja *j, LlmValue *item, LlmText part, LlmValue *fallback, LlmValue **
 	else
 		LLM_TRY(llm_jinja_text(j, part, &key));
 	LLM_TRY(llm_jinja_getitem(j, item, key, out));
-	if ((*out)->kind == LLM_VALUE_UNDEFINED && given(fallback))
+	if ((*out)->kind == LLM_VALUE_UNDEFINED && llm_jinja_given(fallback))
 		*out = fallback;
 	return LLM_OK;
 }
@@ -75,12 +63,12 @@ LlmStatus
 llm_jinja_getter(Jinja *j, LlmValue *item, LlmValue *attribute, LlmValue *fallback, LlmValue **out)
 {
 	*out = item;
-	if (!given(attribute))
+	if (!llm_jinja_given(attribute))
 		return LLM_OK;
 	if (attribute->kind == LLM_VALUE_STRING)
 		return get_dotted(j, item, attribute->u.text, fallback, out);
 	LLM_TRY(llm_jinja_getitem(j, item, attribute, out));
-	if ((*out)->kind == LLM_VALUE_UNDEFINED && given(fallback))
+	if ((*out)->kind == LLM_VALUE_UNDEFINED && llm_jinja_given(fallback))
 		*out = fallback;
 	return LLM_OK;
 }
@@ -91,7 +79,7 @@ make_key(Jinja *j, LlmValue *item, LlmValue *attribute, LlmValue *fallback, bool
 {
 	LLM_TRY(llm_jinja_step(j, 1));
 	LLM_TRY(llm_jinja_getter(j, item, attribute, fallback, out));
-	return case_sensitive ? LLM_OK : llm_jinja_lower_key(j, *out, out);
+	return case_sensitive ? LLM_OK : lower_key(j, *out, out);
 }
 
 /* a list of its own with the items of v */
@@ -247,7 +235,7 @@ make_multi_key(Jinja *j, LlmValue *item, LlmValue *attribute, bool case_sensitiv
 	{
 		size_t		comma = SIZE_MAX;
 
-		if (given(attribute) && attribute->kind == LLM_VALUE_STRING)
+		if (llm_jinja_given(attribute) && attribute->kind == LLM_VALUE_STRING)
 		{
 			comma = llm_jinja_find(attribute->u.text, (LlmText) {",", NULL, 1}, start);
 			LLM_TRY(llm_jinja_text(j, llm_jinja_sub(attribute->u.text, start, comma == SIZE_MAX ? attribute->u.text.len : comma), &part));
@@ -272,10 +260,10 @@ filter_sort(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmVa
 	LLM_TRY(llm_jinja_list(j, (*out)->u.seq.n, &keys));
 	for (size_t i = 0; i < (*out)->u.seq.n; i++)
 	{
-		LLM_TRY(make_multi_key(j, (*out)->u.seq.items[i], v[2], is_true(v[1]), &key));
+		LLM_TRY(make_multi_key(j, (*out)->u.seq.items[i], v[2], llm_jinja_is_true(v[1]), &key));
 		LLM_TRY(llm_jinja_push(j, keys, key));
 	}
-	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, (*out)->u.seq.n, is_true(v[0]));
+	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, (*out)->u.seq.n, llm_jinja_is_true(v[0]));
 }
 
 /* dictsort(case_sensitive=false, by='key', reverse=false) */
@@ -305,10 +293,10 @@ filter_dictsort(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 
 		LLM_TRY(llm_jinja_pair(j, self->u.seq.keys[i], self->u.seq.items[i], &pair));
 		LLM_TRY(llm_jinja_push(j, *out, pair));
-		LLM_TRY(make_key(j, pair->u.seq.items[by_value], NULL, NULL, is_true(v[0]), &key));
+		LLM_TRY(make_key(j, pair->u.seq.items[by_value], NULL, NULL, llm_jinja_is_true(v[0]), &key));
 		LLM_TRY(llm_jinja_push(j, keys, key));
 	}
-	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, self->u.seq.n, is_true(v[2]));
+	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, self->u.seq.n, llm_jinja_is_true(v[2]));
 }
 
 /* unique(case_sensitive=false, attribute) */
@@ -329,7 +317,7 @@ filter_unique(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, Llm
 		LlmValue   *key;
 		bool		found;
 
-		LLM_TRY(make_key(j, items[i], v[1], NULL, is_true(v[0]), &key));
+		LLM_TRY(make_key(j, items[i], v[1], NULL, llm_jinja_is_true(v[0]), &key));
 		if (!llm_jinja_hashable(key))
 			return llm_jinja_fail(j, "unhashable type: '%s'", llm_jinja_type_name(key));
 		LLM_TRY(llm_jinja_contains(j, seen, key, &found));
@@ -351,14 +339,14 @@ extreme(Jinja *j, LlmValue *self, LlmValue **v, bool max, LlmValue **out)
 	LLM_TRY(llm_jinja_items(j, self, &items, &n));
 	if (n == 0)
 		return llm_jinja_undefined(j, "No aggregated item, sequence was empty.", NULL, NULL, false, out);
-	LLM_TRY(make_key(j, items[0], v[1], NULL, is_true(v[0]), &best));
+	LLM_TRY(make_key(j, items[0], v[1], NULL, llm_jinja_is_true(v[0]), &best));
 	*out = items[0];
 	for (size_t i = 1; i < n; i++)
 	{
 		LlmValue   *key;
 		bool		better;
 
-		LLM_TRY(make_key(j, items[i], v[1], NULL, is_true(v[0]), &key));
+		LLM_TRY(make_key(j, items[i], v[1], NULL, llm_jinja_is_true(v[0]), &key));
 		LLM_TRY(max ? llm_jinja_less(j, best, key, &better) : llm_jinja_less(j, key, best, &better));
 		if (better)
 		{
@@ -438,7 +426,7 @@ filter_batch(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmV
 		}
 		LLM_TRY(llm_jinja_push(j, row, items[i]));
 	}
-	while (row && given(v[1]) && (int64_t) row->u.seq.n < size)
+	while (row && llm_jinja_given(v[1]) && (int64_t) row->u.seq.n < size)
 	{
 		LLM_TRY(llm_jinja_step(j, 1));
 		LLM_TRY(llm_jinja_push(j, row, v[1]));
@@ -472,7 +460,7 @@ filter_slice(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmV
 		LLM_TRY(llm_jinja_list(j, size + 1, &row));
 		while (size-- > 0)
 			LLM_TRY(llm_jinja_push(j, row, items[next++]));
-		if (given(v[1]) && !extra)
+		if (llm_jinja_given(v[1]) && !extra)
 			LLM_TRY(llm_jinja_push(j, row, v[1]));
 		LLM_TRY(llm_jinja_push(j, rows, row));
 	}
@@ -495,7 +483,7 @@ filter_groupby(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, Ll
 	{
 		LlmValue   *key;
 
-		LLM_TRY(make_key(j, items->u.seq.items[i], v[0], v[1], is_true(v[2]), &key));
+		LLM_TRY(make_key(j, items->u.seq.items[i], v[0], v[1], llm_jinja_is_true(v[2]), &key));
 		LLM_TRY(llm_jinja_push(j, keys, key));
 	}
 	LLM_TRY(llm_jinja_sort(j, items->u.seq.items, keys->u.seq.items, items->u.seq.n, false));

@@ -158,7 +158,7 @@ OPERATOR_TEST(test_gt, JINJA_OP_GT)
 OPERATOR_TEST(test_ge, JINJA_OP_GE)
 OPERATOR_TEST(test_in, JINJA_OP_IN)
 
-const JinjaFunction llm_jinja_tests[] = {
+static const JinjaFunction tests[] = {
 	{"defined", test_defined, "", 0},
 	{"undefined", test_undefined, "", 0},
 	{"none", test_none, "", 0},
@@ -204,5 +204,5 @@ const JinjaFunction llm_jinja_tests[] = {
 const JinjaFunction *
 llm_jinja_find_test(LlmStr name)
 {
-	return llm_jinja_find_function(llm_jinja_tests, name);
+	return llm_jinja_find_function(tests, name);
 }

@@ -89,8 +89,8 @@ llm_jinja_put_fill(Jinja *j, LlmText fill, size_t n)
 	return LLM_OK;
 }
 
-void
-llm_jinja_drop(Jinja *j, size_t mark)
+static void
+drop(Jinja *j, size_t mark)
 {
 	j->out.len = mark;
 	j->origin.len = mark;
@@ -113,7 +113,7 @@ llm_jinja_cut(Jinja *j, size_t mark, LlmValue **out)
 			text.from_data = memcpy(copy, j->origin.data + mark, len);
 		}
 	}
-	llm_jinja_drop(j, mark);
+	drop(j, mark);
 	return llm_jinja_text(j, text, out);
 }
 

@@ -198,8 +198,8 @@ llm_jinja_is_title(uint32_t c)
 	return category(c) == UTF8PROC_CATEGORY_LT;
 }
 
-bool
-llm_jinja_is_cased(uint32_t c)
+static bool
+is_cased(uint32_t c)
 {
 	return llm_jinja_is_lower(c) || llm_jinja_is_upper(c) || llm_jinja_is_title(c);
 }
@@ -235,8 +235,8 @@ copy_special(const uint32_t from[3], uint32_t out[3])
 	return n;
 }
 
-int
-llm_jinja_to_upper(uint32_t c, uint32_t out[3])
+static int
+to_upper(uint32_t c, uint32_t out[3])
 {
 	const SpecialCase *special = c < 0x80 ? NULL : special_case(c);
 
@@ -246,8 +246,8 @@ llm_jinja_to_upper(uint32_t c, uint32_t out[3])
 	return 1;
 }
 
-int
-llm_jinja_to_title(uint32_t c, uint32_t out[3])
+static int
+to_title(uint32_t c, uint32_t out[3])
 {
 	const SpecialCase *special = c < 0x80 ? NULL : special_case(c);
 
@@ -257,8 +257,8 @@ llm_jinja_to_title(uint32_t c, uint32_t out[3])
 	return 1;
 }
 
-int
-llm_jinja_to_lower(uint32_t c, uint32_t out[3])
+static int
+to_lower(uint32_t c, uint32_t out[3])
 {
 	if (c == 0x130)
 	{
@@ -270,8 +270,8 @@ llm_jinja_to_lower(uint32_t c, uint32_t out[3])
 	return 1;
 }
 
-int
-llm_jinja_to_fold(uint32_t c, uint32_t out[3])
+static int
+to_fold(uint32_t c, uint32_t out[3])
 {
 	utf8proc_int32_t folded[8];
 	int			boundary = 0;
@@ -313,7 +313,7 @@ is_final_sigma(LlmText text, size_t pos)
 		p -= llm_jinja_decode_last(text.bytes, p, &c);
 		if (!is_case_ignorable(c))
 		{
-			before = llm_jinja_is_cased(c);
+			before = is_cased(c);
 			break;
 		}
 	}
@@ -324,7 +324,7 @@ is_final_sigma(LlmText text, size_t pos)
 	{
 		p += llm_jinja_decode(text.bytes + p, text.len - p, &c);
 		if (!is_case_ignorable(c))
-			return !llm_jinja_is_cased(c);
+			return !is_cased(c);
 	}
 	return true;
 }
@@ -351,19 +351,19 @@ llm_jinja_put_case(Jinja *j, LlmText text, JinjaCase to)
 			one = previous_cased ? JINJA_CASE_LOWER : JINJA_CASE_TITLE;
 		else if (to == JINJA_CASE_SWAP)
 			one = llm_jinja_is_upper(c) ? JINJA_CASE_LOWER : JINJA_CASE_UPPER;
-		previous_cased = to == JINJA_CASE_TITLE && llm_jinja_is_cased(c);
+		previous_cased = to == JINJA_CASE_TITLE && is_cased(c);
 		if (to == JINJA_CASE_SWAP && !llm_jinja_is_upper(c) && !llm_jinja_is_lower(c))
 			made[0] = c;
 		else if (one == JINJA_CASE_UPPER)
-			n = llm_jinja_to_upper(c, made);
+			n = to_upper(c, made);
 		else if (one == JINJA_CASE_TITLE)
-			n = llm_jinja_to_title(c, made);
+			n = to_title(c, made);
 		else if (one == JINJA_CASE_FOLD)
-			n = llm_jinja_to_fold(c, made);
+			n = to_fold(c, made);
 		else if (c == 0x3A3)
 			made[0] = is_final_sigma(text, pos) ? 0x3C2 : 0x3C3;
 		else
-			n = llm_jinja_to_lower(c, made);
+			n = to_lower(c, made);
 		for (int i = 0; i < n; i++)
 			LLM_TRY(llm_jinja_put_char(j, made[i], text.from_data && text.from_data[pos]));
 		pos += used;
