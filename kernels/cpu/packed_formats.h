@@ -76,6 +76,25 @@ typedef union LlmkAnyBlock
 	LlmBlockQ5_1 q5_1;
 	LlmBlockQ8_0 q8_0;
 	LlmBlockQ6_K q6_k;
+	LlmBlockQ2_K q2_k;
+	LlmBlockQ3_K q3_k;
+	LlmBlockQ4_K q4_k;
+	LlmBlockQ5_K q5_k;
+	LlmBlockIQ4_NL iq4_nl;
+	LlmBlockIQ4_XS iq4_xs;
+	LlmBlockMXFP4 mxfp4;
+	LlmBlockNVFP4 nvfp4;
+	LlmBlockQ1_0 q1_0;
+	LlmBlockQ2_0 q2_0;
+	LlmBlockTQ1_0 tq1_0;
+	LlmBlockTQ2_0 tq2_0;
+	LlmBlockIQ1_S iq1_s;
+	LlmBlockIQ1_M iq1_m;
+	LlmBlockIQ2_XXS iq2_xxs;
+	LlmBlockIQ2_XS iq2_xs;
+	LlmBlockIQ2_S iq2_s;
+	LlmBlockIQ3_XXS iq3_xxs;
+	LlmBlockIQ3_S iq3_s;
 } LlmkAnyBlock;
 
 _Static_assert(sizeof(LlmkPackedQ4_0) == 8 * sizeof(LlmBlockQ4_0), "packed Q4_0");
