@@ -8,7 +8,7 @@
  * Order of work: a tile of up to TILE_TOKENS tokens; of its blocks as many as a panel holds; then all groups of rows. For
  * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
  * in the first-level cache. So decoding is paid once per tile, and a term costs 8 byte multiplies and little else. One
- * token takes the same way, with all its columns in one panel, and streams the weights.
+ * token takes the same way, with its sums in a register and all its columns in one panel, and streams the weights.
  */
 #ifndef LLMK_MATMUL_QUANT_H
 #define LLMK_MATMUL_QUANT_H
@@ -152,11 +152,42 @@ typedef struct Panel
 	_Alignas(64) PanelTerm terms[PANEL_TERMS];
 } Panel;
 
+/* a term of a block added to the sums of its token */
+VEC_INLINE vec_f
+add_term(const LlmType type, const DecodedBlock *block, size_t group_stride, const PanelTerm *p, vec_f sum)
+{
+	vec_f		isum = vec_to_f(dot_block(type, block, group_stride, p));
+
+	sum = vec_fma(isum, vec_mul_f(block->d, vec_bcast_f(&p->d)), sum);
+	if (type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1)
+		sum = vec_fma(block->m, vec_bcast_f(&p->m), sum);
+	return sum;
+}
+
+/* quant_tile for a panel of one token: its sums stay in a register */
+VEC_INLINE void
+quant_one(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
+{
+	vec_f		sum = vec_load_acc(acc);
+	int			i = 0;
+	int64_t		b;
+
+	for (b = 0; b < panel->n_blocks; b++)
+	{
+		DecodedBlock block;
+
+		decode_block(type, group, group_stride, panel->first_block + b, &block);
+		sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
+		if (i < panel->end[b])
+			sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
+	}
+	vec_store_acc(acc, sum);
+}
+
 /* add the panel's blocks of VEC_GROUPS groups to the sums acc (n_tokens, VEC_LANES) */
 VEC_INLINE void
 quant_tile(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
 {
-	const bool	has_min = type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1;
 	int			i = 0;
 	int64_t		b;
 
@@ -168,13 +199,9 @@ quant_tile(const LlmType type, const uint8_t *group, size_t group_stride, const 
 		for (; i < panel->end[b]; i++)
 		{
 			const PanelTerm *p = &panel->terms[i];
-			vec_f		isum = vec_to_f(dot_block(type, &block, group_stride, p));
-			vec_f		sum = vec_load_acc(acc + p->token * VEC_LANES);
+			float	   *sums = acc + p->token * VEC_LANES;
 
-			sum = vec_fma(isum, vec_mul_f(block.d, vec_bcast_f(&p->d)), sum);
-			if (has_min)
-				sum = vec_fma(block.m, vec_bcast_f(&p->m), sum);
-			vec_store_acc(acc + p->token * VEC_LANES, sum);
+			vec_store_acc(sums, add_term(type, &block, group_stride, p, vec_load_acc(sums)));
 		}
 	}
 }
@@ -249,7 +276,10 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 				if (b0 > 0)
 					for (t = 0; t < n; t++)
 						memcpy(acc + t * VEC_LANES, out + (t0 + t) * ld_out + row, (size_t) n_rows * sizeof(float));
-				quant_tile(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
+				if (n == 1)
+					quant_one(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
+				else
+					quant_tile(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
 				for (t = 0; t < n; t++)
 					memcpy(out + (t0 + t) * ld_out + row, acc + t * VEC_LANES, (size_t) n_rows * sizeof(float));
 			}

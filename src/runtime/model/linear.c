@@ -1,12 +1,20 @@
 /*
- * linear.c: matrix products of a pass, cut into pieces over the packed row groups of up to three matrices at once.
+ * linear.c: matrix products of a pass, of up to three matrices that share their input rows.
+ *
+ * A product is cut into pieces of some tokens by some row groups. A kernel lays out its tokens once a piece, so a piece has
+ * few tokens and many groups; pieces that follow each other take other tokens of the same groups, whose weights are then in
+ * the second-level cache.
  */
 #include "model/pass.h"
 
 #define MAX_TOGETHER 3
 
 /* a piece is about this many multiply-adds: some tenths of a millisecond, so that threads share evenly and stop quickly */
-#define PIECE_MACS (4 << 20)
+#define PIECE_MACS (8 << 20)
+
+/* tokens of a piece: as many as the kernels lay out at once (TILE_TOKENS, BLOCK_TOKENS) */
+#define TOKENS_QUANTIZED 16
+#define TOKENS_FLOAT 48
 
 typedef struct LinearJob
 {
@@ -16,6 +24,9 @@ typedef struct LinearJob
 	int64_t		first_group[MAX_TOGETHER + 1];	/* in the joint index space */
 	int			n;
 	const LlmkActs *acts;
+	int64_t		tile_tokens;
+	int64_t		n_tiles;
+	int64_t		piece_groups;
 } LinearJob;
 
 static void
@@ -30,28 +41,55 @@ add_bias(const LlmLinear *lin, float *out, int64_t n_tokens, int64_t row_begin, 
 	}
 }
 
+/* rows [t, t + n) of acts */
+static LlmkActs
+some_tokens(const LlmkActs *acts, int64_t t, int64_t n)
+{
+	LlmkActs	part = *acts;
+
+	part.n_tokens = n;
+	part.x = acts->x + t * acts->ld_x;
+	for (int i = 0; i < 2; i++)
+	{
+		if (!acts->term[i].q)
+			continue;
+		part.term[i].q += t * acts->n_cols;
+		part.term[i].d += t * (acts->n_cols / LLM_QK);
+		part.term[i].s += t * (acts->n_cols / 16);
+	}
+	return part;
+}
+
+/* one piece: a tile of tokens by piece_groups groups of the joint index space */
 static void
 linear_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
 	const LinearJob *job = arg;
+	const int64_t t0 = begin % job->n_tiles * job->tile_tokens;
+	const int64_t left = job->acts->n_tokens - t0;
+	const LlmkActs acts = some_tokens(job->acts, t0, left < job->tile_tokens ? left : job->tile_tokens);
+	const int64_t group_begin = begin / job->n_tiles * job->piece_groups;
 
+	(void) end;
 	(void) thread;
 	for (int i = 0; i < job->n; i++)
 	{
 		const LlmLinear *lin = job->lin[i];
-		int64_t		from = begin > job->first_group[i] ? begin : job->first_group[i];
-		int64_t		to = end < job->first_group[i + 1] ? end : job->first_group[i + 1];
+		float	   *out = job->out[i] + t0 * lin->w.n_rows;
+		int64_t		from = group_begin - job->first_group[i];
+		int64_t		to = from + job->piece_groups;
+		int64_t		n_groups = job->first_group[i + 1] - job->first_group[i];
 
+		from = from > 0 ? from : 0;
+		to = to < n_groups ? to : n_groups;
 		if (from >= to)
 			continue;
-		from -= job->first_group[i];
-		to -= job->first_group[i];
-		job->kernels->matmul[lin->w.type] (&lin->w, job->acts, from, to, job->out[i], lin->w.n_rows);
+		job->kernels->matmul[lin->w.type] (&lin->w, &acts, from, to, out, lin->w.n_rows);
 		if (lin->bias)
 		{
 			int64_t		row_end = to * LLMK_ROWS < lin->w.n_rows ? to * LLMK_ROWS : lin->w.n_rows;
 
-			add_bias(lin, job->out[i], job->acts->n_tokens, from * LLMK_ROWS, row_end);
+			add_bias(lin, out, acts.n_tokens, from * LLMK_ROWS, row_end);
 		}
 	}
 }
@@ -61,9 +99,8 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 			   const LlmStop *stop)
 {
 	LinearJob	job = {.kernels = pass->model->kernels, .n = n, .acts = acts};
-	int64_t		group_macs = acts->n_tokens * acts->n_cols * LLMK_ROWS;
-	int64_t		piece = PIECE_MACS / (group_macs > 0 ? group_macs : 1);
-	int64_t		n_groups;
+	int64_t		group_macs;
+	int64_t		most_groups;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -71,14 +108,23 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 		job.out[i] = out[i];
 		job.first_group[i + 1] = job.first_group[i] + (lin[i]->w.n_rows + LLMK_ROWS - 1) / LLMK_ROWS;
 	}
-	n_groups = job.first_group[n];
+	job.tile_tokens = acts->term[0].q ? TOKENS_QUANTIZED : TOKENS_FLOAT;
+	if (job.tile_tokens > acts->n_tokens)
+		job.tile_tokens = acts->n_tokens > 0 ? acts->n_tokens : 1;
+	job.n_tiles = (acts->n_tokens + job.tile_tokens - 1) / job.tile_tokens;
+	group_macs = job.tile_tokens * acts->n_cols * LLMK_ROWS;
+	job.piece_groups = PIECE_MACS / (group_macs > 0 ? group_macs : 1);
 
 	/* not fewer than a few pieces for each thread */
-	if (piece > n_groups / (4 * llm_pool_threads(pass->pool)))
-		piece = n_groups / (4 * llm_pool_threads(pass->pool));
-	if (piece < 1)
-		piece = 1;
-	return llm_pool_run(pass->pool, linear_piece, &job, n_groups, piece, stop);
+	most_groups = job.first_group[n] * job.n_tiles / (4 * llm_pool_threads(pass->pool));
+	if (job.piece_groups > most_groups)
+		job.piece_groups = most_groups;
+	if (job.piece_groups > job.first_group[n])
+		job.piece_groups = job.first_group[n];
+	if (job.piece_groups < 1)
+		job.piece_groups = 1;
+	return llm_pool_run(pass->pool, linear_piece, &job,
+						(job.first_group[n] + job.piece_groups - 1) / job.piece_groups * job.n_tiles, 1, stop);
 }
 
 LlmkActs
