@@ -32,10 +32,19 @@ SHLIB_LINK   = $(LIBS_RUNTIME)
 # the bitcode pass ignores per-file flags and breaks the AVX files; JIT inlines nothing of ours
 override with_llvm = no
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2> /dev/null)
+ifeq ($(wildcard $(PGXS)),)
+$(error PG_CONFIG=$(PG_CONFIG) leads to no PostgreSQL development files. Install them (Debian: apt-get install postgresql-server-dev-15), or name another pg_config by PG_CONFIG=PATH)
+endif
 include $(PGXS)
 
 all: build/llm
+
+# the private server runs in build/, and part of build/ may be links to folders outside
+clean: stop-server
+.PHONY: stop-server
+stop-server:
+	@bash src/tools/stop_server.sh
 
 pg_llm.control: extension.control Makefile
 	sed 's/@EXTVERSION@/$(EXTVERSION)/' $< > $@

@@ -36,10 +36,7 @@ say "What the model thinks of the reviews, beside what people said"
 $PSQL -d demo --echo-queries -c "SELECT mood, count(*), count(*) FILTER (WHERE mood = label) AS agrees_with_people FROM reviews GROUP BY mood ORDER BY mood"
 
 say "The server goes on running. Connect with:"
-echo "    $BIN/psql -h $SOCKET -p $PG_LLM_PORT -U postgres demo"
+printf '    %s/psql -h %q -p %s -U postgres demo\n' "$BIN" "$SERVER" "$PG_LLM_PORT"
 echo "and stop it with:"
-if [ "$(id -u)" = 0 ]; then
-	echo "    runuser -u postgres -- $BIN/pg_ctl -D $SERVER/data stop"
-else
-	echo "    $BIN/pg_ctl -D $SERVER/data stop"
-fi
+[ "$(id -u)" != 0 ] || as_user='runuser -u postgres -- '
+printf '    %s%s/pg_ctl -D %q stop\n' "${as_user:-}" "$BIN" "$SERVER/data"
