@@ -40,6 +40,15 @@ include $(PGXS)
 
 all: build/llm
 
+# the folder that pg_llm.model_path names by default; uninstalling leaves it if it holds models
+.PHONY: install-models uninstall-models
+install: install-models
+install-models:
+	$(MKDIR_P) '$(DESTDIR)$(datadir)/pg_llm'
+uninstall: uninstall-models
+uninstall-models:
+	[ ! -d '$(DESTDIR)$(datadir)/pg_llm' ] || rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(datadir)/pg_llm'
+
 # the private server runs in build/, and part of build/ may be links to folders outside
 clean: stop-server
 .PHONY: stop-server
