@@ -20,8 +20,11 @@ DATA_built   = build/sql/pg_llm--$(EXTVERSION).sql
 DATA         = $(filter-out sql/pg_llm--$(EXTVERSION).sql,$(wildcard sql/pg_llm--*.sql))
 REGRESS      = $(sort $(notdir $(basename $(wildcard sql-tests/*.sql))))
 REGRESS_PREP = regress-tree
-REGRESS_OPTS = --inputdir=build/regress --outputdir=build/regress --load-extension=pg_llm
-TAP_TESTS    = 1
+# the shell resolves links: build/regress may be one (regress_tree.sh)
+REGRESS_DIR  = "$$(cd build/regress && pwd -P)"
+REGRESS_OPTS = --inputdir=$(REGRESS_DIR) --outputdir=$(REGRESS_DIR) --load-extension=pg_llm
+# TAP tests start servers of their own, which root cannot, by Perl's IPC::Run, which not everyone has
+TAP_TESTS   := $(shell [ "$$(id -u)" != 0 ] && perl -MIPC::Run -e 'print 1' 2> /dev/null)
 PROVE_TESTS  = sql-tests/t/*.pl
 EXTRA_CLEAN  = build pg_llm.control
 COMMON_CFLAGS = -std=gnu11 -ffp-contract=off -fvisibility=hidden
