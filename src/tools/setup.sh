@@ -11,6 +11,7 @@ PG_VERSION_WANTED=15
 PG_CONFIG_GIVEN=${PG_CONFIG:-}
 : "${PG_CONFIG:=pg_config}"
 : "${PG_LLM_PORT:=54329}"
+SERVER_FOLDER=build/server
 
 # what is printed and compared is the same for every user's language and connection settings
 export LC_ALL=C.UTF-8
@@ -164,20 +165,20 @@ outside_folder()
 	ln -s "$(mktemp -d /var/tmp/pg_llm-XXXXXXXX)" "$1"
 }
 
-# The server's folder is build/server: where the checkout is closed to the server's user (/root), or its path is too long
+# The server's folder is SERVER_FOLDER: where the checkout is closed to the server's user (/root), or its path is too long
 # for a socket (107 bytes with the file's name), a link to a folder in /var/tmp.
 prepare_server_folder()
 {
 	mkdir -p build
-	if [ ! -d build/server ]; then
+	if [ ! -d "$SERVER_FOLDER" ]; then
 		if as_server test -x "$TOP/build" && [ "$(printf '%s' "$TOP" | wc -c)" -le 70 ]; then
-			mkdir build/server
+			mkdir "$SERVER_FOLDER"
 		else
-			outside_folder build/server
+			outside_folder "$SERVER_FOLDER"
 		fi
 	fi
-	[ "$(id -u)" != 0 ] || chown postgres build/server/
-	SERVER=$(cd build/server && pwd -P)
+	[ "$(id -u)" != 0 ] || chown postgres "$SERVER_FOLDER/"
+	SERVER=$(cd "$SERVER_FOLDER" && pwd -P)
 	BIN=$("$PG_CONFIG" --bindir)
 	export PGHOST=$SERVER PGPORT=$PG_LLM_PORT PGUSER=postgres
 	PSQL="$BIN/psql -X -P pager=off -v ON_ERROR_STOP=1"
@@ -196,7 +197,7 @@ stop_server()
 
 make_server()
 {
-	say "Making a private server in build/server"
+	say "Making a private server in $SERVER_FOLDER"
 	as_server rm -rf "$SERVER/data"
 	with_progress build/initdb.log as_server "$BIN/initdb" -D "$SERVER/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 ||
 		fail "the server could not be made" "the log is build/initdb.log."
@@ -232,6 +233,6 @@ start_server()
 	say "Starting the server"
 	as_server "$BIN/pg_ctl" -D "$SERVER/data" -l "$SERVER/log" -w -t 60 start > build/start.log 2>&1 || {
 		tail -n 20 "$SERVER/log" >&2
-		fail "the server did not start" "the log is build/server/log; 'make clean' and a new try begin from nothing."
+		fail "the server did not start" "the log is $SERVER_FOLDER/log; 'make clean' and a new try begin from nothing."
 	}
 }

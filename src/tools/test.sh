@@ -3,6 +3,9 @@
 # preloading, TAP tests, and the examples of the README on a real model. Run by `make test`.
 . src/tools/setup.sh
 
+# not that of quickstart, which goes on as it is
+SERVER_FOLDER=build/test-server
+
 passed=0
 failed=0
 failures=""
@@ -30,8 +33,8 @@ if ! as_server test -r "$TOP/Makefile"; then
 	copy=$(cd build/test-copy && pwd -P)
 	say "This folder is closed to user $(server_user): testing a copy in $copy"
 	find "$copy" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-	tar -C "$TOP" --exclude=./.git --exclude=./build/server --exclude=./build/test-copy --mode=a+rX -cf - . |
-		tar -C "$copy" -xf -
+	tar -C "$TOP" --exclude=./.git --exclude='./build/*server' --exclude=./build/regress --exclude=./build/test-copy \
+		--mode=a+rX -cf - . | tar -C "$copy" -xf -
 	cd "$copy"
 	exec bash src/tools/test.sh
 fi
