@@ -2,13 +2,17 @@
 """Compare build/llm tokenize with the tokenizers and sentencepiece libraries on random Unicode, or their speed.
 
     python3 src/test/check_tokenizers.py [--n N] [--seed S] [--speed] MODEL.gguf ...
+    python3 src/test/check_tokenizers.py [--n N] [--seed S] --trained NAME ...
 
 The reference is made from the file's own vocabulary: for byte-level BPE the tokenizers library with the pre-tokenizer that
-Hugging Face defines for its name (tokenizer.ggml.pre), else the sentencepiece library. Needs the PyPI packages tokenizers,
+Hugging Face defines for its name (tokenizer.ggml.pre), else the sentencepiece library. --trained makes a small vocabulary for each
+NAME instead: of a pre-tokenizer (its merges cross what the pre-tokenizer cuts, so that every cut shows; "all" are all that are
+defined here), or "wordpiece", or "unigram". Needs the PyPI packages tokenizers,
 sentencepiece and gguf; RAYON_NUM_THREADS=1 gives the library one thread when measuring speed. Prints one line for each model and, for a
 difference, the text and both lists of ids; ends with 1 if there is any.
 """
 import argparse
+import functools
 import json
 import random
 import struct
@@ -18,18 +22,66 @@ import tempfile
 import time
 
 import sentencepiece
-from gguf import GGUFReader
-from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+from gguf import GGUFReader, GGUFWriter
+from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
 
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+%s|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
+         r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*%s|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+ANY_CASE = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+CASED = ("[A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377"
+         "\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5"
+         "\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d"
+         "\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4"
+         "\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115\u2119-\u211d"
+         "\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4"
+         "\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06"
+         "\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2"
+         "\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943]+")
+DEEPSEEK_CJK = "[一-龥\u0800-一가-\ud7ff]+"
+CJK = "[一-龥\u3040-ゟ゠-ヿ]+"
+DEEPSEEK_WORD = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+")
+DEEPSEEK_TAIL = r"[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
+KIMI_UPPER, KIMI_LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
+ASIAN = ("[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u3040-\u309f\u30a0-\u30ff\uff65-\uff9f\u2f00-\u2fdf\u0e40-\u0e7f\u0e80-\u0eff\u1780-\u17ff"
+         "\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af\u1100-\u11ff]+")
+# patterns as the models' tokenizer.json has them, one after the other
+SPLITS = {
+    "tekken": [O200K % ("", "", "")],
+    "gpt-4o": [O200K % (ANY_CASE + "?", ANY_CASE + "?", "{1,3}")],
+    "qwen35": [ANY_CASE + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "minicpm5": [r"\p{N}{1,3}", LLAMA3 % "+"],
+    "laguna": [r"[^\n]+|[\n]+", LLAMA3 % ""],
+    "ufakzeka": [r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "jais-2": [(LLAMA3 % "{1,3}").replace(r"\s+(?!\S)|\s+", "".join(r"\s{%s}(?!\S)|" % n for n in (512, 256, 128, 64, 32, 16, 8, 4, "1,2")) + r"\s{1}")],
+    "bailingmoe": [r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "seed-coder": [ANY_CASE + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "exaone-moe": [ANY_CASE + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "kimi-k2": [r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?" + KIMI_UPPER + "*" + KIMI_LOWER + "+" + ANY_CASE + r"?|[^\r\n\p{L}\p{N}]?" + KIMI_UPPER + "+" + KIMI_LOWER
+                + "*" + ANY_CASE + r"?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "youtu": ["[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥\u3040-ゟ゠-ヿ]+", O200K % (ANY_CASE + "?", ANY_CASE + "?", "")],
+    "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", O200K % (ANY_CASE + "?", ANY_CASE + "?", "{1,3}")],
+    "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
+    "deepseek-llm": [r"[\r\n]", r"\s?" + CASED, r"\s?[!-/:-~！-／：-～‘-‟\u3000-。]+", r"\s+$", DEEPSEEK_CJK, r"\p{N}+"],
+    "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", DEEPSEEK_CJK, r"\p{N}"],
+    "deepseek-v3": [r"\p{N}{1,3}", CJK, DEEPSEEK_WORD + DEEPSEEK_TAIL],
+    "spark2_5": [r"\p{N}{1,3}", CJK, DEEPSEEK_WORD + r"|[\r\n]|\s+(?!\S)|\s+", r"\p{N}"],
+    "afmoe": [r"\p{N}+", r"(?=(\p{N}{3})+(?!\p{N}))", ASIAN, DEEPSEEK_WORD + DEEPSEEK_TAIL],
+    "bloom": [BLOOM],
+    "viking": [BLOOM, r"\p{N}"],
+    "chameleon": [r"<sentinel:[0-9]+>", r"(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", r"\p{N}", r"[\p{P}!-/:-@\[-`{-~]",
+                  r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"],
+}
+IGNORE_MERGES = ("llama-bpe", "tekken", "youtu", "minicpm5")
 TYPE_USER = 4
 
 
-def split_then_bytes(pattern):
-    return pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False)])
+def split_then_bytes(*patterns):
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(p), behavior="isolated", invert=False) for p in patterns]
+        + [pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False)])
 
 
 def pre_tokenizer(name):
@@ -44,6 +96,8 @@ def pre_tokenizer(name):
         return split_then_bytes(LLAMA3 % "{1,3}")
     if name == "qwen2":
         return split_then_bytes(LLAMA3 % "")
+    if name in SPLITS:
+        return split_then_bytes(*SPLITS[name])
     sys.exit(f"no reference is known for the pre-tokenizer {name!r}")
 
 
@@ -74,12 +128,40 @@ def reference(path):
     merges = [tuple(m.split(" ", 1)) for m in field(reader, "tokenizer.ggml.merges")]
     # a merge through a string that is no token cannot be told to the library; there is none in the models we compare
     merges = [(a, b) for a, b in merges if a in vocab and b in vocab and a + b in vocab]
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=name == "llama-bpe"))
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=name in IGNORE_MERGES))
     tokenizer.pre_tokenizer = pre_tokenizer(name)
     # user-defined tokens are recognised everywhere; control tokens never are in text that is data
     user = [t for t, k in zip(tokens, types) if k == TYPE_USER and not (t.startswith("<|") and t.endswith("|>"))]
     tokenizer.add_tokens([AddedToken(t, normalized=False) for t in user])
     return Library(tokenizer), "bpe/" + name
+
+
+@functools.cache
+def crossing_bpe():
+    """A small vocabulary whose merges cross spaces, digits and scripts."""
+    r = random.Random(5)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    texts = [random_text(r)[:200] for _ in range(3000)]
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=6000, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    return json.loads(tokenizer.to_str())["model"]
+
+
+def trained_bpe(name, path):
+    """A GGUF file with that vocabulary, for a pre-tokenizer of this name."""
+    model = crossing_bpe()
+    writer = GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(name)
+    writer.add_token_list(sorted(model["vocab"], key=model["vocab"].get))
+    writer.add_token_merges([" ".join(m) for m in model["merges"]])
+    close_writer(writer)
+
+
+def close_writer(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
 
 
 def wire(number, value):
@@ -206,6 +288,16 @@ def compare(program, path, n, seed):
     return len(different)
 
 
+def compare_trained(program, name, n, seed):
+    if name == "all":
+        names = ["smollm", "gpt-2", "llama-bpe", "qwen2"] + list(SPLITS)
+        return sum(compare_trained(program, one, n, seed) for one in names)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/{name}.gguf"
+        trained_bpe(name, path)
+        return compare(program, path, n, seed)
+
+
 def speed(program, path, megabytes):
     """Seconds for the same ordinary text on one thread each; the start of our program is measured apart and taken off."""
     tokenizer, note = reference(path)
@@ -233,8 +325,11 @@ def main():
     options.add_argument("--n", type=int, default=10000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--speed", type=int, metavar="MB", help="measure speed over this much text instead")
+    options.add_argument("--trained", action="store_true", help="the arguments are names to make small vocabularies for")
     options.add_argument("models", nargs="+")
     args = options.parse_args()
+    if args.trained:
+        return 1 if sum(compare_trained(args.program, name, args.n, args.seed) for name in args.models) else 0
     if args.speed:
         for path in args.models:
             speed(args.program, path, args.speed)

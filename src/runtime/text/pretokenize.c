@@ -1,13 +1,12 @@
 /*
- * pretokenize.c: pre-tokenizer patterns by name, and their run over a text by PCRE2.
+ * pretokenize.c: the run of pre-tokenizer patterns (pretokenizer_names.c) over a text by PCRE2.
  *
  * A pattern is a list of stages. A stage's expression is searched for in each part that the stage before left; matches and
- * what lies between them are the parts for the next. Expressions are those of the models' own tokenizer files, matched
- * not against the text but against one byte per character (unicode_class.h says why). A part is a text of its own:
- * a look-ahead at its end sees the end.
+ * what lies between them are the parts for the next. It is matched not against the text but against one byte per character
+ * (unicode_class.h says why); stages that mark characters of their own have bytes of their own. A part is a text of its
+ * own: a look-ahead at its end sees the end.
  *
- * Every expression takes time linear in the text: repetitions are of single characters, and what backtracking can undo is
- * read at most twice more. PCRE2's limits on backtracking are lifted for that reason.
+ * Every expression takes time linear in the text, so PCRE2's limits on backtracking are lifted.
  */
 #include "text/pretokenize.h"
 #include "text/unicode_class.h"
@@ -18,111 +17,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define MAX_STAGES 4
 #define STACK_CLASSES 2048		/* characters of a text that need no allocation */
 #define POLL_BYTES ((size_t) 64 * 1024)
-
-#define L LLM_SET_L
-#define N LLM_SET_N
-#define P LLM_SET_P
-#define SPACE LLM_SET_SPACE
-#define SMALL_S LLM_SET_SMALL_S
-#define NEW_DIGIT LLM_SET_NEW_DIGIT
-
-/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-#define GPT2_CONTRACTION "'(?:[stmd]|re|ve|ll)"
-#define GPT2 \
-	GPT2_CONTRACTION "| ?[" L "]+| ?[" N "]+| ?[^" SPACE L N "]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
-
-/*
- * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
- * with the longest run of digits as a parameter
- */
-#define LLAMA3(digits) \
-	"'(?:[" SMALL_S "tTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])" \
-	"|[^\\r\\n" L N "]?[" L "]+|[" N "]" digits "| ?[^" SPACE L N "]+[\\r\\n]*|[" SPACE "]*[\\r\\n]+" \
-	"|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
-
-/*
- * Each digit by itself, then GPT-2's in the parts between: here in one expression, where a digit ends a part. The tokenizers
- * library takes digits from a newer Unicode version than letters, thus NEW_DIGIT.
- */
-#define SMOLLM \
-	GPT2_CONTRACTION "| ?[" L "]+| ?[^" SPACE L N NEW_DIGIT "]+|[" N NEW_DIGIT "]" \
-	"|[" SPACE "]+(?![^" SPACE N NEW_DIGIT "])|[" SPACE "]+"
-
-typedef struct PatternFamily
-{
-	const char *stages[MAX_STAGES + 1];
-} PatternFamily;
-
-static const PatternFamily gpt2 = {{GPT2}};
-static const PatternFamily llama3 = {{LLAMA3("{1,3}")}};
-static const PatternFamily qwen2 = {{LLAMA3("")}};
-static const PatternFamily smollm = {{SMOLLM}};
-
-/* what llama.cpp does where a model names nothing */
-static const PatternFamily fallback = {{"[" P "$+<=>^~|]+", GPT2, "[" N "]+", "[0-9][0-9][0-9]"}};
-
-/* names that share a pattern, with their traits. Source of the names: llama.cpp, src/llama-vocab.cpp */
-static const struct
-{
-	const char *name;
-	const PatternFamily *family;
-	LlmPretokenizerTraits traits;
-}			known[] = {
-	{"default", &fallback, {false, false}},
-	{"smollm", &smollm, {false, false}},
-	{"starcoder", &smollm, {false, false}},
-	{"refact", &smollm, {false, false}},
-	{"command-r", &smollm, {false, false}},
-	{"codeshell", &smollm, {false, false}},
-	{"exaone", &smollm, {false, false}},
-	{"minerva-7b", &smollm, {false, false}},
-	{"mellum2", &smollm, {false, false}},
-	{"llama-bpe", &llama3, {true, true}},
-	{"llama3", &llama3, {true, true}},
-	{"llama-v3", &llama3, {true, true}},
-	{"falcon3", &llama3, {true, true}},
-	{"falcon-h1", &llama3, {true, true}},
-	{"pixtral", &llama3, {true, true}},
-	{"midm-2.0", &llama3, {true, true}},
-	{"lfm2", &llama3, {true, true}},
-	{"jina-v5-nano", &llama3, {true, true}},
-	{"dbrx", &llama3, {false, false}},
-	{"smaug-bpe", &llama3, {false, false}},
-	{"chatglm-bpe", &llama3, {false, false}},
-	{"glm4", &llama3, {true, false}},
-	{"glm5", &llama3, {true, false}},
-	{"gpt-2", &gpt2, {false, false}},
-	{"phi-2", &gpt2, {false, false}},
-	{"jina-es", &gpt2, {false, false}},
-	{"jina-de", &gpt2, {false, false}},
-	{"jina-v2-es", &gpt2, {false, false}},
-	{"jina-v2-de", &gpt2, {false, false}},
-	{"jina-v1-en", &gpt2, {false, false}},
-	{"jina-v2-code", &gpt2, {false, false}},
-	{"roberta-bpe", &gpt2, {false, false}},
-	{"gigachat", &gpt2, {false, false}},
-	{"a.x-4.0", &gpt2, {false, false}},
-	{"mellum", &gpt2, {false, false}},
-	{"modern-bert", &gpt2, {false, false}},
-	{"mpt", &gpt2, {false, false}},
-	{"olmo", &gpt2, {false, false}},
-	{"jais", &gpt2, {false, false}},
-	{"trillion", &gpt2, {false, false}},
-	{"granite-docling", &gpt2, {false, false}},
-	{"exaone4", &gpt2, {false, false}},
-	{"qwen2", &qwen2, {false, false}},
-	{"stablelm2", &qwen2, {false, false}},
-	{"deepseek-r1-qwen", &qwen2, {false, false}},
-	{"kormo", &qwen2, {false, false}},
-	{"f2llmv2", &qwen2, {false, false}},
-	{"megrez", &qwen2, {false, false}},
-	{"hunyuan", &qwen2, {false, false}},
-	{"solar-open", &qwen2, {false, false}},
-	{"grok-2", &qwen2, {false, false}},
-};
 
 struct LlmPretokenizer
 {
@@ -130,11 +26,12 @@ struct LlmPretokenizer
 	pcre2_general_context *general;
 	pcre2_match_context *limits;
 	int			n_stages;
+	const LlmPatternStage *family;
 	struct
 	{
 		pcre2_code *code;
 		bool		jit;		/* compiled to machine code; else interpreted, with the same result */
-	}			stage[MAX_STAGES];
+	}			stage[LLM_MAX_STAGES];
 };
 
 static void *
@@ -185,7 +82,7 @@ compile_stage(LlmPretokenizer *p, const char *expression, LlmError *err)
 }
 
 static LlmStatus
-compile_family(LlmPretokenizer *p, const PatternFamily *family, LlmError *err)
+compile_family(LlmPretokenizer *p, const LlmPatternStage *family, LlmError *err)
 {
 	p->general = pcre2_general_context_create(pcre_malloc, pcre_free, (void *) p->allocator);
 	if (!p->general)
@@ -196,24 +93,23 @@ compile_family(LlmPretokenizer *p, const PatternFamily *family, LlmError *err)
 	pcre2_set_match_limit(p->limits, UINT32_MAX);
 	pcre2_set_depth_limit(p->limits, UINT32_MAX);
 	pcre2_set_heap_limit(p->limits, UINT32_MAX);
-	for (int i = 0; family->stages[i]; i++)
-		LLM_TRY(compile_stage(p, family->stages[i], err));
+	p->family = family;
+	for (int i = 0; family[i].expression; i++)
+		LLM_TRY(compile_stage(p, family[i].expression, err));
 	return LLM_OK;
 }
 
 LlmStatus
 llm_pretokenizer_create(LlmStr name, const LlmAllocator *a, LlmPretokenizer **out, LlmPretokenizerTraits *traits, LlmError *err)
 {
+	const LlmPretokenizerName *known;
 	void	   *p;
 	LlmStatus	status;
-	size_t		k;
 
 	if (name.len == 0)
 		name = (LlmStr) {"default", 7};
-	for (k = 0; k < sizeof(known) / sizeof(known[0]); k++)
-		if (strlen(known[k].name) == name.len && memcmp(known[k].name, name.data, name.len) == 0)
-			break;
-	if (k == sizeof(known) / sizeof(known[0]))
+	known = llm_pretokenizer_find(name);
+	if (!known)
 	{
 		llm_fail(err, LLM_E_UNSUPPORTED, "pre-tokenizer \"%.*s\" is not supported", (int) (name.len < 64 ? name.len : 64),
 				 name.data);
@@ -222,13 +118,13 @@ llm_pretokenizer_create(LlmStr name, const LlmAllocator *a, LlmPretokenizer **ou
 	}
 	LLM_TRY(llm_alloc_zero(a, 1, sizeof(LlmPretokenizer), &p, err));
 	((LlmPretokenizer *) p)->allocator = a;
-	status = compile_family(p, known[k].family, err);
+	status = compile_family(p, known->stages, err);
 	if (status != LLM_OK)
 	{
 		llm_pretokenizer_free(p);
 		return status;
 	}
-	*traits = known[k].traits;
+	*traits = known->traits;
 	*out = p;
 	return LLM_OK;
 }
@@ -252,18 +148,27 @@ typedef struct Run
 {
 	const LlmPretokenizer *p;
 	const uint8_t *bytes;		/* where the next word begins */
-	const uint8_t *classes;		/* one for each character */
+	const uint8_t *classes[LLM_MAX_STAGES];	/* one byte for each character, as each stage sees it */
 	bool		ascii;			/* characters are bytes */
 	pcre2_match_data *match;
 	LlmWordFn	take;
 	void	   *ctx;
 } Run;
 
+static uint8_t
+class_of(uint32_t code_point, const LlmMarkedRange *marks)
+{
+	for (; marks && marks->last; marks++)
+		if (code_point >= marks->first && code_point <= marks->last)
+			return marks->mark;
+	return llm_unicode_class(code_point);
+}
+
 /*
  * classify: one class for each character of bytes into classes (room for len); *n is their number.
  */
 static LlmStatus
-classify(const uint8_t *bytes, size_t len, const LlmStop *stop, uint8_t *classes, size_t *n)
+classify(const uint8_t *bytes, size_t len, const LlmMarkedRange *marks, const LlmStop *stop, uint8_t *classes, size_t *n)
 {
 	size_t		k = 0;
 	size_t		i = 0;
@@ -283,7 +188,7 @@ classify(const uint8_t *bytes, size_t len, const LlmStop *stop, uint8_t *classes
 				continue;
 			}
 			step = llm_utf8_char(bytes + i, len - i, &code_point);
-			classes[k++] = step ? llm_unicode_class(code_point) : LLM_CLASS_INVALID;
+			classes[k++] = step ? class_of(code_point, marks) : LLM_CLASS_INVALID;
 			i += step ? (size_t) step : 1;
 		}
 		if (i < len && llm_should_stop(stop))
@@ -304,7 +209,7 @@ give_word(Run *run, size_t begin, size_t end, LlmError *err)
 	{
 		len = 0;
 		for (size_t i = begin; i < end; i++)
-			len += run->classes[i] == LLM_CLASS_INVALID ? 1 : (size_t) llm_utf8_lead_length(word[len]);
+			len += run->classes[0][i] == LLM_CLASS_INVALID ? 1 : (size_t) llm_utf8_lead_length(word[len]);
 	}
 	run->bytes += len;
 	return run->take(run->ctx, (const char *) word, len, err);
@@ -336,11 +241,46 @@ find_match(const Run *run, int stage, const uint8_t *subject, size_t len, size_t
 	return LLM_OK;
 }
 
+static LlmStatus cut(Run *run, int stage, size_t begin, size_t end, LlmError *err);
+
+/* how many digits begin classes (n): ASCII, and the classes from Nd to last */
+static size_t
+count_digits(const uint8_t *classes, size_t n, uint8_t last)
+{
+	size_t		k = 0;
+
+	while (k < n && ((classes[k] >= '0' && classes[k] <= '9') || (classes[k] >= LLM_CLASS_ND && classes[k] <= last)))
+		k++;
+	return k;
+}
+
+/* a match [begin, end) of a stage with digits: the next stages get it in parts, cut before every three of them */
+static LlmStatus
+cut_before_digits(Run *run, int stage, size_t begin, size_t end, LlmError *err)
+{
+	const uint8_t *classes = run->classes[stage];
+	size_t		part = begin;
+
+	for (size_t i = begin; i < end;)
+	{
+		size_t		n = count_digits(classes + i, end - i, run->p->family[stage].digits);
+
+		for (size_t k = n % 3; k < n; k += 3)
+		{
+			if (i + k > part)
+				LLM_TRY(cut(run, stage + 1, part, i + k, err));
+			part = i + k;
+		}
+		i += n ? n : 1;
+	}
+	return cut(run, stage + 1, part, end, err);
+}
+
 /* cut characters [begin, end) by this stage and the ones after it */
 static LlmStatus
 cut(Run *run, int stage, size_t begin, size_t end, LlmError *err)
 {
-	const uint8_t *subject = run->classes + begin;
+	const uint8_t *subject = stage < run->p->n_stages ? run->classes[stage] + begin : NULL;
 	size_t		len = end - begin;
 	size_t		pos = 0;
 
@@ -362,9 +302,35 @@ cut(Run *run, int stage, size_t begin, size_t end, LlmError *err)
 		}
 		if (match_begin > pos)
 			LLM_TRY(cut(run, stage + 1, begin + pos, begin + match_begin, err));
-		if (match_end > match_begin)
+		if (match_end > match_begin && run->p->family[stage].digits)
+			LLM_TRY(cut_before_digits(run, stage, begin + match_begin, begin + match_end, err));
+		else if (match_end > match_begin)
 			LLM_TRY(cut(run, stage + 1, begin + match_begin, begin + match_end, err));
 		pos = match_end;
+	}
+	return LLM_OK;
+}
+
+/*
+ * The classes of all stages: memory has room for len bytes for stage 0, and as many for each stage with marks. *n: number of
+ * characters.
+ */
+static LlmStatus
+classify_for_stages(Run *run, size_t len, uint8_t *memory, const LlmStop *stop, size_t *n)
+{
+	uint8_t    *next = memory + len;
+
+	LLM_TRY(classify(run->bytes, len, NULL, stop, memory, n));
+	for (int stage = 0; stage < run->p->n_stages; stage++)
+	{
+		const LlmMarkedRange *marks = run->p->family[stage].marks;
+
+		/* ASCII has no marks */
+		run->classes[stage] = marks && *n < len ? next : memory;
+		if (run->classes[stage] == memory)
+			continue;
+		LLM_TRY(classify(run->bytes, len, marks, stop, next, n));
+		next += len;
 	}
 	return LLM_OK;
 }
@@ -375,20 +341,18 @@ llm_pretokenize(const LlmPretokenizer *p, const char *bytes, size_t len, const L
 {
 	uint8_t		small[STACK_CLASSES];
 	void	   *large = NULL;
-	uint8_t    *classes = small;
 	Run			run = {.p = p, .bytes = (const uint8_t *) bytes, .take = take, .ctx = ctx};
+	size_t		n_copies = 1;
 	size_t		n = 0;
 	LlmStatus	status;
 
-	if (len > sizeof(small))
-	{
-		LLM_TRY(llm_alloc(p->allocator, len, 1, &large, err));
-		classes = large;
-	}
-	status = classify(run.bytes, len, stop, classes, &n);
+	for (int stage = 0; stage < p->n_stages; stage++)
+		n_copies += p->family[stage].marks != NULL;
+	if (len > sizeof(small) / n_copies)
+		LLM_TRY(llm_alloc(p->allocator, len, n_copies, &large, err));
+	status = classify_for_stages(&run, len, large ? large : small, stop, &n);
 	if (status == LLM_OK)
 	{
-		run.classes = classes;
 		run.ascii = n == len;
 		run.match = pcre2_match_data_create(1, p->general);
 		status = run.match ? cut(&run, 0, 0, n, err) : out_of_memory(err);

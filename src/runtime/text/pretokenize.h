@@ -8,15 +8,9 @@
 #define LLM_PRETOKENIZE_H
 
 #include "base/arena.h"
+#include "text/pretokenizer_names.h"
 
 typedef struct LlmPretokenizer LlmPretokenizer;
-
-/* what the name of a pre-tokenizer says besides its pattern */
-typedef struct LlmPretokenizerTraits
-{
-	bool		ignore_merges;	/* a word that is a token is taken whole */
-	bool		add_bos;		/* where the metadata does not say */
-} LlmPretokenizerTraits;
 
 /* name empty: "default". a must outlive it. Errors: LLM_E_UNSUPPORTED naming it; LLM_E_NOMEM. */
 extern LlmStatus llm_pretokenizer_create(LlmStr name, const LlmAllocator *a, LlmPretokenizer **out,
@@ -28,7 +22,7 @@ typedef LlmStatus (*LlmWordFn) (void *ctx, const char *bytes, size_t len, LlmErr
 
 /*
  * Give the words of bytes (len) to take, in order; together they are the whole. Bytes that are not UTF-8 count as one
- * character each, which is no letter, digit or space. Uses len bytes of memory while it runs. Errors: LLM_E_NOMEM,
+ * character each, which is no letter, digit or space. Uses some bytes of memory for each of them while it runs. Errors: LLM_E_NOMEM,
  * LLM_PAUSED, those of take.
  */
 extern LlmStatus llm_pretokenize(const LlmPretokenizer *p, const char *bytes, size_t len, const LlmStop *stop,

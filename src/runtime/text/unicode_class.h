@@ -26,7 +26,8 @@ typedef enum LlmClass
 	LLM_CLASS_NEXT_LINE,		/* U+0085: Cc, but white space */
 	LLM_CLASS_LONG_S,			/* U+017F: Ll, and an s where case is ignored */
 	LLM_CLASS_NEW_DIGIT,		/* unassigned in Unicode 16, but a number in 17: see the pattern of smollm */
-	LLM_CLASS_INVALID			/* a byte that is not part of UTF-8 */
+	LLM_CLASS_INVALID,			/* a byte that is not part of UTF-8 */
+	LLM_CLASS_MARK				/* this and following: sets of one pattern, see pretokenizer_names.h */
 } LlmClass;
 
 /*
@@ -36,6 +37,12 @@ typedef enum LlmClass
 #define LLM_SET_L "A-Za-z\\x80-\\x84\\x9F"
 #define LLM_SET_N "0-9\\x88-\\x8A"
 #define LLM_SET_P "!-#%-*,-/:;?@\\[-\\]_{}\\x8B-\\x91"
+#define LLM_SET_M "\\x85-\\x87"
+#define LLM_SET_S "$+<=>\\^`|~\\x92-\\x95"
+#define LLM_SET_UPPER "A-Z\\x80\\x82-\\x87"	/* Lu Lt Lm Lo M */
+#define LLM_SET_LOWER "a-z\\x81\\x83-\\x87\\x9F"	/* Ll Lm Lo M */
+#define LLM_SET_ND "0-9\\x88"
+#define LLM_SET_WORD "0-9A-Z_a-z\\x80-\\x8B\\x9F"	/* L M N Pc: \w of Oniguruma */
 #define LLM_SET_SPACE "\\x09-\\x0D \\x96-\\x98\\x9E"
 #define LLM_SET_SMALL_S "sS\\x9F"
 #define LLM_SET_NEW_DIGIT "\\xA0"
