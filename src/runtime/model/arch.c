@@ -56,7 +56,7 @@ read_uint(const KeyReader *r, const char *suffix, bool required, uint32_t min, u
 
 	snprintf(key, sizeof(key), "%s.%s", r->arch, suffix);
 	LLM_TRY(llm_meta_uint(r->meta, key, required, max, &v, r->err));
-	if (v < min)
+	if (v < min && llm_meta_find(r->meta, key))
 		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" is %llu, below the least value %u", key,
 						(unsigned long long) v, min);
 	*value = (uint32_t) v;
@@ -77,18 +77,45 @@ read_float(const KeyReader *r, const char *suffix, bool required, double min, do
 	return LLM_OK;
 }
 
-/* a feature that changes results and is not computed: present and not neutral is refused by name */
+/* features that change results and are not computed: present and not neutral is refused by name */
+static const struct
+{
+	const char *suffix;
+	double		neutral;
+}			not_computed[] = {
+	{"expert_count", 0},
+	{"attention.sliding_window", 0},
+	{"attention.scale", 0},
+	{"attention.clamp_kqv", 0},
+	{"attn_logit_softcapping", 0},
+	{"final_logit_softcapping", 0},
+	{"rope.scaling.attn_factor", 1},
+	{"logit_scale", 0},
+	{"residual_scale", 0},
+	{"embedding_scale", 0},
+};
+
 static LlmStatus
-refuse_unless(const KeyReader *r, const char *suffix, double neutral)
+refuse_not_computed(const KeyReader *r)
 {
 	char		key[128];
-	double		v = neutral;
+	bool		causal = true;
 
-	snprintf(key, sizeof(key), "%s.%s", r->arch, suffix);
-	LLM_TRY(llm_meta_float(r->meta, key, false, &v, r->err));
-	if (v != neutral)
-		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = %g is not supported for architecture \"%s\"",
-						key, v, r->arch);
+	for (size_t i = 0; i < sizeof(not_computed) / sizeof(not_computed[0]); i++)
+	{
+		double		v = not_computed[i].neutral;
+
+		snprintf(key, sizeof(key), "%s.%s", r->arch, not_computed[i].suffix);
+		LLM_TRY(llm_meta_float(r->meta, key, false, &v, r->err));
+		if (v != not_computed[i].neutral)
+			return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = %g is not supported for architecture \"%s\"",
+							key, v, r->arch);
+	}
+	snprintf(key, sizeof(key), "%s.attention.causal", r->arch);
+	LLM_TRY(llm_meta_bool(r->meta, key, false, &causal, r->err));
+	if (!causal)
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = false is not supported for architecture \"%s\"",
+						key, r->arch);
 	return LLM_OK;
 }
 
@@ -116,6 +143,7 @@ read_rope(const KeyReader *r, LlmHparams *hp)
 	else if (!str_is(type, "none") && !str_is(type, "llama3"))
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
 						(int) (type.len > 40 ? 40 : type.len), type.data, r->arch);
+	hp->rope_factors = str_is(type, "llama3");
 	hp->rope_freq_scale = 1.0 / factor;
 	return LLM_OK;
 }
@@ -161,20 +189,13 @@ llm_hparams_read(const LlmMeta *meta, const LlmArch **arch_out, LlmHparams *hp, 
 	hp->n_rot = hp->head_dim_k;
 	LLM_TRY(read_uint(&r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
 	if (hp->n_rot % 2 != 0)
-		return llm_fail(err, LLM_E_FORMAT, "model metadata \"%s.rope.dimension_count\" is %u, which is odd", arch->name,
+		return llm_fail(err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
 						hp->n_rot);
 	LLM_TRY(read_float(&r, "attention.layer_norm_rms_epsilon", true, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
 	LLM_TRY(read_rope(&r, hp));
 
-	LLM_TRY(refuse_unless(&r, "expert_count", 0));
-	LLM_TRY(refuse_unless(&r, "attention.sliding_window", 0));
-	LLM_TRY(refuse_unless(&r, "attention.scale", 0));
-	LLM_TRY(refuse_unless(&r, "attention.clamp_kqv", 0));
-	LLM_TRY(refuse_unless(&r, "logit_scale", 0));
-	LLM_TRY(refuse_unless(&r, "residual_scale", 0));
-	LLM_TRY(refuse_unless(&r, "embedding_scale", 0));
-
+	LLM_TRY(refuse_not_computed(&r));
 	*arch_out = arch;
 	return LLM_OK;
 }

@@ -36,6 +36,7 @@ typedef struct LlmHparams
 	float		norm_eps;
 	double		rope_freq_base;
 	double		rope_freq_scale;	/* 1 / factor of linear scaling; 1: none */
+	bool		rope_factors;	/* the tensor rope_freqs.weight must be there */
 } LlmHparams;
 
 extern const LlmArch *llm_arch_find(LlmStr name);

@@ -91,7 +91,7 @@ load_rope(Loader *ld)
 	const float *factors;
 	void	   *p;
 
-	LLM_TRY(load_vector(ld, "rope_freqs.weight", n, false, &factors));
+	LLM_TRY(load_vector(ld, "rope_freqs.weight", n, m->hp.rope_factors, &factors));
 	for (uint32_t i = 0; i < m->hp.n_layer; i++)
 	{
 		char		name[128];
@@ -159,7 +159,7 @@ load_template(LlmModel *m, LlmStr override, LlmError *err)
 
 	if (!source.data)
 		LLM_TRY(llm_meta_string(&m->pack.meta, "tokenizer.chat_template", false, &source, err));
-	if (!source.data)
+	if (source.len == 0)		/* an empty one would make empty prompts */
 		return LLM_OK;
 	return llm_template_compile(source.data, source.len, m->allocator, &m->chat_template, err);
 }
