@@ -11,7 +11,7 @@
 
 #include "cpu/codes.h"
 
-#define WIDE_TOKENS 16
+#define WIDE_TOKENS 32
 #define WIDE_PARTS (LLM_QK_K / LLM_QK)
 
 /* one block of activations of a tile; a scale of 0 in the second term means that there is none */
