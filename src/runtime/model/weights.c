@@ -60,13 +60,14 @@ load_matrix(LlmLoader *ld, const char *name, int64_t n_rows, int64_t n_cols, int
 	return llm_pack_matrix(&ld->model->pack, name, n_rows, n_cols, 0, out, ld->err);
 }
 
-/* "weight" and, where the file has it, "bias" */
+/* "weight" and, where the file has them, "scale" and "bias" */
 static LlmStatus
 load_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, int64_t n_cols, LlmLinear *out)
 {
 	TensorName	name;
 
 	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, 1, &out->w));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, role, "scale"), 1, false, &out->scale));
 	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n_rows, false, &out->bias);
 }
 
@@ -98,6 +99,7 @@ load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Par
 		out->w = all.w;
 		out->w.n_rows = parts[i].n_rows;
 		out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
+		out->scale = all.scale;
 		out->bias = all.bias ? all.bias + n_rows : NULL;
 		n_rows += parts[i].n_rows;
 	}
@@ -192,6 +194,7 @@ load_expert_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, i
 	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, n_expert, &out->w));
 	t = llm_pack_find(&ld->model->pack, name);
 	out->stride = t->n_bytes / (size_t) n_expert;
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, role, "scale"), n_expert, false, &out->scale));
 	return load_expert_bias(ld, tensor_name(name, layer, role, "bias"), n_rows, &out->bias);
 }
 
@@ -271,7 +274,7 @@ llm_load_weights(LlmLoader *ld)
 	if (llm_pack_find(&m->pack, "output.weight"))
 		LLM_TRY(load_linear(ld, -1, "output", m->hp.n_vocab, m->hp.n_embd, &m->output));
 	else
-		m->output = (LlmLinear) {m->token_embd, NULL};
+		m->output = (LlmLinear) {.w = m->token_embd};
 	LLM_TRY(llm_arena_alloc(&m->arena, m->hp.n_layer, sizeof(LlmLayer), &p, ld->err));
 	m->layers = p;
 	memset(p, 0, m->hp.n_layer * sizeof(LlmLayer));

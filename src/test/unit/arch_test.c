@@ -39,6 +39,17 @@ static const Case cases[] = {
 		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3)},
 	},
 	{
+		.what = "scales of matrices",
+		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
+			.renorm = true, .scales = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
+	},
+	{
+		.what = "scales of joined matrices",
+		.d = {.arch = "phi3", SHAPE(2, 16, 10000), .norm_before = true, .neox = true, .fused_qkv = true, .fused_gate = true,
+			.biases = true, .scales = true},
+	},
+	{
 		.what = "yarn, query scale", .tied = true,
 		.d = {.arch = "mistral3", SHAPE(3, 16, 10000), .norm_before = true, .yarn = 4, .yarn_local = 4, .yarn_orig = 32,
 			.query_scale = 0.125, .rope_magnitude = 1},
