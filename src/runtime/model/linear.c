@@ -31,14 +31,20 @@ typedef struct LinearJob
 	int64_t		piece_groups;
 } LinearJob;
 
+/* scale and bias of rows [row_begin, row_end) */
 static void
-add_bias(const float *bias, float *out, int64_t n_tokens, int64_t ld_out, int64_t row_begin, int64_t row_end)
+finish_rows(const LlmExpertLinear *lin, int32_t expert, float *out, int64_t n_tokens, int64_t row_begin, int64_t row_end)
 {
+	const int64_t n_rows = lin->w.n_rows;
+	const float *bias = lin->bias ? lin->bias + expert * n_rows : NULL;
+
 	for (int64_t t = 0; t < n_tokens; t++)
 	{
-		float	   *o = out + t * ld_out;
+		float	   *o = out + t * n_rows;
 
-		for (int64_t r = row_begin; r < row_end; r++)
+		for (int64_t r = row_begin; lin->scale && r < row_end; r++)
+			o[r] *= lin->scale[expert];
+		for (int64_t r = row_begin; bias && r < row_end; r++)
 			o[r] += bias[r];
 	}
 }
@@ -99,9 +105,7 @@ linear_piece(void *arg, int64_t begin, int64_t end, int thread)
 			continue;
 		w.data += (size_t) tile.expert * lin->stride;
 		job->kernels->matmul[w.type] (&w, &acts, from, to, out, n_rows);
-		if (lin->bias)
-			add_bias(lin->bias + tile.expert * n_rows, out, acts.n_tokens, n_rows, from * LLMK_ROWS,
-					 to * LLMK_ROWS < n_rows ? to * LLMK_ROWS : n_rows);
+		finish_rows(lin, tile.expert, out, acts.n_tokens, from * LLMK_ROWS, to * LLMK_ROWS < n_rows ? to * LLMK_ROWS : n_rows);
 	}
 }
 
@@ -136,7 +140,7 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 
 	for (int i = 0; i < n; i++)
 	{
-		job.lin[i] = (LlmExpertLinear) {.w = lin[i]->w, .bias = lin[i]->bias};
+		job.lin[i] = (LlmExpertLinear) {.w = lin[i]->w, .scale = lin[i]->scale, .bias = lin[i]->bias};
 		job.out[i] = out[i];
 	}
 	job.tile_tokens = acts->term[0].q ? TOKENS_QUANTIZED : TOKENS_FLOAT;

@@ -19,10 +19,11 @@ typedef struct LlmModelOptions
 	LlmStr		chat_template;	/* data NULL: the model's own */
 } LlmModelOptions;
 
-/* out = w x + bias */
+/* out = scale * w x + bias */
 typedef struct LlmLinear
 {
 	LlmkMatrix	w;
+	const float *scale;			/* (1), NULL: none; NVFP4 has one for each tensor */
 	const float *bias;			/* (n_rows), NULL: none */
 } LlmLinear;
 
@@ -37,6 +38,7 @@ typedef struct LlmExpertLinear
 {
 	LlmkMatrix	w;				/* of expert 0 */
 	size_t		stride;			/* bytes from one expert to the next */
+	const float *scale;			/* (n_expert), NULL: none */
 	const float *bias;			/* (n_expert, n_rows), NULL: none */
 } LlmExpertLinear;
 

@@ -70,6 +70,7 @@ typedef struct NaiveModel
 	bool		choice_bias;
 	bool		expert_bias;
 	int			n_ff_shared;
+	bool		scales;			/* a factor for each matrix of a layer, or each expert's */
 	bool		quantized;		/* matrices are Q8_0; too coarse to compare with this pass */
 } NaiveModel;
 
@@ -145,25 +146,30 @@ naive_norm(const Naive *v, const char *role, double *x, int n)
 	free(b);
 }
 
-/* rows [first_row, first_row + n_rows) of a matrix times x, plus the bias where there is one */
+/* rows [first_row, first_row + n_rows) of a matrix times x, times the scale and plus the bias where there are any */
 static inline void
 naive_linear(const Naive *v, const char *role, int index, int first_row, int n_rows, int n_cols, const double *x, double *out)
 {
 	char		name[64];
 	double	   *w;
 	double	   *b;
+	double	   *scale;
 	bool		stack = strstr(role, "_exps") != NULL;
 
 	snprintf(name, sizeof name, "%s.weight", role);
 	w = naive_tensor(v, name, index, first_row, n_rows, n_cols, true);
 	snprintf(name, sizeof name, "%s.bias", role);
 	b = naive_tensor(v, name, 0, stack ? index : first_row, 1, n_rows, false);
+	snprintf(name, sizeof name, "%s.scale", role);
+	scale = naive_tensor(v, name, 0, stack ? index : 0, 1, 1, false);
 	for (int r = 0; w && r < n_rows; r++)
 	{
-		out[r] = b ? b[r] : 0;
+		out[r] = 0;
 		for (int c = 0; c < n_cols; c++)
 			out[r] += w[r * n_cols + c] * x[c];
+		out[r] = out[r] * (scale ? *scale : 1) + (b ? b[r] : 0);
 	}
+	free(scale);
 	free(w);
 	free(b);
 }

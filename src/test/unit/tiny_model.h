@@ -62,10 +62,16 @@ tiny_tensor(TinyMaker *k, const char *role, int n_cols, int n_rows, int n_stack,
 	free(blocks);
 }
 
+/* role ends with ".weight" */
 static inline void
 tiny_matrix(TinyMaker *k, const char *role, int n_cols, int n_rows, int n_stack)
 {
+	char		name[64];
+
 	tiny_tensor(k, role, n_cols, n_rows, n_stack, 0, 2.5f / sqrtf((float) n_cols));
+	snprintf(name, sizeof name, "%.*s.scale", (int) (strlen(role) - strlen(".weight")), role);
+	if (k->d->scales && k->layer >= 0)
+		tiny_tensor(k, name, n_stack ? n_stack : 1, 0, 0, 1, 0.5f);
 }
 
 static inline void
