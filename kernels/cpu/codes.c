@@ -97,7 +97,9 @@ llmk_codes_from_file(LlmType type, const LlmkAnyBlock *b, LlmkCodes *codes)
 			break;
 		case LLM_TYPE_NVFP4:
 			nibbles(b->nvfp4.qs, 32, 8, codes->q);
-			memcpy(codes->s, b->nvfp4.d, 4);
+			/* 127 is the NaN of this float, which stands for 0; written as 0, so that levels need not look for it */
+			for (e = 0; e < 4; e++)
+				codes->s[e] = b->nvfp4.d[e] == 127 ? 0 : b->nvfp4.d[e];
 			break;
 		case LLM_TYPE_TQ2_0:
 			bit_pairs(b->tq2_0.qs, codes->q);
@@ -145,11 +147,11 @@ e8m0_half(uint8_t e)
 	return llmk_bits_to_float(e < 2 ? 0x00200000u << e : (uint32_t) (e - 1) << 23);
 }
 
-/* half the unsigned 8-bit float; 127 is its NaN, which stands for 0 */
+/* half the unsigned 8-bit float */
 static float
 ue4m3_half(uint8_t x)
 {
-	return x == 127 ? 0.0f : llmk_half_inline((uint16_t) ((x & 127) << 7)) * 128.0f;
+	return llmk_half_inline((uint16_t) ((x & 127) << 7)) * 128.0f;
 }
 
 static void

@@ -5,9 +5,9 @@
     python3 src/test/check_tokenizers.py [--n N] [--seed S] --trained NAME ...
 
 The reference is made from the file's own vocabulary: for byte-level BPE the tokenizers library with the pre-tokenizer that
-Hugging Face defines for its name (tokenizer.ggml.pre), else the sentencepiece library. --trained makes a small vocabulary for each
+Hugging Face defines for its name (tokenizer.ggml.pre), for WordPiece the same library with BERT's normalizer, else the sentencepiece library. --trained makes a small vocabulary for each
 NAME instead: of a pre-tokenizer (its merges cross what the pre-tokenizer cuts, so that every cut shows; "all" are all that are
-defined here), or "wordpiece", or "unigram". Needs the PyPI packages tokenizers,
+defined here). Needs the PyPI packages tokenizers,
 sentencepiece and gguf; RAYON_NUM_THREADS=1 gives the library one thread when measuring speed. Prints one line for each model and, for a
 difference, the text and both lists of ids; ends with 1 if there is any.
 """
@@ -23,7 +23,7 @@ import time
 
 import sentencepiece
 from gguf import GGUFReader, GGUFWriter
-from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -115,6 +115,16 @@ class Library:
         return [e.ids for e in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
+def wordpiece(tokens, types, unknown, lowercase):
+    """Tokens as GGUF has them: U+2581 begins a word, where BERT's own files have ## before all others."""
+    def own(text, kind):
+        return text if kind in (2, 3) else text[1:] if text[0] == "\u2581" else "##" + text
+    tokenizer = Tokenizer(models.WordPiece({own(t, k): i for i, (t, k) in enumerate(zip(tokens, types))}, unk_token=unknown, max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return Library(tokenizer)
+
+
 def reference(path):
     """What ids(texts) of a GGUF file should be, and a note on what it is."""
     reader = GGUFReader(path)
@@ -123,6 +133,9 @@ def reference(path):
     if field(reader, "tokenizer.ggml.model") == "llama":
         scores = field(reader, "tokenizer.ggml.scores")
         return SentencePiece(tokens, scores, types, field(reader, "tokenizer.ggml.add_space_prefix", True)), "spm"
+    if field(reader, "tokenizer.ggml.model") == "bert":
+        return wordpiece(tokens, types, tokens[field(reader, "tokenizer.ggml.unknown_token_id")],
+                         field(reader, "tokenizer.ggml.normalizer.lowercase", True)), "wordpiece"
     name = field(reader, "tokenizer.ggml.pre")
     vocab = {text: i for i, text in enumerate(tokens)}
     merges = [tuple(m.split(" ", 1)) for m in field(reader, "tokenizer.ggml.merges")]

@@ -197,12 +197,16 @@ attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 	}
 	for (uint32_t page = first_page; page < end_page; page++)
 	{
-		for (uint32_t i = 0; i < tile->n_tokens * n_heads; i++)
+		for (uint32_t t = 0; t < tile->n_tokens; t++)
 		{
-			uint32_t	position = tile->position + i / n_heads;
+			int			begin = keys_before(page, first_seen(job->layer, tile->position + t));
+			int			end = keys_before(page, tile->position + t + 1);
 
-			s->key_begin[i] = keys_before(page, first_seen(job->layer, position));
-			s->key_end[i] = keys_before(page, position + 1);
+			for (uint32_t h = 0; h < n_heads; h++)
+			{
+				s->key_begin[t * n_heads + h] = begin;
+				s->key_end[t * n_heads + h] = end;
+			}
 		}
 		a.k_page = llm_kv_keys(pass->kv, seq, page, pass->layer, kv_head);
 		if (m->hp.stored_dim_v > 0)

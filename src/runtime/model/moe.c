@@ -176,7 +176,8 @@ sort_slots(LlmPass *pass, bool quantized)
 		int32_t		n = pass->expert_slots[e];
 
 		for (int32_t t = 0; t < n; t += tile_tokens)
-			pass->expert_tiles[pass->n_expert_tiles++] = (LlmExpertTile) {(int32_t) e, first + t, n - t < tile_tokens ? n - t : tile_tokens};
+			pass->expert_tiles[pass->n_expert_tiles++] =
+				(LlmExpertTile) {(int32_t) e, first + t, n - t < tile_tokens ? n - t : tile_tokens};
 		pass->expert_slots[e] = first;
 		first += n;
 	}

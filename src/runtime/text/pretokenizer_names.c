@@ -172,6 +172,13 @@ static const LlmMarkedRange han[] = {
 	{0, 0, 0}
 };
 
+/* beside L, M, Nd, Nl and Pc what \w takes in Oniguruma: some Latin-1 numbers and the letters in circles and squares */
+static const LlmMarkedRange word_signs[] = {
+	{0x00B2, 0x00B3, MARK}, {0x00B9, 0x00B9, MARK}, {0x00BC, 0x00BE, MARK}, {0x24B6, 0x24E9, MARK},
+	{0x1F130, 0x1F149, MARK}, {0x1F150, 0x1F169, MARK}, {0x1F170, 0x1F189, MARK},
+	{0, 0, 0}
+};
+
 /* ---- patterns ---- */
 
 #define STAGES(name) static const LlmPatternStage name[LLM_MAX_STAGES + 1]
@@ -207,7 +214,7 @@ STAGES(youtu) = {
 };
 /* \d{1,3}(?=(?:\d{3})*\b): a run of digits in threes from its end, unless a word goes on there */
 STAGES(tiny_aya) = {
-	{"(?<![" LLM_SET_ND "])[" LLM_SET_ND "]++(?![" LLM_SET_WORD "])", NULL, LLM_CLASS_ND}, {GPT4O("{1,3}")}
+	{"(?<![" LLM_SET_ND "])[" LLM_SET_ND "]++(?![" LLM_SET_WORD MARK_1 "])", word_signs, LLM_CLASS_ND}, {GPT4O("{1,3}")}
 };
 /* (?=(\d{3})+(?!\d)): a cut before every three digits counted from the end of a run */
 STAGES(superbpe) = {{"[" N "]+", NULL, LLM_CLASS_ND}};

@@ -296,6 +296,19 @@ default_id(const LlmTokenizer *t, int32_t id, LlmTokenType type)
 	return t->kind == LLM_KIND_SPM && id < t->n_vocab && t->info[id].type == type ? id : -1;
 }
 
+/* BERT's names for the first and the last token of a text; and any word may be unknown, whatever the type of that token */
+static LlmStatus
+read_bert_ids(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	if (t->bos < 0)
+		LLM_TRY(read_id(t, meta, "tokenizer.ggml.cls_token_id", &t->bos, err));
+	if (t->eos < 0)
+		LLM_TRY(read_id(t, meta, "tokenizer.ggml.seperator_token_id", &t->eos, err));
+	if (t->unknown >= 0)
+		t->info[t->unknown].type = LLM_TOKEN_UNKNOWN;
+	return LLM_OK;
+}
+
 LlmStatus
 llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
@@ -324,6 +337,8 @@ llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		t->bos = default_id(t, 1, LLM_TOKEN_CONTROL);
 	if (t->eos < 0)
 		t->eos = default_id(t, 2, LLM_TOKEN_CONTROL);
+	if (t->kind == LLM_KIND_WORDPIECE)
+		LLM_TRY(read_bert_ids(t, meta, err));
 	mark_control(t, t->bos);
 	mark_control(t, t->eos);
 	mark_control(t, t->eot);

@@ -32,7 +32,7 @@ llm_byte_token_value(LlmStr text)
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-/* which of the two kinds, and its name */
+/* which kind */
 static LlmStatus
 load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
@@ -43,12 +43,14 @@ load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		t->kind = LLM_KIND_BPE;
 	else if (model.len == 5 && memcmp(model.data, "llama", 5) == 0)
 		t->kind = LLM_KIND_SPM;
+	else if (model.len == 4 && memcmp(model.data, "bert", 4) == 0)
+		t->kind = LLM_KIND_WORDPIECE;
 	else
 	{
 		llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (model.len < 64 ? model.len : 64),
 				 model.data);
-		llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE) and "
-						 "\"llama\" (SentencePiece BPE) are supported.");
+		llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
+						 "\"llama\" (SentencePiece BPE) and \"bert\" (WordPiece) are supported.");
 		return LLM_E_UNSUPPORTED;
 	}
 	return LLM_OK;
@@ -114,12 +116,26 @@ load_spm(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return llm_spm_load(t, meta, err);
 }
 
+/* a text of such a model is always between its first and last token, [CLS] and [SEP] */
+static LlmStatus
+load_wordpiece(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	snprintf(t->kind_name, sizeof(t->kind_name), "wordpiece");
+	t->add_space_prefix = true;
+	LLM_TRY(llm_wordpiece_load(t, meta, err));
+	t->add_bos = true;
+	t->add_eos = true;
+	return LLM_OK;
+}
+
 static LlmStatus
 load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LLM_TRY(load_kind(t, meta, err));
 	LLM_TRY(load_tokens(t, meta, err));
 	LLM_TRY(llm_special_tokens_load(t, meta, err));
+	if (t->kind == LLM_KIND_WORDPIECE)
+		return load_wordpiece(t, meta, err);
 	LLM_TRY(t->kind == LLM_KIND_BPE ? load_bpe(t, meta, err) : load_spm(t, meta, err));
 	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_bos_token", false, &t->add_bos, err));
 	return llm_meta_bool(meta, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err);
@@ -169,6 +185,8 @@ encode_between(LlmEncoder *e, const char *bytes, size_t len, bool after_special,
 {
 	if (e->t->kind == LLM_KIND_BPE)
 		return llm_bpe_encode(e, bytes, len, err);
+	if (e->t->kind == LLM_KIND_WORDPIECE)
+		return llm_wordpiece_encode(e, bytes, len, err);
 	return llm_spm_encode(e, bytes, len, e->t->add_space_prefix && after_special, err);
 }
 

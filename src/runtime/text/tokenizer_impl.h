@@ -1,8 +1,9 @@
 /*
- * tokenizer_impl.h: what the parts of the tokenizer share (tokenizer.c, special_tokens.c, bpe.c, spm.c).
+ * tokenizer_impl.h: what the parts of the tokenizer share (tokenizer.c, special_tokens.c, and a file for each kind).
  *
- * The way of a text: special tokens are cut out first (special_tokens.c), the text between them goes to one of the two
- * kinds, and each kind cuts it into symbols and merges neighbours until no pair has a merge (merge.h).
+ * The way of a text: special tokens are cut out first (special_tokens.c), the text between them goes to the tokenizer's
+ * kind: bpe.c and spm.c cut it into symbols and merge neighbours until no pair has a merge (merge.h), wordpiece.c takes
+ * words apart by the longest token.
  */
 #ifndef LLM_TOKENIZER_IMPL_H
 #define LLM_TOKENIZER_IMPL_H
@@ -34,7 +35,8 @@ typedef struct LlmTokenInfo
 typedef enum LlmTokenizerKind
 {
 	LLM_KIND_BPE,
-	LLM_KIND_SPM
+	LLM_KIND_SPM,
+	LLM_KIND_WORDPIECE
 } LlmTokenizerKind;
 
 struct LlmTokenizer
@@ -69,6 +71,9 @@ struct LlmTokenizer
 	uint32_t   *token_rank;		/* SentencePiece (n_vocab): the order of merges, from scores */
 	size_t		max_token_bytes;
 	bool		cut_at_spaces;	/* no token has a space after another character */
+
+	bool		lowercase;		/* WordPiece */
+	bool		strip_accents;
 };
 
 /* one run of llm_tokenize */
@@ -112,10 +117,12 @@ extern LlmStatus llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, L
  */
 extern LlmStatus llm_special_tokens_find(LlmEncoder *e, LlmText text, size_t from, bool parse_special, size_t *at, int32_t *id);
 
-/* bpe.c and spm.c: fill vocab (n_vocab symbols) and what the kind needs; then encode text without special tokens */
+/* the kinds: fill vocab (n_vocab symbols) and what the kind needs; then encode text without special tokens */
 extern LlmStatus llm_bpe_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 extern LlmStatus llm_bpe_encode(LlmEncoder *e, const char *bytes, size_t len, LlmError *err);
 extern LlmStatus llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 extern LlmStatus llm_spm_encode(LlmEncoder *e, const char *bytes, size_t len, bool space_prefix, LlmError *err);
+extern LlmStatus llm_wordpiece_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
+extern LlmStatus llm_wordpiece_encode(LlmEncoder *e, const char *bytes, size_t len, LlmError *err);
 
 #endif

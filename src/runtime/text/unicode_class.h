@@ -42,7 +42,7 @@ typedef enum LlmClass
 #define LLM_SET_UPPER "A-Z\\x80\\x82-\\x87"	/* Lu Lt Lm Lo M */
 #define LLM_SET_LOWER "a-z\\x81\\x83-\\x87\\x9F"	/* Ll Lm Lo M */
 #define LLM_SET_ND "0-9\\x88"
-#define LLM_SET_WORD "0-9A-Z_a-z\\x80-\\x8B\\x9F"	/* L M N Pc: \w of Oniguruma */
+#define LLM_SET_WORD "0-9A-Z_a-z\\x80-\\x89\\x8B\\x9F"	/* L M Nd Nl Pc */
 #define LLM_SET_SPACE "\\x09-\\x0D \\x96-\\x98\\x9E"
 #define LLM_SET_SMALL_S "sS\\x9F"
 #define LLM_SET_NEW_DIGIT "\\xA0"

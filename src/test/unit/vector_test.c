@@ -106,7 +106,8 @@ enum Op
 };
 
 static const char *const op_names[N_OPS] = {"rms_norm", "rms_norm in place", "layer_norm", "layer_norm in place", "add",
-	"gelu_mul", "gelu_mul into gate", "relu_sqr", "soft_cap", "silu_mul", "silu_mul into gate", "silu_mul into up", "rope_norm", "rope_neox", "max", "sum_exp", "scale"};
+	"gelu_mul", "gelu_mul into gate", "relu_sqr", "soft_cap", "silu_mul", "silu_mul into gate", "silu_mul into up", "rope_norm",
+	"rope_neox", "max", "sum_exp", "scale"};
 
 /* run an operation on x, y, z (n elements and a margin each); out holds the changed array and n_out its elements */
 static void
