@@ -142,7 +142,7 @@ static const LlmArch arch_table[] = {
 		.name = "deepseek2",
 		.note = "DeepSeek V2, V3, R1: latent attention with its compressed cache, softmax or sigmoid router, shared experts",
 		.rope = LLM_ROPE_NORM,
-		.traits = LLM_TRAIT_LATENT | LLM_TRAIT_SHARED_COUNT,
+		.traits = LLM_TRAIT_LATENT | LLM_TRAIT_DENSE_LEAD,
 		.router = LLM_ROUTER_SOFTMAX,
 		.shared_expert = true,
 	},

@@ -71,7 +71,7 @@ typedef enum LlmTrait
 	LLM_TRAIT_ROPE_LOCAL_ONLY = 512,	/* layers without window have no rope */
 	LLM_TRAIT_FFN_NORM_NAME = 1024, /* the norm before the feed-forward is called post_attention_norm */
 	LLM_TRAIT_LATENT = 1 << 20, /* latent attention, see latent_attention.c */
-	LLM_TRAIT_SHARED_COUNT = 1 << 21	/* shared experts are counted, each as wide as another expert */
+	LLM_TRAIT_DENSE_LEAD = 1 << 21	/* leading layers without experts; shared experts are counted, each as wide as another */
 } LlmTrait;
 
 typedef struct LlmArch

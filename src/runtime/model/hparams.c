@@ -393,13 +393,16 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 	if (r->arch->shared_expert)
 	{
 		hp->n_ff_shared = hp->n_ff;
-		if (has_trait(r, LLM_TRAIT_SHARED_COUNT))
+		if (has_trait(r, LLM_TRAIT_DENSE_LEAD))
 			LLM_TRY(read_shared_count(r, hp));
 		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_shared));
 	}
 	else
 		LLM_TRY(refuse_unless(r, "expert_shared_feed_forward_length", 0));
-	LLM_TRY(read_uint(r, "leading_dense_block_count", false, 0, MAX_LAYERS, &hp->n_dense_lead));
+	if (has_trait(r, LLM_TRAIT_DENSE_LEAD))
+		LLM_TRY(read_uint(r, "leading_dense_block_count", false, 0, MAX_LAYERS, &hp->n_dense_lead));
+	else
+		LLM_TRY(refuse_unless(r, "leading_dense_block_count", 0));
 	LLM_TRY(refuse_unless(r, "interleave_moe_layer_step", 1));
 	return refuse_unless(r, "moe_every_n_layers", 1);
 }
