@@ -31,16 +31,16 @@ typedef struct LinearJob
 	int64_t		piece_groups;
 } LinearJob;
 
-/* scale and bias of rows [row_begin, row_end) */
-static void
-finish_rows(const LlmExpertLinear *lin, int32_t expert, float *out, int64_t n_tokens, int64_t row_begin, int64_t row_end)
+void
+llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out, int64_t row_begin,
+				  int64_t row_end)
 {
-	const int64_t n_rows = lin->w.n_rows;
-	const float *bias = lin->bias ? lin->bias + expert * n_rows : NULL;
+	const float *bias = lin->bias ? lin->bias + expert * lin->w.n_rows : NULL;
 
-	for (int64_t t = 0; t < n_tokens; t++)
+	row_end = row_end < lin->w.n_rows ? row_end : lin->w.n_rows;
+	for (int64_t t = 0; t < n_tokens && (bias || lin->scale); t++)
 	{
-		float	   *o = out + t * n_rows;
+		float	   *o = out + t * ld_out;
 
 		for (int64_t r = row_begin; lin->scale && r < row_end; r++)
 			o[r] *= lin->scale[expert];
@@ -59,11 +59,8 @@ some_tokens(const LlmkActs *acts, int64_t t, int64_t n)
 	part.x = acts->x + t * acts->ld_x;
 	for (int i = 0; i < 2; i++)
 	{
-		if (!acts->term[i].q)
-			continue;
-		part.term[i].q += t * acts->n_cols;
-		part.term[i].d += t * (acts->n_cols / LLM_QK);
-		part.term[i].s += t * (acts->n_cols / 16);
+		if (acts->term[i].q)
+			part.term[i] = llm_term_row(&acts->term[i], t, acts->n_cols);
 	}
 	return part;
 }
@@ -105,7 +102,7 @@ linear_piece(void *arg, int64_t begin, int64_t end, int thread)
 			continue;
 		w.data += (size_t) tile.expert * lin->stride;
 		job->kernels->matmul[w.type] (&w, &acts, from, to, out, n_rows);
-		finish_rows(lin, tile.expert, out, acts.n_tokens, from * LLMK_ROWS, to * LLMK_ROWS < n_rows ? to * LLMK_ROWS : n_rows);
+		llm_linear_finish(lin, tile.expert, out, acts.n_tokens, n_rows, from * LLMK_ROWS, to * LLMK_ROWS);
 	}
 }
 
@@ -187,12 +184,15 @@ llm_linear_acts(const LlmPass *pass, const float *x, int n_rows, int64_t n_cols,
 }
 
 void
+llm_linear_quantize_slot(const LlmPass *pass, const float *x, int64_t slot, int64_t n_cols)
+{
+	const LlmkTerm terms[2] = {llm_term_row(&pass->terms[0], slot, n_cols), llm_term_row(&pass->terms[1], slot, n_cols)};
+
+	pass->model->kernels->quantize(x, n_cols, terms);
+}
+
+void
 llm_linear_quantize_row(const LlmPass *pass, const float *x, int64_t row, int64_t n_cols)
 {
-	LlmkTerm	terms[2];
-
-	for (int i = 0; i < 2; i++)
-		terms[i] = (LlmkTerm) {pass->terms[i].q + row * n_cols, pass->terms[i].d + row * (n_cols / LLM_QK),
-		pass->terms[i].s + row * (n_cols / 16)};
-	pass->model->kernels->quantize(x + row * n_cols, n_cols, terms);
+	llm_linear_quantize_slot(pass, x + row * n_cols, row, n_cols);
 }
