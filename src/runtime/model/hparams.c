@@ -226,8 +226,10 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_uint(r, "embedding_length", true, 1, MAX_WIDTH, &hp->n_embd));
 	LLM_TRY(read_by_layer(r, "feed_forward_length", true, MAX_WIDTH, hp->n_layer, &hp->n_ff, &hp->ff_layers));
 	LLM_TRY(read_heads(r, hp));
+	if (has_trait(r, LLM_TRAIT_ONE_BLOCK))	/* some of these files have the other name */
+		LLM_TRY(read_double(r, "attention.layer_norm_epsilon", false, 0.0, 1.0, &eps));
 	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
-						true, 0.0, 1.0, &eps));
+						eps == 0, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
 	return LLM_OK;
 }
@@ -509,6 +511,7 @@ refuse_others(const KeyReader *r)
 	KeyName		key;
 
 	LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
+	LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
 	LLM_TRY(refuse_unless(r, "pooling_type", 0));
 	LLM_TRY(refuse_unless(r, "nextn_predict_layers", 0));
 	LLM_TRY(refuse_present(r, "rope.dimension_sections"));

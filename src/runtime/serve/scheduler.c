@@ -32,6 +32,7 @@ static LlmStatus
 create_parts(LlmScheduler *s, LlmError *err)
 {
 	const LlmHparams *hp = &s->model->hp;
+	size_t		least;
 	void	   *p;
 
 	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer_attn, hp->n_head_kv, hp->head_dim_k,
@@ -39,13 +40,15 @@ create_parts(LlmScheduler *s, LlmError *err)
 	llm_kv_pool_set_recurrent(&s->kv, hp->recurrent.state_floats * hp->n_layer_recurrent);
 	llm_prefix_cache_init(&s->prefixes, &s->kv, s->options.prefix_cache_bytes / s->kv.page_bytes, s->allocator);
 	s->pass_bytes = llm_pass_bytes(s->model, s->options.batch_tokens, llm_pool_threads(s->pool));
-	if (s->options.memory_limit_bytes && s->pass_bytes + s->kv.page_bytes > s->options.memory_limit_bytes)
+	least = s->pass_bytes + (1 + 2 * s->kv.state_pages) * s->kv.page_bytes;
+	if (s->options.memory_limit_bytes && least > s->options.memory_limit_bytes)
 	{
 		LlmStatus	status = llm_fail(err, LLM_E_LIMIT, "running the model needs at least %zu kB, more than the limit of %zu kB",
-									  (s->pass_bytes + s->kv.page_bytes) / 1024, s->options.memory_limit_bytes / 1024);
+									  least / 1024, s->options.memory_limit_bytes / 1024);
 
-		llm_error_detail(err, "A batch of %d tokens takes %zu kB, a cache page of %d tokens %zu kB.", s->options.batch_tokens,
-						 s->pass_bytes / 1024, LLMK_PAGE_KEYS, s->kv.page_bytes / 1024);
+		llm_error_detail(err, "A batch of %d tokens takes %zu kB, a cache page of %d tokens %zu kB, the recurrent state of a "
+						 "sequence %zu kB.", s->options.batch_tokens, s->pass_bytes / 1024, LLMK_PAGE_KEYS,
+						 s->kv.page_bytes / 1024, 2 * s->kv.state_pages * s->kv.page_bytes / 1024);
 		llm_error_hint(err, "Raise the memory limit or lower the tokens of a batch.");
 		return status;
 	}
@@ -166,8 +169,9 @@ admit(LlmScheduler *s, LlmError *err)
 		{
 			LlmError	own;
 
-			llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for keys and values, more than the %zu kB that the limit leaves",
-					 need * (s->kv.page_bytes / 1024), limit * (s->kv.page_bytes / 1024));
+			llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s, more than the %zu kB that the limit leaves",
+					 need * s->kv.page_bytes / 1024, s->kv.state_pages > 0 ? "its state" : "keys and values",
+					 limit * s->kv.page_bytes / 1024);
 			llm_error_hint(&own, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
 			llm_request_end_error(r, &own);
 			continue;
