@@ -1,5 +1,6 @@
 /*
- * scan.h: the state space recurrence (LlmkScan) in plain C, for each level to compile with its own instructions.
+ * scan.h: the state space recurrence (LlmkScan) in plain C. All levels use the generic one: compiled for AVX2 it
+ * took 2.7 times as long (gcc 12.2, one head of 64 x 128 over 512 tokens).
  *
  * A lane is an element of the head; lanes are taken in strips whose states stay in the nearest cache over all tokens. Each
  * operation is one multiplication or addition of a lane, in written order, so all levels give the same bits.

@@ -3,7 +3,6 @@
  */
 #include "cpu/levels.h"
 #include "cpu/math_avx2.h"
-#include "cpu/scan.h"
 #include "cpu/vector.h"
 
 /* llmk_lane_tree of two vectors */
@@ -296,12 +295,6 @@ scale_avx2(float *x, int64_t n, float factor)
 		x[i] *= factor;
 }
 
-static void
-ssm_scan_avx2(const LlmkScan *scan)
-{
-	llmk_scan(scan);
-}
-
 void
 llmk_vector_fill_avx2(LlmKernels *k)
 {
@@ -317,6 +310,5 @@ llmk_vector_fill_avx2(LlmKernels *k)
 	k->max = max_avx2;
 	k->sum_exp = sum_exp_avx2;
 	k->scale = scale_avx2;
-	k->ssm_scan = ssm_scan_avx2;
 	llmk_attention_fill_avx2(k);
 }
