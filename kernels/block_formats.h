@@ -96,7 +96,7 @@ typedef struct LlmBlockQ6_K
 	uint16_t	d;
 } LlmBlockQ6_K;
 
-/* the 6-bit scale and minimum of each 32 columns lie in 12 bytes: llmk_k_scale, llmk_k_min */
+/* the 6-bit scale and minimum of each 32 columns lie in 12 bytes: k_scale of codes.c */
 typedef struct LlmBlockQ4_K
 {
 	uint16_t	d;
@@ -126,7 +126,7 @@ typedef struct LlmBlockQ3_K
 {
 	uint8_t		hmask[32];		/* bit i of byte l: third bit of element 32 i + l */
 	uint8_t		qs[64];			/* low two bits, as in Q2_K */
-	uint8_t		scales[12];		/* 6 bits per 16 elements: llmk_q3_k_scale */
+	uint8_t		scales[12];		/* 6 bits per 16 elements: q3_k_scale of codes.c */
 	uint16_t	d;				/* value (q - 4) * (scale - 32) * d */
 } LlmBlockQ3_K;
 

@@ -7,7 +7,7 @@
  *
  * Packed matrix (one layout for all levels): rows in groups of LLMK_ROWS = 8, so that a vector lane is an output row.
  * A group holds, block by block along the columns, the 8 rows' quantized bytes interleaved and their 8 half-precision
- * scales (layouts in kernels/cpu/pack.c). The last group is filled up with zero rows. Groups have equal size, so group g
+ * scales (layouts in kernels/cpu/packed_formats.h and codes.h). The last group is filled up with zero rows. Groups have equal size, so group g
  * starts at g * llmk_group_bytes().
  */
 #ifndef LLMK_KERNELS_H

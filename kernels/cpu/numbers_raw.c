@@ -22,15 +22,20 @@ fill_d(LlmkNumbers *numbers, float d)
 		numbers->d[i] = d;
 }
 
-/* bit j of signs: element j is negative */
-static void
+/* bit j of signs: element j is negative; without branches, as signs cannot be predicted */
+static inline void
 put_signed(const void *point, int n, unsigned int signs, int scale, int16_t *w)
 {
+	static const uint8_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
 	const uint8_t *grid = point;
 	int			j;
 
 	for (j = 0; j < n; j++)
-		w[j] = (int16_t) ((signs >> j & 1 ? -scale : scale) * grid[j]);
+	{
+		int16_t		negative = (int16_t) -((uint8_t) signs & bits[j] ? 1 : 0);
+
+		w[j] = (int16_t) ((int16_t) (scale * grid[j] ^ negative) - negative);
+	}
 }
 
 /* 7 stored signs of 8: the number of negative ones is even */

@@ -58,16 +58,19 @@ def array(kind, name, values):
     return [f"static const {kind}{name}[] = {{\n\t" + ",\n\t".join(rows) + "\n};"]
 
 
+BPE_NAMES = ("smollm", "llama-bpe", "gpt-2", "qwen2", "gpt-4o", "tekken", "qwen35", "deepseek-v3", "deepseek-llm", "tiny_aya", "kimi-k2", "youtu", "afmoe", "viking")
+
+
 def bpe_cases(texts):
-    """One vocabulary with four pre-tokenizers."""
+    """One vocabulary with several pre-tokenizers."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = check_tokenizers.pre_tokenizer("llama-bpe")
     tokenizer.train_from_iterator(TRAINING, trainers.BpeTrainer(vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
     model = check_templates.json.loads(tokenizer.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].get)
     lines = array("char *const ", "bpe_tokens", [c_string(t) for t in tokens]) + array("char *const ", "bpe_merges", [c_string(" ".join(m)) for m in model["merges"]])
-    for name in ("smollm", "llama-bpe", "gpt-2", "qwen2"):
-        tokenizer = Tokenizer(models.BPE(vocab=model["vocab"], merges=[tuple(m) for m in model["merges"]], ignore_merges=name == "llama-bpe"))
+    for name in BPE_NAMES:
+        tokenizer = Tokenizer(models.BPE(vocab=model["vocab"], merges=[tuple(m) for m in model["merges"]], ignore_merges=name in check_tokenizers.IGNORE_MERGES))
         tokenizer.pre_tokenizer = check_tokenizers.pre_tokenizer(name)
         lines += ids_of(check_tokenizers.Library(tokenizer), texts, name.replace("-", "_"))
     return lines
@@ -81,6 +84,17 @@ def spm_cases(texts):
     tokenizer = check_tokenizers.SentencePiece(tokens, scores, types, True)
     lines = array("char *const ", "spm_tokens", [c_string(t) for t in tokens]) + array("float ", "spm_scores", [f"{s:.1f}f" for s in scores]) + array("int32_t ", "spm_types", [str(t) for t in types])
     return lines + ids_of(tokenizer, texts, "spm")
+
+
+def wordpiece_cases(texts):
+    """A word that begins has U+2581 as GGUF writes it; a few words, and characters at the beginning and inside of words."""
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789.,;:!?'()[]{}<>+-*/=_|日本語中文字符приветкал한κ"
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + ["▁" + c for c in characters] + list(characters) + "▁the ▁for ▁int ing tion ▁hello naive ▁na ive strasse ▁▁".split(" ")
+    types = [3, 2, 3, 3, 3] + [1] * (len(tokens) - 5)
+    lines = array("char *const ", "wordpiece_tokens", [c_string(t) for t in tokens]) + array("int32_t ", "wordpiece_types", [str(t) for t in types])
+    for name, lowercase in ("wordpiece", True), ("wordpiece_cased", False):
+        lines += ids_of(check_tokenizers.wordpiece(tokens, types, "[UNK]", lowercase), texts, name)
+    return lines
 
 
 def ids_of(tokenizer, texts, name):
@@ -97,7 +111,7 @@ def tokenizer_cases():
     texts = ["", " ", "  the", "the the  the\n\nand\n", "it's I'LL we'Re ' s"] + [check_tokenizers.random_text(r)[:80] for _ in range(N_TEXTS)]
     lines = ["static const struct\n{\n\tconst char *bytes;\n\tsize_t\t\tlen;\n}\t\t\ttokenizer_texts[] = {"]
     lines += [f"\t{{{c_string(t)}, {len(t.encode())}}}," for t in texts] + ["};"]
-    put("tokenizer_cases.h", "small vocabularies, texts, and the ids that the tokenizers and sentencepiece libraries give.", lines + bpe_cases(texts) + spm_cases(texts))
+    put("tokenizer_cases.h", "small vocabularies, texts, and the ids that the tokenizers and sentencepiece libraries give.", lines + bpe_cases(texts) + spm_cases(texts) + wordpiece_cases(texts))
 
 
 if __name__ == "__main__":

@@ -38,5 +38,5 @@ $PSQL -d demo --echo-queries -c "SELECT mood, count(*), count(*) FILTER (WHERE m
 say "The server goes on running. Connect (as $(id -un): there is no password, but the socket is closed to others) with:"
 printf '    %s/psql -h %q -p %s -U postgres demo\n' "$BIN" "$SERVER" "$PG_LLM_PORT"
 echo "and stop it with:"
-[ "$(id -u)" != 0 ] || as_user='runuser -u postgres -- '
+[ "$(id -u)" != 0 ] || as_user="runuser -u $(server_user) -- "
 printf '    %s%s/pg_ctl -D %q stop\n' "${as_user:-}" "$BIN" "$SERVER/data"

@@ -47,15 +47,21 @@ with_progress()
 	fi
 }
 
-# The server cannot run as root, so root runs it as user postgres.
+# The server cannot run as root, so root runs it as user postgres, or as whoever made it.
 server_user()
 {
-	if [ "$(id -u)" = 0 ]; then echo postgres; else id -un; fi
+	if [ "$(id -u)" != 0 ]; then
+		id -un
+	elif [ -n "${SERVER:-}" ] && [ -d "$SERVER/data" ]; then
+		stat -c %U "$SERVER/data"
+	else
+		echo postgres
+	fi
 }
 as_server()
 {
 	if [ "$(id -u)" = 0 ]; then
-		(cd / && exec runuser -u postgres -- "$@")
+		(cd / && exec runuser -u "$(server_user)" -- "$@")
 	else
 		"$@"
 	fi
@@ -177,8 +183,8 @@ prepare_server_folder()
 			outside_folder "$SERVER_FOLDER"
 		fi
 	fi
-	[ "$(id -u)" != 0 ] || chown postgres "$SERVER_FOLDER/"
 	SERVER=$(cd "$SERVER_FOLDER" && pwd -P)
+	[ "$(id -u)" != 0 ] || chown "$(server_user)" "$SERVER"
 	BIN=$("$PG_CONFIG" --bindir)
 	export PGHOST=$SERVER PGPORT=$PG_LLM_PORT PGUSER=postgres
 	PSQL="$BIN/psql -X -P pager=off -v ON_ERROR_STOP=1"

@@ -102,6 +102,7 @@ typedef struct LlmRopeParams
 	double		base;
 	double		scale;			/* 1 / factor of scaling; 1: none */
 	bool		yarn;			/* scaled by YaRN, not linearly */
+	bool		has_factors;	/* scaled by factors, which must then be a tensor of the file */
 	double		beta_fast;
 	double		beta_slow;
 	double		magnitude;		/* of cosine and sine */

@@ -44,7 +44,7 @@ read_uint(const KeyReader *r, const char *suffix, bool required, uint32_t min, u
 	uint64_t	v = *value;
 
 	LLM_TRY(llm_meta_uint(r->meta, key_name(r, suffix, key), required, max, &v, r->err));
-	if (v < min)
+	if (v < min && llm_meta_find(r->meta, key))
 		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" is %llu, below the least value %u", key,
 						(unsigned long long) v, min);
 	*value = (uint32_t) v;
@@ -128,8 +128,8 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 	hp->n_rot = hp->head_dim_k;
 	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
 	if (hp->n_rot % 2 != 0)
-		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s.rope.dimension_count\" is %u, which is odd",
-						r->arch->name, hp->n_rot);
+		return llm_fail(r->err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
+						hp->n_rot);
 	LLM_TRY(refuse_unless(r, "attention.key_length_swa", hp->head_dim_k));
 	LLM_TRY(refuse_unless(r, "attention.value_length_swa", hp->head_dim_v));
 	return refuse_unless(r, "rope.dimension_count_swa", hp->n_rot);
@@ -256,7 +256,10 @@ read_global_rope(const KeyReader *r, LlmHparams *hp, LlmRopeParams *rope)
 	if (str_is(type, "yarn"))
 		LLM_TRY(read_yarn(r, factor, hp, rope));
 	else if (str_is(type, "longrope") || str_is(type, "llama3"))
+	{
+		rope->has_factors = true;
 		LLM_TRY(refuse_unless(r, "rope.scaling.factor", 1));
+	}
 	else if (!str_is(type, "none") && !str_is(type, "linear"))
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
 						(int) (type.len > 40 ? 40 : type.len), type.data, r->arch->name);

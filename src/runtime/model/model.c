@@ -12,7 +12,7 @@ load_template(LlmModel *m, LlmStr override, LlmError *err)
 
 	if (!source.data)
 		LLM_TRY(llm_meta_string(&m->pack.meta, "tokenizer.chat_template", false, &source, err));
-	if (!source.data)
+	if (source.len == 0)		/* an empty one would make empty prompts */
 		return LLM_OK;
 	return llm_template_compile(source.data, source.len, m->allocator, &m->chat_template, err);
 }

@@ -60,7 +60,7 @@ load_factors(LlmLoader *ld, const float **factors)
 	if (!*factors)
 	{
 		name = "rope_freqs.weight";
-		LLM_TRY(llm_load_vector(ld, name, n, false, factors));
+		LLM_TRY(llm_load_vector(ld, name, n, m->hp.rope[LLM_ROPE_GLOBAL].has_factors, factors));
 	}
 	for (uint32_t i = 0; *factors && i < n; i++)
 	{

@@ -102,7 +102,37 @@ typedef struct Part
 	int64_t		n_rows;
 } Part;
 
-/* one tensor whose rows are those of several matrices, one after the other: each becomes a view of its row groups */
+/* rows [first, first + out->n_rows) of a matrix of floats, packed again as a matrix of their own */
+static LlmStatus
+copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, LlmkMatrix *out)
+{
+	LlmModel   *m = ld->model;
+	const size_t group_bytes = llmk_group_bytes(LLM_TYPE_F32, all->n_cols);
+	const size_t row_bytes = (size_t) all->n_cols * sizeof(float);
+	void	   *rows;
+	void	   *groups;
+
+	LLM_TRY(llm_arena_alloc(&m->arena, LLMK_ROWS, row_bytes, &rows, ld->err));
+	/* a group more than there are, so that they can begin at an aligned address */
+	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) (out->n_rows / LLMK_ROWS) + 2, group_bytes + LLMK_ALIGN, &groups, ld->err));
+	groups = (void *) (((uintptr_t) groups + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN);
+	for (int64_t r = 0; r < out->n_rows; r += LLMK_ROWS)
+	{
+		int64_t		n = out->n_rows - r < LLMK_ROWS ? out->n_rows - r : LLMK_ROWS;
+
+		for (int64_t i = 0; i < n; i++)
+			m->kernels->get_row[all->type] (all, first + r + i, (float *) rows + i * all->n_cols);
+		llmk_pack_group(LLM_TYPE_F32, all->n_cols, rows, (int) n, (uint8_t *) groups + (size_t) (r / LLMK_ROWS) * group_bytes);
+	}
+	out->type = LLM_TYPE_F32;
+	out->data = groups;
+	return LLM_OK;
+}
+
+/*
+ * One tensor whose rows are those of several matrices, one after the other: each becomes a view of its row groups. Rows that
+ * begin inside of a group are copied; only floats can be, as file blocks cannot be had from packed ones.
+ */
 static LlmStatus
 load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Part *parts, int n_parts)
 {
@@ -118,12 +148,16 @@ load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Par
 	{
 		LlmLinear  *out = parts[i].out;
 
-		if (n_rows % LLMK_ROWS != 0)
-			return llm_fail(ld->err, LLM_E_UNSUPPORTED, "tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",
-							tensor_name(name, layer, role, "weight"), (long long) parts[i - 1].n_rows, LLMK_ROWS);
 		out->w = all.w;
 		out->w.n_rows = parts[i].n_rows;
-		out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
+		if (n_rows % LLMK_ROWS == 0)
+			out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
+		else if (!llmk_type_info(all.w.type)->quantized)
+			LLM_TRY(copy_rows(ld, &all.w, n_rows, &out->w));
+		else
+			return llm_fail(ld->err, LLM_E_UNSUPPORTED,
+							"quantized tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",
+							tensor_name(name, layer, role, "weight"), (long long) parts[i - 1].n_rows, LLMK_ROWS);
 		out->scale = all.scale;
 		out->bias = all.bias ? all.bias + n_rows : NULL;
 		n_rows += parts[i].n_rows;

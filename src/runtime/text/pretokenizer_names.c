@@ -241,7 +241,6 @@ STAGES(chameleon) = {
 	{"<sentinel:[0-9]+>"}, {"IMGIMG[A-I]{1,4}Z"}, {"[\\t\\n]|    |  "}, {"[" N "]"},
 	{"[" P "!-/:-@\\[-`{-~]"}, {GPT2}
 };
-STAGES(lines) = {{"[^\\n]+|\\n+"}};
 
 /* ---- names ---- */
 
@@ -333,9 +332,6 @@ static const LlmPretokenizerName known[] = {
 	{"gpt3-finnish", bloom, {0}},
 	{"viking", viking, {0}},
 	{"chameleon", chameleon, {.add_bos = true}},
-	{"gemma4", lines, {.plain_text = true, .newline_tokens = true, .add_bos = true}},
-	{"granite-embed-multi-311m", lines, {.plain_text = true, .newline_tokens = true, .add_bos = true}},
-	{"sarvam-moe", lines, {.plain_text = true}},
 };
 
 const LlmPretokenizerName *

@@ -30,8 +30,6 @@ typedef struct LlmPretokenizerTraits
 {
 	bool		ignore_merges;	/* a word that is a token is taken whole */
 	bool		add_bos;		/* where the metadata does not say */
-	bool		plain_text;		/* the vocabulary is written in plain text with U+2581 for a space, not in GPT-2's alphabet */
-	bool		newline_tokens; /* a word of line feeds that is a token is taken whole */
 } LlmPretokenizerTraits;
 
 typedef struct LlmPretokenizerName

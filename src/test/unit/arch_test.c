@@ -39,6 +39,22 @@ static const Case cases[] = {
 		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3)},
 	},
 	{
+		.what = "scales of matrices",
+		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
+			.renorm = true, .scales = 2},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
+	},
+	{
+		.what = "scales of joined matrices",
+		.d = {.arch = "phi3", SHAPE(2, 16, 10000), .norm_before = true, .neox = true, .fused_qkv = true, .fused_gate = true,
+			.biases = true, .scales = 1},
+	},
+	{
+		.what = "joined matrices that part inside of a group of rows",
+		.d = {.arch = "phi3", .n_layer = 2, .n_head_kv = 2, .n_rot = 16, .n_ff = 100, .rope_base = 10000, .norm_before = true,
+			.neox = true, .fused_qkv = true, .fused_gate = true, .biases = true, .scales = 1},
+	},
+	{
 		.what = "yarn, query scale", .tied = true,
 		.d = {.arch = "mistral3", SHAPE(3, 16, 10000), .norm_before = true, .yarn = 4, .yarn_local = 4, .yarn_orig = 32,
 			.query_scale = 0.125, .rope_magnitude = 1},
@@ -199,12 +215,6 @@ static const Case cases[] = {
 		.keys = {KEY("attention.key_length_mla", 40), KEY("attention.value_length_mla", 32), KEY("attention.kv_lora_rank", 64),
 			KEY("attention.q_lora_rank", 32), KEY("expert_count", 8), KEY("expert_used_count", 2),
 			KEY("expert_shared_count", 1), KEY("leading_dense_block_count", 2)},
-	},
-	{
-		.what = "scales of tensors",
-		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
-			.renorm = true, .scales = 2},
-		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
 	},
 	{
 		.what = "scales of stacks",
@@ -511,6 +521,20 @@ test_refused_tensors(void)
 	}
 }
 
+/* blocks of a quantized matrix cannot be parted inside of a group of rows */
+static void
+test_refused_parting(void)
+{
+	NaiveModel	d = cases[case_named("joined matrices that part inside of a group of rows")].d;
+	const TinyKey none = {0};
+	TinyMaker	k;
+	LlmError	err;
+
+	d.quantized = true;
+	tiny_make(&k, &d, &none, false);
+	CHECK_MSG(open_status(&k, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "blk.0.ffn_up.weight"), "%s", err.message);
+}
+
 /* every row of the table has a case here */
 static void
 test_all_rows_covered(void)
@@ -547,5 +571,6 @@ main(void)
 	test_refused_keys();
 	test_refused_latent();
 	test_refused_tensors();
+	test_refused_parting();
 	CHECK_DONE();
 }

@@ -62,6 +62,7 @@ tiny_tensor(TinyMaker *k, const char *role, int n_cols, int n_rows, int n_stack,
 	free(blocks);
 }
 
+/* role ends with ".weight" */
 static inline void
 tiny_matrix(TinyMaker *k, const char *role, int n_cols, int n_rows, int n_stack)
 {

@@ -70,6 +70,20 @@ make_spm(Fixture *f, bool space_prefix)
 	open_fixture(f);
 }
 
+static void
+make_wordpiece(Fixture *f, bool lowercase)
+{
+	gw_init(&f->writer);
+	gw_string(&f->writer, "tokenizer.ggml.model", "bert");
+	gw_bool(&f->writer, "tokenizer.ggml.normalizer.lowercase", lowercase);
+	gw_u32(&f->writer, "tokenizer.ggml.unknown_token_id", 1);
+	gw_u32(&f->writer, "tokenizer.ggml.cls_token_id", 2);
+	gw_u32(&f->writer, "tokenizer.ggml.seperator_token_id", 3);
+	gw_strings(&f->writer, "tokenizer.ggml.tokens", wordpiece_tokens, N_OF(wordpiece_tokens));
+	gw_i32s(&f->writer, "tokenizer.ggml.token_type", wordpiece_types, N_OF(wordpiece_types));
+	open_fixture(f);
+}
+
 /* ids of a text that is data or not; the caller frees them */
 static LlmTokens
 tokenize(const LlmTokenizer *t, const char *bytes, size_t len, bool from_data, int flags)
@@ -130,8 +144,32 @@ test_library(void)
 	check_ids(&f, "gpt-2", gpt_2_ids, gpt_2_ends, true);
 	make_bpe(&f, "qwen2");
 	check_ids(&f, "qwen2", qwen2_ids, qwen2_ends, true);
+	make_bpe(&f, "gpt-4o");
+	check_ids(&f, "gpt-4o", gpt_4o_ids, gpt_4o_ends, true);
+	make_bpe(&f, "tekken");
+	check_ids(&f, "tekken", tekken_ids, tekken_ends, true);
+	make_bpe(&f, "qwen35");
+	check_ids(&f, "qwen35", qwen35_ids, qwen35_ends, true);
+	make_bpe(&f, "deepseek-v3");
+	check_ids(&f, "deepseek-v3", deepseek_v3_ids, deepseek_v3_ends, true);
+	make_bpe(&f, "deepseek-llm");
+	check_ids(&f, "deepseek-llm", deepseek_llm_ids, deepseek_llm_ends, true);
+	make_bpe(&f, "tiny_aya");
+	check_ids(&f, "tiny_aya", tiny_aya_ids, tiny_aya_ends, true);
+	make_bpe(&f, "kimi-k2");
+	check_ids(&f, "kimi-k2", kimi_k2_ids, kimi_k2_ends, true);
+	make_bpe(&f, "youtu");
+	check_ids(&f, "youtu", youtu_ids, youtu_ends, true);
+	make_bpe(&f, "afmoe");
+	check_ids(&f, "afmoe", afmoe_ids, afmoe_ends, true);
+	make_bpe(&f, "viking");
+	check_ids(&f, "viking", viking_ids, viking_ends, true);
 	make_spm(&f, true);
 	check_ids(&f, "spm", spm_ids, spm_ends, true);
+	make_wordpiece(&f, true);
+	check_ids(&f, "wordpiece", wordpiece_ids, wordpiece_ends, false);
+	make_wordpiece(&f, false);
+	check_ids(&f, "wordpiece_cased", wordpiece_cased_ids, wordpiece_cased_ends, false);
 }
 
 /* bytes that are no UTF-8, NUL among them, come back as they were */
@@ -212,6 +250,82 @@ test_special(void)
 	llm_tokens_free(&data);
 	llm_tokens_free(&special);
 	close_fixture(&f);
+}
+
+/* first and last token around every text; long words; special tokens; words back with spaces between */
+static void
+test_wordpiece(void)
+{
+	static const char text[] = "The[MASK] naive\xCC\x88 hello";
+	char		longest[102];
+	Fixture		f;
+	LlmTokens	ids;
+	LlmBuf		back;
+	LlmError	err;
+
+	make_wordpiece(&f, true);
+	CHECK(llm_tokenizer_bos(f.t) == 2 && llm_tokenizer_eos(f.t) == 3);
+	memset(longest, 'a', sizeof(longest));
+	ids = tokenize(f.t, longest, 100, true, 0);
+	CHECK(ids.n == 100);
+	llm_tokens_free(&ids);
+	ids = tokenize(f.t, longest, 101, true, LLM_TOKENIZE_ADD_SPECIAL);
+	CHECK(ids.n == 3 && ids.ids[0] == 2 && ids.ids[1] == 1 && ids.ids[2] == 3);
+	llm_tokens_free(&ids);
+	ids = tokenize(f.t, text, strlen(text), true, LLM_TOKENIZE_PARSE_SPECIAL);
+	for (size_t i = 0; i < ids.n; i++)
+		CHECK(ids.ids[i] != 4);
+	llm_tokens_free(&ids);
+	ids = tokenize(f.t, text, strlen(text), false, LLM_TOKENIZE_PARSE_SPECIAL);
+	CHECK(ids.n > 2 && ids.ids[1] == 4);
+	llm_buf_init(&back, &llm_malloc_allocator);
+	CHECK(llm_detokenize(f.t, ids.ids, ids.n, false, &back, &err) == LLM_OK);
+	CHECK_MSG(back.len == 15 && memcmp(back.data, "the naive hello", 15) == 0, "%.*s", (int) back.len, back.data);
+	llm_buf_free(&back);
+	llm_tokens_free(&ids);
+	close_fixture(&f);
+}
+
+/* tokens of the same text, of none, and without the ids that BERT needs; an unknown pre-tokenizer is named */
+static void
+test_hostile(void)
+{
+	static const char *const same[] = {"[UNK]", "\xE2\x96\x81" "a", "", "\xE2\x96\x81" "a"};
+	static const char *const odd[] = {"", "\xE2\x96\x81", "x"};
+	GgufWriter	w;
+	LlmGguf		gguf;
+	LlmTokenizer *t = NULL;
+	LlmTokens	ids;
+	LlmError	err;
+	char		path[64];
+	int			fd;
+
+	for (int k = 0; k < 3; k++)
+	{
+		gw_init(&w);
+		gw_string(&w, "tokenizer.ggml.model", k == 2 ? "gpt2" : "bert");
+		gw_string(&w, "tokenizer.ggml.pre", "no-such-name");
+		gw_strings(&w, "tokenizer.ggml.tokens", k == 0 ? same : odd, k == 0 ? N_OF(same) : N_OF(odd));
+		gw_finish(&w);
+		fd = gw_memfd(w.file.data, w.file.len, path);
+		CHECK(llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, &err) == LLM_OK);
+		if (k == 1)
+		{
+			CHECK(llm_tokenizer_create(&gguf.meta, &llm_malloc_allocator, &t, &err) == LLM_OK);
+			ids = tokenize(t, "a x \xFF b", 7, false, LLM_TOKENIZE_ADD_SPECIAL);
+			CHECK(ids.n == 0);
+			llm_tokens_free(&ids);
+			llm_tokenizer_free(t);
+		}
+		else if (k == 0)
+			CHECK(llm_tokenizer_create(&gguf.meta, &llm_malloc_allocator, &t, &err) == LLM_E_FORMAT && strstr(err.message, "same text"));
+		else
+			CHECK(llm_tokenizer_create(&gguf.meta, &llm_malloc_allocator, &t, &err) == LLM_E_UNSUPPORTED &&
+				  strstr(err.message, "\"no-such-name\""));
+		llm_gguf_close(&gguf);
+		close(fd);
+		gw_free(&w);
+	}
 }
 
 static void
@@ -312,11 +426,17 @@ main(void)
 	test_any_bytes();
 	test_leading_space();
 	test_special();
+	test_wordpiece();
+	test_hostile();
 	test_bad_ids();
 	test_long_word();
 	make_bpe(&f, "default");
 	check_allocations(&f);
+	make_bpe(&f, "deepseek-v3");
+	check_allocations(&f);
 	make_spm(&f, true);
+	check_allocations(&f);
+	make_wordpiece(&f, true);
 	check_allocations(&f);
 	CHECK_DONE();
 }
