@@ -118,7 +118,7 @@ test_cases(void)
 		{"llama.block_count", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "\"llama.block_count\" is 0, below the least value 1"},
 		{"llama.block_count", NUMBER_U32, 4097, NULL, LLM_E_FORMAT, "\"llama.block_count\" is out of range"},
 		{"llama.block_count", STRING, 0, "2", LLM_E_FORMAT, "\"llama.block_count\" has the wrong type"},
-		{"llama.attention.head_count_kv", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "below the least value"},
+		{"llama.attention.head_count_kv", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "cannot be shared by 0"},
 		{"llama.attention.head_count_kv", NUMBER_U32, 3, NULL, LLM_E_FORMAT, "4 attention heads cannot be shared by 3"},
 		{"llama.attention.head_count", NUMBER_U32, 49, NULL, LLM_E_FORMAT, "49 heads over an embedding of 48"},
 		{"llama.embedding_length", NUMBER_U32, 1048576, NULL, LLM_E_FORMAT, "heads of 262144 and 262144 dimensions"},

@@ -193,11 +193,31 @@ test_refusals(void)
 	check_refused(&kind, LLM_E_FORMAT, "head_count_kv");
 }
 
+/* of every row with recurrent layers, one with that kind of layer has a case here */
+static void
+test_all_rows_covered(void)
+{
+	for (int i = 0; i < llm_arch_count(); i++)
+	{
+		LlmMixer	mixer = llm_arch_get(i)->recurrent;
+		int			n = mixer == LLM_MIXER_ATTENTION;
+
+		for (int k = 0; k < N_HYBRID_KINDS; k++)
+		{
+			const char *name = hybrid_kinds[k].arch;
+
+			n += llm_arch_find((LlmStr) {name, strlen(name)})->recurrent == mixer;
+		}
+		CHECK_MSG(n > 0, "architecture %s is not tested", llm_arch_get(i)->name);
+	}
+}
+
 int
 main(void)
 {
 	workload_make_prompts(MIXED_N_VOCAB);
 	list_tested_levels();
+	test_all_rows_covered();
 	test_refusals();
 	for (int i = 0; i < N_HYBRID_KINDS; i++)
 	{
