@@ -45,12 +45,14 @@ load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		t->kind = LLM_KIND_SPM;
 	else if (model.len == 4 && memcmp(model.data, "bert", 4) == 0)
 		t->kind = LLM_KIND_WORDPIECE;
+	else if (model.len == 2 && memcmp(model.data, "t5", 2) == 0)
+		t->kind = LLM_KIND_UNIGRAM;
 	else
 	{
 		llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (model.len < 64 ? model.len : 64),
 				 model.data);
 		llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
-						 "\"llama\" (SentencePiece BPE) and \"bert\" (WordPiece) are supported.");
+						 "\"llama\" (SentencePiece BPE), \"bert\" (WordPiece) and \"t5\" (unigram) are supported.");
 		return LLM_E_UNSUPPORTED;
 	}
 	return LLM_OK;
@@ -129,6 +131,16 @@ load_wordpiece(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 }
 
 static LlmStatus
+load_unigram(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	snprintf(t->kind_name, sizeof(t->kind_name), "unigram");
+	t->add_eos = true;
+	t->add_space_prefix = true;
+	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_space_prefix", false, &t->add_space_prefix, err));
+	return llm_unigram_load(t, meta, err);
+}
+
+static LlmStatus
 load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LLM_TRY(load_kind(t, meta, err));
@@ -136,7 +148,10 @@ load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LLM_TRY(llm_special_tokens_load(t, meta, err));
 	if (t->kind == LLM_KIND_WORDPIECE)
 		return load_wordpiece(t, meta, err);
-	LLM_TRY(t->kind == LLM_KIND_BPE ? load_bpe(t, meta, err) : load_spm(t, meta, err));
+	if (t->kind == LLM_KIND_UNIGRAM)
+		LLM_TRY(load_unigram(t, meta, err));
+	else
+		LLM_TRY(t->kind == LLM_KIND_BPE ? load_bpe(t, meta, err) : load_spm(t, meta, err));
 	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_bos_token", false, &t->add_bos, err));
 	return llm_meta_bool(meta, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err);
 }
@@ -168,6 +183,7 @@ llm_tokenizer_free(LlmTokenizer *t)
 	llm_vocab_free(&t->vocab);
 	llm_merges_free(&t->merges);
 	llm_free(t->allocator, t->token_rank);
+	llm_free(t->allocator, t->token_score);
 	llm_free(t->allocator, t->special);
 	llm_free(t->allocator, t->info);
 	llm_free(t->allocator, t);
@@ -187,6 +203,8 @@ encode_between(LlmEncoder *e, const char *bytes, size_t len, bool after_special,
 		return llm_bpe_encode(e, bytes, len, err);
 	if (e->t->kind == LLM_KIND_WORDPIECE)
 		return llm_wordpiece_encode(e, bytes, len, err);
+	if (e->t->kind == LLM_KIND_UNIGRAM)
+		return llm_unigram_encode(e, bytes, len, e->t->add_space_prefix && after_special, err);
 	return llm_spm_encode(e, bytes, len, e->t->add_space_prefix && after_special, err);
 }
 
