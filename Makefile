@@ -20,8 +20,11 @@ DATA_built   = build/sql/pg_llm--$(EXTVERSION).sql
 DATA         = $(filter-out sql/pg_llm--$(EXTVERSION).sql,$(wildcard sql/pg_llm--*.sql))
 REGRESS      = $(sort $(notdir $(basename $(wildcard sql-tests/*.sql))))
 REGRESS_PREP = regress-tree
-REGRESS_OPTS = --inputdir=build/regress --outputdir=build/regress --load-extension=pg_llm
-TAP_TESTS    = 1
+# the shell resolves links: build/regress may be one (regress_tree.sh)
+REGRESS_DIR  = "$$(cd build/regress && pwd -P)"
+REGRESS_OPTS = --inputdir=$(REGRESS_DIR) --outputdir=$(REGRESS_DIR) --load-extension=pg_llm
+# TAP tests start servers of their own, which root cannot, by Perl's IPC::Run, which not everyone has
+TAP_TESTS   := $(shell [ "$$(id -u)" != 0 ] && perl -MIPC::Run -e 'print 1' 2> /dev/null)
 PROVE_TESTS  = sql-tests/t/*.pl
 EXTRA_CLEAN  = build pg_llm.control
 COMMON_CFLAGS = -std=gnu11 -ffp-contract=off -fvisibility=hidden
@@ -32,10 +35,28 @@ SHLIB_LINK   = $(LIBS_RUNTIME)
 # the bitcode pass ignores per-file flags and breaks the AVX files; JIT inlines nothing of ours
 override with_llvm = no
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2> /dev/null)
+ifeq ($(wildcard $(PGXS)),)
+$(error PG_CONFIG=$(PG_CONFIG) leads to no PostgreSQL development files. Install them (Debian: apt-get install postgresql-server-dev-15), or name another pg_config by PG_CONFIG=PATH)
+endif
 include $(PGXS)
 
 all: build/llm
+
+# the folder that pg_llm.model_path names by default; uninstalling leaves it if it holds models
+.PHONY: install-models uninstall-models
+install: install-models
+install-models:
+	$(MKDIR_P) '$(DESTDIR)$(datadir)/pg_llm'
+uninstall: uninstall-models
+uninstall-models:
+	[ ! -d '$(DESTDIR)$(datadir)/pg_llm' ] || rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(datadir)/pg_llm'
+
+# the private server runs in build/, and part of build/ may be links to folders outside
+clean: stop-server
+.PHONY: stop-server
+stop-server:
+	@bash src/tools/stop_server.sh
 
 pg_llm.control: extension.control Makefile
 	sed 's/@EXTVERSION@/$(EXTVERSION)/' $< > $@

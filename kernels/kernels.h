@@ -7,7 +7,7 @@
  *
  * Packed matrix (one layout for all levels): rows in groups of LLMK_ROWS = 8, so that a vector lane is an output row.
  * A group holds, block by block along the columns, the 8 rows' quantized bytes interleaved and their 8 half-precision
- * scales (layouts in kernels/cpu/pack.c). The last group is filled up with zero rows. Groups have equal size, so group g
+ * scales (layouts in kernels/cpu/packed_formats.h and codes.h). The last group is filled up with zero rows. Groups have equal size, so group g
  * starts at g * llmk_group_bytes().
  */
 #ifndef LLMK_KERNELS_H
@@ -116,11 +116,26 @@ typedef struct LlmKernels
 	/* out = x / sqrt(mean(x^2) + eps) * w; x may be out. Source: Zhang and Sennrich 2019, arXiv 1910.07467. */
 	void		(*rms_norm) (const float *x, const float *w, int64_t n, float eps, float *out);
 
+	/*
+	 * out = (x - mean(x)) / sqrt(variance(x) + eps) * w + b; b NULL: none; x may be out. Source: Ba et al. 2016,
+	 * arXiv 1607.06450.
+	 */
+	void		(*layer_norm) (const float *x, const float *w, const float *b, int64_t n, float eps, float *out);
+
 	/* dst += a */
 	void		(*add) (float *dst, const float *a, int64_t n);
 
 	/* out = silu(gate) * up; out may be gate or up. Source: Shazeer 2020, arXiv 2002.05202. */
 	void		(*silu_mul) (const float *gate, const float *up, int64_t n, float *out);
+
+	/* out = gelu(gate) * up with the approximation by tanh; out may be gate or up. Source: arXiv 1606.08415. */
+	void		(*gelu_mul) (const float *gate, const float *up, int64_t n, float *out);
+
+	/* x = max(x, 0)^2. Source: So et al. 2021, arXiv 2109.08668. */
+	void		(*relu_sqr) (float *x, int64_t n);
+
+	/* x = cap * tanh(x / cap) */
+	void		(*soft_cap) (float *x, int64_t n, float cap);
 
 	/*
 	 * Rotate n_pairs pairs of x in place by the angles whose cosine and sine are given (n_pairs each). rope_norm pairs

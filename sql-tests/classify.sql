@@ -66,6 +66,15 @@ SELECT bool_and(llm_classify(t, '{red,green,blue}', options => '{"calibrate": tr
 	(SELECT label FROM llm_classify_probs(t, '{red,green,blue}', options => '{"calibrate": true}') ORDER BY probability DESC LIMIT 1)) AS rows
 FROM texts;
 
+-- one call site whose labels and options change from row to row: each row as if asked alone
+WITH asked AS (SELECT t, CASE i % 3 WHEN 0 THEN '{red,green}'::text[] ELSE '{red,green,blue}' END AS labels,
+	jsonb_build_object('calibrate', i % 2 = 0) AS o FROM texts),
+	 together AS (SELECT t, o, label, probability FROM asked, llm_classify_probs(t, labels, options => o))
+SELECT count(*), bool_and(probability = CASE WHEN o = '{"calibrate": true}'
+	THEN (SELECT a.probability FROM llm_classify_probs(t, CASE WHEN n = 2 THEN '{red,green}'::text[] ELSE '{red,green,blue}' END, options => '{"calibrate": true}') a WHERE a.label = w.label)
+	ELSE (SELECT a.probability FROM llm_classify_probs(t, CASE WHEN n = 2 THEN '{red,green}'::text[] ELSE '{red,green,blue}' END) a WHERE a.label = w.label) END) AS same
+FROM (SELECT *, count(*) OVER (PARTITION BY t) AS n FROM together) w;
+
 -- variants: other words that count for a label
 SELECT abs(v.probability - sum(s.probability)) < 1e-9 AS added
 FROM llm_classify_probs('x', '{red,green}', instruction => 'Which?', options => '{"variants": {"red": ["crimson", "scarlet"]}}') v,

@@ -11,6 +11,11 @@ SELECT name, owner = current_user AS mine, path = :'llama3' AS llama3, kind, opt
 	   options ->> 'sha256' = encode(sha256(pg_read_binary_file(path)), 'hex') AS digest, usable, loaded, packed_bytes
 FROM llm_models ORDER BY name;
 
+-- refused before the file is read
+BEGIN READ ONLY;
+SELECT * FROM fails($$SELECT llm_create_model('four', 'no such file')$$);
+ROLLBACK;
+
 -- a name is found exactly; NULL is pg_llm.default_model
 SELECT llm_count_tokens('a b', 'one') AS one, llm_count_tokens('a b', 'Three') AS three;
 SELECT name, loaded, packed_bytes > 100000 AS bytes FROM llm_models ORDER BY name;

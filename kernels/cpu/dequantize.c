@@ -4,8 +4,8 @@
  * Each value is computed in F32 by the expression that the block's comment in block_formats.h gives, rounded once.
  */
 #include "kernels.h"
+#include "cpu/codes.h"
 #include "cpu/half.h"
-#include "cpu/packed_formats.h"
 
 static void
 dequantize_q4_0(const LlmBlockQ4_0 *b, float *out)
@@ -101,6 +101,18 @@ dequantize_q6_k(const LlmBlockQ6_K *b, float *out)
 }
 
 /*
+ * llmk_numbers_to_floats: the first n elements of a block. Only the difference is rounded; without minima nothing is.
+ */
+void
+llmk_numbers_to_floats(const LlmkNumbers *numbers, int n, float *out)
+{
+	int			e;
+
+	for (e = 0; e < n; e++)
+		out[e] = (float) numbers->w[e] * numbers->d[e / 16] - (float) numbers->min[e / 16] * numbers->m;
+}
+
+/*
  * llmk_dequantize: n elements of a row in file form to F32.
  *
  * n is a multiple of the type's block length; blocks need no alignment. A type without kernels leaves out untouched.
@@ -148,7 +160,20 @@ llmk_dequantize(LlmType type, const void *blocks, int64_t n, float *out)
 				dequantize_q6_k(&b.q6_k, out + i);
 				break;
 			default:
-				return;
+				{
+					LlmkCodes	codes;
+					LlmkNumbers numbers;
+
+					if (llmk_is_raw(type))
+						llmk_numbers_from_raw(type, &b, &numbers);
+					else
+					{
+						llmk_codes_from_file(type, &b, &codes);
+						llmk_numbers_from_codes(type, &codes, &numbers);
+					}
+					llmk_numbers_to_floats(&numbers, info->block_len, out + i);
+					break;
+				}
 		}
 	}
 }

@@ -5,9 +5,12 @@
  * bits wrap. One pair never saturates here: 63 * 127 * 2 < 2^15, and for 8-bit weights 128 * 127 * 2. A sum over many
  * pairs may wrap on its way as long as its final value fits, because addition modulo 2^16 is exact. So the offset of a
  * type (weight less 8, 16 or 32) is what makes the final value fit: each 16-bit lane starts from minus offset times the
- * sum of its own q, and after its 16 (Q4_0, Q5_0, Q5_1) or 8 (Q6_K) products holds at most 16 * 16 * 127 or
- * 8 * 32 * 127 in magnitude, below 2^15. Q4_1 needs no offset: 16 * 15 * 127. The last step, a multiply of 16-bit pairs by 1 or by the
- * scales of Q6_K, widens to 32 bits.
+ * sum of its own q, and after its 16 (Q4_0, Q5_0, MXFP4) or 8 (Q6_K) products holds at most 16 * 16 * 127 or
+ * 8 * 32 * 127 in magnitude, below 2^15. Q4_1 and Q4_K need no offset: 16 * 15 * 127; nor do Q5_1 and Q5_K, whose lanes take
+ * 8 products of 31. The last step, a multiply of 16-bit pairs by 1 or by the scales of Q6_K, widens to 32 bits.
+ *
+ * The table of IQ4_NL and IQ4_XS spans 240, too much for a pair. Its entries are 16 * high + low - 127, and both nibbles are
+ * multiplied like Q4_1.
  *
  * 8-bit weights sum to 18 bits. Instead of widening after every product, two wrapping sums are kept: of the products, and
  * of the products shifted right by 4. The second gives the high part; the difference, at most 8 * 15, the rest.
@@ -15,6 +18,7 @@
 #ifndef LLMK_DOT_MADDUBS_H
 #define LLMK_DOT_MADDUBS_H
 
+#include "cpu/codes.h"
 #include "cpu/panel.h"
 
 /* sums of q over the columns of even and odd pairs, of the 4 quads at q, as the two 16-bit halves of a word */
@@ -45,73 +49,97 @@ scale_halves(uint32_t a, int factor)
 VEC_INLINE void
 dot_start(const LlmType type, PanelTerm *p, const int16_t *s)
 {
-	switch (type)
+	const int	offset = dot_offset(type);
+
+	if (type == LLM_TYPE_Q2_K)
+		p->start[0] = dot_both_sums(s);
+	else if (dot_is_iq4(type))
+		p->start[0] = (uint32_t) (-127 * (s[0] + s[1]));
+	else if (dot_has_halves(type))
 	{
-		case LLM_TYPE_Q4_0:
-			p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -8);
-			break;
-		case LLM_TYPE_Q5_0:
-			p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -16);
-			break;
-		case LLM_TYPE_Q5_1:
-			p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -16);
-			p->start[1] = (uint32_t) (16 * (s[0] + s[1]));
-			break;
-		case LLM_TYPE_Q6_K:
-			p->start[0] = scale_halves(pair_sums(p->q), -32);
-			p->start[1] = scale_halves(pair_sums(p->q + 16), -32);
-			break;
-		default:
-			break;
+		p->start[0] = scale_halves(pair_sums(p->q), -offset);
+		p->start[1] = scale_halves(pair_sums(p->q + 16), -offset);
 	}
+	else if (offset != 0)
+		p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -offset);
 }
 
-/* w: 8 vectors of unsigned bytes, one per quad, at most 15 or 31 */
+/* 16-bit sums of the products of 8 quads with the q of every other one, from `first` on */
+VEC_INLINE vec_i
+dot_every_other(const vec_i *w, const PanelTerm *p, int first)
+{
+	vec_i		sum = vec_maddubs(w[first], vec_bcast(p->q + 4 * first));
+	int			k;
+
+	for (k = first + 2; k < 8; k += 2)
+		sum = vec_add16(sum, vec_maddubs(w[k], vec_bcast(p->q + 4 * k)));
+	return sum;
+}
+
+/* w: 8 vectors of unsigned bytes, one per quad, at most 15, or 31 with an offset or for Q5_1 and Q5_K */
 VEC_INLINE vec_i
 dot_nibbles(const LlmType type, const vec_i *w, const PanelTerm *p)
 {
-	vec_i		even = vec_maddubs(w[0], vec_bcast(p->q));
-	vec_i		odd = vec_maddubs(w[1], vec_bcast(p->q + 4));
-	int			k;
+	vec_i		even = dot_every_other(w, p, 0);
+	vec_i		odd = dot_every_other(w, p, 1);
 
-	if (type != LLM_TYPE_Q4_1)
+	/* 8 products of 31 by 127 fit, 16 do not */
+	if (type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q5_K)
+		return vec_add32(vec_madd(even, vec_set16(1)), vec_madd(odd, vec_set16(1)));
+	if (dot_offset(type) != 0)
 		even = vec_add16(even, vec_bcast(&p->start[0]));
-	for (k = 2; k < 8; k += 2)
-	{
-		even = vec_add16(even, vec_maddubs(w[k], vec_bcast(p->q + 4 * k)));
-		odd = vec_add16(odd, vec_maddubs(w[k + 1], vec_bcast(p->q + 4 * k + 4)));
-	}
-	even = vec_madd(vec_add16(even, odd), vec_set16(1));
-	if (type == LLM_TYPE_Q5_1)
-		even = vec_add32(even, vec_bcast(&p->start[1]));
-	return even;
+	return vec_madd(vec_add16(even, odd), vec_set16(1));
 }
 
-/* scales of 16 columns as dot_q6_k wants them, from 32-bit lanes: in both 16-bit halves */
+/* table entries plus 127, 0 .. 240, are cut into nibbles: w[k] has the low ones of quad k, w[8 + k] the high ones */
+VEC_INLINE void
+dot_iq4_weights(const vec_i *codes, vec_i *w)
+{
+	static const int8_t low[16] = {0, 7, 12, 14, 14, 12, 9, 5, 0, 12, 8, 5, 4, 4, 8, 0};
+	static const int8_t high[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12, 13, 15};
+	int			k;
+
+	for (k = 0; k < 8; k++)
+	{
+		w[8 + k] = vec_lookup8(high, codes[k]);
+		w[k] = vec_lookup8(low, codes[k]);
+	}
+}
+
 VEC_INLINE vec_i
-dot_q6_k_scale(vec_i scale)
+dot_iq4(const vec_i *w, const PanelTerm *p)
+{
+	vec_i		low = vec_add16(dot_every_other(w, p, 0), dot_every_other(w, p, 1));
+	vec_i		high = vec_add16(dot_every_other(w + 8, p, 0), dot_every_other(w + 8, p, 1));
+
+	return vec_add32(vec_add32(vec_madd(high, vec_set16(16)), vec_madd(low, vec_set16(1))), vec_bcast(&p->start[0]));
+}
+
+/* scales of 16 columns as dot_halves wants them, from 32-bit lanes: in both 16-bit halves */
+VEC_INLINE vec_i
+dot_half_scale(vec_i scale)
 {
 	return vec_or(vec_and(scale, vec_set32(0xffff)), vec_sll32(scale, 16));
 }
 
-/* w: 8 vectors of 0 .. 63 */
-VEC_INLINE vec_i
-dot_q6_k(const vec_i *w, const vec_i *scale, const PanelTerm *p)
+/* w: 8 vectors of 0 .. 63; half: the sums of 16 columns, times their scale */
+VEC_INLINE void
+dot_halves(const LlmType type, const vec_i *w, const vec_i *scale, const PanelTerm *p, vec_i *half)
 {
-	vec_i		half[2];
 	int			h;
 
 	for (h = 0; h < 2; h++)
 	{
 		const int8_t *q = p->q + 16 * h;
-		vec_i		even = vec_add16(vec_bcast(&p->start[h]), vec_maddubs(w[4 * h], vec_bcast(q)));
+		vec_i		even = vec_maddubs(w[4 * h], vec_bcast(q));
 		vec_i		odd = vec_maddubs(w[4 * h + 1], vec_bcast(q + 4));
 
+		if (dot_offset(type) != 0)
+			even = vec_add16(vec_bcast(&p->start[h]), even);
 		even = vec_add16(even, vec_maddubs(w[4 * h + 2], vec_bcast(q + 8)));
 		odd = vec_add16(odd, vec_maddubs(w[4 * h + 3], vec_bcast(q + 12)));
 		half[h] = vec_madd(vec_add16(even, odd), scale[h]);
 	}
-	return vec_add32(half[0], half[1]);
 }
 
 /* magnitudes of 8-bit weights, at most 128 */

@@ -8,32 +8,24 @@
 #ifndef LLMK_DOT_VNNI_H
 #define LLMK_DOT_VNNI_H
 
+#include "cpu/codes.h"
 #include "cpu/panel.h"
 
 /* what the sums of a token's block start from; s: sums of each 16 of q */
 VEC_INLINE void
 dot_start(const LlmType type, PanelTerm *p, const int16_t *s)
 {
-	int			asum = s[0] + s[1];
+	const int	offset = type == LLM_TYPE_Q8_0 || dot_is_iq4(type) ? 128 : dot_offset(type);
 
-	switch (type)
+	if (type == LLM_TYPE_Q2_K)
+		p->start[0] = dot_both_sums(s);
+	else if (dot_has_halves(type))
 	{
-		case LLM_TYPE_Q4_0:
-			p->start[0] = (uint32_t) (-8 * asum);
-			break;
-		case LLM_TYPE_Q5_0:
-			p->start[0] = (uint32_t) (-16 * asum);
-			break;
-		case LLM_TYPE_Q8_0:
-			p->start[0] = (uint32_t) (-128 * asum);
-			break;
-		case LLM_TYPE_Q6_K:
-			p->start[0] = (uint32_t) (-32 * s[0]);
-			p->start[1] = (uint32_t) (-32 * s[1]);
-			break;
-		default:
-			break;
+		p->start[0] = (uint32_t) (-offset * s[0]);
+		p->start[1] = (uint32_t) (-offset * s[1]);
 	}
+	else
+		p->start[0] = (uint32_t) (-offset * (s[0] + s[1]));
 }
 
 /* 4 quads of w from `first` on, added to sum */
@@ -51,27 +43,46 @@ dot_quads(vec_i sum, const vec_i *w, const PanelTerm *p, int first)
 VEC_INLINE vec_i
 dot_nibbles(const LlmType type, const vec_i *w, const PanelTerm *p)
 {
-	bool		has_offset = type == LLM_TYPE_Q4_0 || type == LLM_TYPE_Q5_0;
-	vec_i		start = has_offset ? vec_bcast(&p->start[0]) : vec_set32(0);
+	vec_i		start = dot_offset(type) != 0 ? vec_bcast(&p->start[0]) : vec_set32(0);
 
 	return vec_add32(dot_quads(start, w, p, 0), dot_quads(vec_set32(0), w, p, 4));
 }
 
-/* scales of 16 columns as dot_q6_k wants them, from 32-bit lanes: as they are */
+/* table entries plus 128 */
+VEC_INLINE void
+dot_iq4_weights(const vec_i *codes, vec_i *w)
+{
+	int			k;
+
+	for (k = 0; k < 8; k++)
+		w[k] = vec_xor(vec_lookup8(llmk_iq4_values, codes[k]), vec_set8(-128));
+}
+
 VEC_INLINE vec_i
-dot_q6_k_scale(vec_i scale)
+dot_iq4(const vec_i *w, const PanelTerm *p)
+{
+	return vec_add32(dot_quads(vec_bcast(&p->start[0]), w, p, 0), dot_quads(vec_set32(0), w, p, 4));
+}
+
+/* scales of 16 columns as dot_halves wants them, from 32-bit lanes: as they are */
+VEC_INLINE vec_i
+dot_half_scale(vec_i scale)
 {
 	return scale;
 }
 
-/* w: 8 vectors of 0 .. 63 */
-VEC_INLINE vec_i
-dot_q6_k(const vec_i *w, const vec_i *scale, const PanelTerm *p)
+/* w: 8 vectors of 0 .. 63; half: the sums of 16 columns, times their scale */
+VEC_INLINE void
+dot_halves(const LlmType type, const vec_i *w, const vec_i *scale, const PanelTerm *p, vec_i *half)
 {
-	vec_i		first = dot_quads(vec_bcast(&p->start[0]), w, p, 0);
-	vec_i		second = dot_quads(vec_bcast(&p->start[1]), w, p, 4);
+	int			h;
 
-	return vec_add32(vec_mul32(first, scale[0]), vec_mul32(second, scale[1]));
+	for (h = 0; h < 2; h++)
+	{
+		vec_i		start = dot_offset(type) != 0 ? vec_bcast(&p->start[h]) : vec_set32(0);
+
+		half[h] = vec_mul32(dot_quads(start, w, p, 4 * h), scale[h]);
+	}
 }
 
 /* 8-bit weights plus 128 */

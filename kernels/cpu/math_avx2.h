@@ -99,6 +99,34 @@ llmk_tanhf_avx2(__m256 x)
 	return _mm256_or_ps(_mm256_andnot_ps(sign, q), _mm256_and_ps(sign, x));
 }
 
+/* as llmk_gelu_mul_inline */
+static inline __m256
+llmk_gelu_mul_avx2(__m256 gate, __m256 up)
+{
+	const __m256 one = _mm256_set1_ps(1.0f);
+	__m256		cube = _mm256_fmadd_ps(_mm256_mul_ps(gate, gate), _mm256_set1_ps(LLMK_GELU_CUBE), one);
+	__m256		inner = _mm256_mul_ps(cube, _mm256_mul_ps(gate, _mm256_set1_ps(LLMK_GELU_SCALE)));
+	__m256		half = _mm256_mul_ps(gate, _mm256_set1_ps(0.5f));
+
+	return _mm256_mul_ps(_mm256_mul_ps(half, _mm256_add_ps(one, llmk_tanhf_avx2(inner))), up);
+}
+
+/* as llmk_relu_sqr_inline: of two equal or unordered operands, max takes the second */
+static inline __m256
+llmk_relu_sqr_avx2(__m256 x)
+{
+	__m256		y = _mm256_max_ps(_mm256_setzero_ps(), x);
+
+	return _mm256_mul_ps(y, y);
+}
+
+/* as llmk_soft_cap_inline */
+static inline __m256
+llmk_soft_cap_avx2(__m256 x, __m256 cap)
+{
+	return _mm256_mul_ps(cap, llmk_tanhf_avx2(_mm256_div_ps(x, cap)));
+}
+
 /* as llmk_silu_mul_inline */
 static inline __m256
 llmk_silu_mul_avx2(__m256 gate, __m256 up)

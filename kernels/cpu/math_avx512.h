@@ -100,6 +100,34 @@ llmk_tanhf_avx512(__m512 x)
 	return _mm512_or_ps(_mm512_andnot_ps(sign, q), _mm512_and_ps(sign, x));
 }
 
+/* as llmk_gelu_mul_inline */
+static inline __m512
+llmk_gelu_mul_avx512(__m512 gate, __m512 up)
+{
+	const __m512 one = _mm512_set1_ps(1.0f);
+	__m512		cube = _mm512_fmadd_ps(_mm512_mul_ps(gate, gate), _mm512_set1_ps(LLMK_GELU_CUBE), one);
+	__m512		inner = _mm512_mul_ps(cube, _mm512_mul_ps(gate, _mm512_set1_ps(LLMK_GELU_SCALE)));
+	__m512		half = _mm512_mul_ps(gate, _mm512_set1_ps(0.5f));
+
+	return _mm512_mul_ps(_mm512_mul_ps(half, _mm512_add_ps(one, llmk_tanhf_avx512(inner))), up);
+}
+
+/* as llmk_relu_sqr_inline: of two equal or unordered operands, max takes the second */
+static inline __m512
+llmk_relu_sqr_avx512(__m512 x)
+{
+	__m512		y = _mm512_max_ps(_mm512_setzero_ps(), x);
+
+	return _mm512_mul_ps(y, y);
+}
+
+/* as llmk_soft_cap_inline */
+static inline __m512
+llmk_soft_cap_avx512(__m512 x, __m512 cap)
+{
+	return _mm512_mul_ps(cap, llmk_tanhf_avx512(_mm512_div_ps(x, cap)));
+}
+
 /* as llmk_silu_mul_inline */
 static inline __m512
 llmk_silu_mul_avx512(__m512 gate, __m512 up)

@@ -131,6 +131,35 @@ llmk_tanhf_inline(float x)
 	return llmk_bits_to_float((llmk_float_to_bits(q) & 0x7fffffffu) | (llmk_float_to_bits(x) & 0x80000000u));
 }
 
+/* the inner polynomial of gelu: sqrt(2 / pi) (x + 0.044715 x^3) */
+#define LLMK_GELU_SCALE		0x1.988454p-1f
+#define LLMK_GELU_CUBE		0x1.6e4e26p-5f
+
+/* gelu(gate) * up, gelu by tanh */
+static inline float
+llmk_gelu_mul_inline(float gate, float up)
+{
+	float		inner = __builtin_fmaf(gate * gate, LLMK_GELU_CUBE, 1.0f) * (gate * LLMK_GELU_SCALE);
+
+	return gate * 0.5f * (1.0f + llmk_tanhf_inline(inner)) * up;
+}
+
+/* max(x, 0)^2; NaN stays */
+static inline float
+llmk_relu_sqr_inline(float x)
+{
+	float		y = 0.0f > x ? 0.0f : x;
+
+	return y * y;
+}
+
+/* cap tanh(x / cap) */
+static inline float
+llmk_soft_cap_inline(float x, float cap)
+{
+	return cap * llmk_tanhf_inline(x / cap);
+}
+
 /* silu(gate) * up; gates below -88.7 give 0, as their exp(-gate) is infinite */
 static inline float
 llmk_silu_mul_inline(float gate, float up)

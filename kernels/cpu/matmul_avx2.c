@@ -6,6 +6,7 @@
 #include "cpu/dot_maddubs.h"
 #include "cpu/matmul_quant.h"
 #include "cpu/matmul_float.h"
+#include "cpu/matmul_wide.h"
 
 /*
  * llmk_matmul_fill_avx2: matmul and quantize of the avx2 table.
@@ -15,5 +16,6 @@ llmk_matmul_fill_avx2(LlmKernels *k)
 {
 	fill_quant(k);
 	fill_float(k);
+	fill_wide(k);
 	k->quantize = llmk_quantize_avx2;
 }

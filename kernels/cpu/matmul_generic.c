@@ -13,26 +13,52 @@
  *     acc = fmaf(w_m, a_d * (float) asum, acc)
  * w_d and w_m are the half-precision scales as F32, a_d the scale of the activations; each product is rounded once.
  *
+ * All other types are defined by their numbers (codes.h): w times q makes isum, w_d is d. Whole-number scales of 32 columns
+ * are part of w_d (an exact product), those of 16 part of w. Q4_K and Q5_K have w_m = -(min * m), exact too. Q2_K has minima
+ * of 16 columns; with s0, s1 the sums of q over each half of the block:
+ *     acc = fmaf(-(float) (min0 * s0 + min1 * s1), m * a_d, acc)
+ * NVFP4 has a float scale of 16 columns, so each half of a block is a step of its own:
+ *     acc = fmaf((float) isum0, w_d0 * a_d, acc), then the same with isum1 and w_d1
+ * All these isum are below 2^24 in magnitude, so they are exact as F32.
+ *
  * A level may compute isum in any way, as it is exact, but q must be in -127 .. 127, as quantize makes it. A NaN in
  * weights or activations gives a NaN; which of its bit patterns is not defined.
  */
 #include <math.h>
 
+#include "cpu/codes.h"
 #include "cpu/get_row.h"
 #include "cpu/half.h"
 #include "cpu/levels.h"
-#include "cpu/packed_formats.h"
 
 /* tokens that share one decoding of the weights */
 #define TILE_TOKENS 8
 
-/* 32 columns of a group, decoded: w includes offset and 8-bit scale */
+/* what follows the products with w in a block */
+typedef enum MinKind
+{
+	MIN_NONE,
+	MIN_BLOCK,					/* m of 32 columns */
+	MIN_HALVES					/* min of 16 columns, times m */
+} MinKind;
+
+/* 32 columns of a group, decoded: w includes offset and whole-number scale */
 typedef struct DecodedBlock
 {
 	int16_t		w[LLM_QK][LLMK_ROWS];
 	float		d[LLMK_ROWS];
 	float		m[LLMK_ROWS];
+	MinKind		min_kind;
+	bool		two_scales;		/* d is of columns 0 .. 15, d1 of 16 .. 31 */
+	float		d1[LLMK_ROWS];
+	int			min[2][LLMK_ROWS];
 } DecodedBlock;
+
+/* the numbers of a group's block of 32, 64, 128 or 256 columns, which many blocks of 32 are taken from */
+typedef struct DecodedNumbers
+{
+	LlmkNumbers row[LLMK_ROWS];
+} DecodedNumbers;
 
 static void
 decode_halves(const uint16_t *src, float *dst)
@@ -79,13 +105,43 @@ decode_q6_k(const LlmkPackedQ6_K *super, int part_index, DecodedBlock *block)
 	decode_halves(super->d, block->d);
 }
 
-/* decode columns 32 b .. 32 b + 31 of a group; true if the type has minima */
-static bool
-decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedBlock *block)
+/* columns 32 b .. 32 b + 31 from the numbers of their block, which are decoded when b is its first */
+static void
+decode_part(LlmType type, const uint8_t *group, int64_t b, DecodedNumbers *numbers, DecodedBlock *block)
+{
+	const int	n_parts = llmk_type_info(type)->block_len / LLM_QK;
+	const int	part = (int) (b % n_parts);
+	int			c;
+	int			r;
+
+	for (r = 0; r < LLMK_ROWS && part == 0; r++)
+		llmk_numbers_from_group(type, group, b / n_parts, r, &numbers->row[r]);
+	block->min_kind = type == LLM_TYPE_Q2_K ? MIN_HALVES
+		: type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K ? MIN_BLOCK : MIN_NONE;
+	block->two_scales = type == LLM_TYPE_NVFP4;
+	for (r = 0; r < LLMK_ROWS; r++)
+	{
+		const LlmkNumbers *row = &numbers->row[r];
+
+		for (c = 0; c < LLM_QK; c++)
+			block->w[c][r] = row->w[LLM_QK * part + c];
+		block->d[r] = row->d[2 * part];
+		block->d1[r] = row->d[2 * part + 1];
+		for (c = 0; c < 2; c++)
+			block->min[c][r] = row->min[2 * part + c];
+		block->m[r] = block->min_kind == MIN_BLOCK ? -((float) block->min[0][r] * row->m) : row->m;
+	}
+}
+
+/* decode columns 32 b .. 32 b + 31 of a group; calls for a group go through b in ascending order and share numbers */
+static void
+decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedNumbers *numbers, DecodedBlock *block)
 {
 	int			c;
 	int			r;
 
+	block->two_scales = false;
+	block->min_kind = type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 ? MIN_BLOCK : MIN_NONE;
 	switch (type)
 	{
 		case LLM_TYPE_Q4_0:
@@ -94,7 +150,7 @@ decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedBlock *block)
 
 				decode_nibbles(src->qs, NULL, 8, block);
 				decode_halves(src->d, block->d);
-				return false;
+				break;
 			}
 		case LLM_TYPE_Q4_1:
 			{
@@ -103,7 +159,7 @@ decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedBlock *block)
 				decode_nibbles(src->qs, NULL, 0, block);
 				decode_halves(src->d, block->d);
 				decode_halves(src->m, block->m);
-				return true;
+				break;
 			}
 		case LLM_TYPE_Q5_0:
 			{
@@ -111,7 +167,7 @@ decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedBlock *block)
 
 				decode_nibbles(src->qs, src->qh, 16, block);
 				decode_halves(src->d, block->d);
-				return false;
+				break;
 			}
 		case LLM_TYPE_Q5_1:
 			{
@@ -120,7 +176,7 @@ decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedBlock *block)
 				decode_nibbles(src->qs, src->qh, 0, block);
 				decode_halves(src->d, block->d);
 				decode_halves(src->m, block->m);
-				return true;
+				break;
 			}
 		case LLM_TYPE_Q8_0:
 			{
@@ -130,33 +186,49 @@ decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedBlock *block)
 					for (r = 0; r < LLMK_ROWS; r++)
 						block->w[c][r] = src->qs[c / 4][r][c % 4];
 				decode_halves(src->d, block->d);
-				return false;
+				break;
 			}
-		default:				/* Q6_K, the only other type in the table */
+		case LLM_TYPE_Q6_K:
 			decode_q6_k((const LlmkPackedQ6_K *) group + b / 8, (int) (b % 8), block);
-			return false;
+			break;
+		default:
+			decode_part(type, group, b, numbers, block);
+			break;
 	}
+}
+
+/* add the products of columns c0 .. c1 - 1 with their scale to the 8 outputs of one token */
+static void
+add_products(const DecodedBlock *block, int c0, int c1, const float *d, const int8_t *q, float a_d, float *acc)
+{
+	int32_t		isum[LLMK_ROWS] = {0};
+	int			c;
+	int			r;
+
+	for (c = c0; c < c1; c++)
+		for (r = 0; r < LLMK_ROWS; r++)
+			isum[r] += block->w[c][r] * q[c];
+	for (r = 0; r < LLMK_ROWS; r++)
+		acc[r] = fmaf((float) isum[r], d[r] * a_d, acc[r]);
 }
 
 /* add one term of a block to the 8 outputs of one token; at: block of the activations */
 static void
-add_term(const DecodedBlock *block, bool has_min, const LlmkTerm *term, int64_t at, float *acc)
+add_term(const DecodedBlock *block, const LlmkTerm *term, int64_t at, float *acc)
 {
 	const int8_t *q = term->q + LLM_QK * at;
-	int32_t		isum[LLMK_ROWS] = {0};
+	const int16_t *s = term->s + 2 * at;
 	float		a_d = term->d[at];
-	float		a_m = a_d * (float) (term->s[2 * at] + term->s[2 * at + 1]);
-	int			c;
+	float		a_m = a_d * (float) (s[0] + s[1]);
 	int			r;
 
-	for (c = 0; c < LLM_QK; c++)
-		for (r = 0; r < LLMK_ROWS; r++)
-			isum[r] += block->w[c][r] * q[c];
-	for (r = 0; r < LLMK_ROWS; r++)
-		acc[r] = fmaf((float) isum[r], block->d[r] * a_d, acc[r]);
-	if (has_min)
-		for (r = 0; r < LLMK_ROWS; r++)
-			acc[r] = fmaf(block->m[r], a_m, acc[r]);
+	add_products(block, 0, block->two_scales ? 16 : LLM_QK, block->d, q, a_d, acc);
+	if (block->two_scales)
+		add_products(block, 16, LLM_QK, block->d1, q, a_d, acc);
+	for (r = 0; r < LLMK_ROWS && block->min_kind == MIN_BLOCK; r++)
+		acc[r] = fmaf(block->m[r], a_m, acc[r]);
+	for (r = 0; r < LLMK_ROWS && block->min_kind == MIN_HALVES; r++)
+		acc[r] = fmaf(-(float) (block->min[0][r] * s[0] + block->min[1][r] * s[1]), block->m[r] * a_d, acc[r]);
 }
 
 /* write the outputs of one group and token, without the rows that only fill up the last group */
@@ -177,6 +249,7 @@ llmk_matmul_quant_generic(const LlmkMatrix *w, const LlmkActs *acts, int64_t gro
 {
 	size_t		group_bytes = llmk_group_bytes(w->type, w->n_cols);
 	int64_t		n_blocks = w->n_cols / LLM_QK;
+	DecodedNumbers numbers;
 	int64_t		g;
 	int64_t		t0;
 
@@ -191,15 +264,15 @@ llmk_matmul_quant_generic(const LlmkMatrix *w, const LlmkActs *acts, int64_t gro
 			for (b = 0; b < n_blocks; b++)
 			{
 				DecodedBlock block;
-				bool		has_min = decode_block(w->type, w->data + (size_t) g * group_bytes, b, &block);
 
+				decode_block(w->type, w->data + (size_t) g * group_bytes, b, &numbers, &block);
 				for (t = 0; t < n; t++)
 				{
 					const int64_t at = (t0 + t) * n_blocks + b;
 
-					add_term(&block, has_min, &acts->term[0], at, acc[t]);
+					add_term(&block, &acts->term[0], at, acc[t]);
 					if (acts->term[1].d[at] != 0.0f)
-						add_term(&block, has_min, &acts->term[1], at, acc[t]);
+						add_term(&block, &acts->term[1], at, acc[t]);
 				}
 			}
 			for (t = 0; t < n; t++)

@@ -8,133 +8,30 @@
  * Order of work: a tile of up to TILE_TOKENS tokens; of its blocks as many as a panel holds; then all groups of rows. For
  * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
  * in the first-level cache. So decoding is paid once per tile, and a term costs 8 byte multiplies and little else. One
- * token takes the same way, with all its columns in one panel, and streams the weights.
+ * token takes the same way, with its sums in a register and all its columns in one panel, and streams the weights.
  */
 #ifndef LLMK_MATMUL_QUANT_H
 #define LLMK_MATMUL_QUANT_H
 
 #include <string.h>
 
-#include "cpu/packed_formats.h"
+#include "cpu/matmul_decode.h"
 
 #define TILE_TOKENS 16
-
-/* the quads of a block from 4 vectors of nibbles */
-VEC_INLINE void
-decode_nibbles(const uint8_t *qs, size_t group_stride, vec_i *w)
-{
-	int			k;
-
-	for (k = 0; k < 4; k++)
-	{
-		vec_i		both = vec_load(qs + 32 * k, group_stride);
-
-		w[k] = vec_and(both, vec_set8(15));
-		w[k + 4] = vec_and(vec_srl16(both, 4), vec_set8(15));
-	}
-}
-
-/* add the fifth bits: bit k of each byte belongs to quad k and becomes its bit 4 */
-VEC_INLINE void
-decode_fifth_bits(const uint8_t *qh, size_t group_stride, vec_i *w)
-{
-	vec_i		bits = vec_load(qh, group_stride);
-	int			k;
-
-	for (k = 0; k < 8; k++)
-	{
-		vec_i		bit = k < 4 ? vec_sll16(bits, 4 - k) : vec_srl16(bits, k - 4);
-
-		w[k] = vec_or(w[k], vec_and(bit, vec_set8(16)));
-	}
-}
-
-/* add the upper two bits of Q6_K: bits 2i, 2i + 1 of vector v belong to quad 4v + i and become its bits 4 and 5 */
-VEC_INLINE void
-decode_upper_bits(const uint8_t *qh, size_t group_stride, vec_i *w)
-{
-	int			k;
-
-	for (k = 0; k < 8; k++)
-	{
-		vec_i		bits = vec_load(qh + 32 * (k / 4), group_stride);
-		int			i = k % 4;
-
-		bits = i < 2 ? vec_sll16(bits, 4 - 2 * i) : vec_srl16(bits, 2 * i - 4);
-		w[k] = vec_or(w[k], vec_and(bits, vec_set8(48)));
-	}
-}
-
-/* one block of VEC_GROUPS groups, decoded; bytes stays in packed form */
-typedef struct DecodedBlock
-{
-	vec_i		w[8];
-	vec_i		scale[2];		/* Q6_K */
-	vec_f		d;
-	vec_f		m;				/* Q4_1, Q5_1 */
-	const uint8_t *bytes;
-} DecodedBlock;
-
-/* decode block b (32 columns) of the groups at `group` */
-VEC_INLINE void
-decode_block(const LlmType type, const uint8_t *group, size_t group_stride, int64_t b, DecodedBlock *block)
-{
-	int			k;
-
-	switch (type)
-	{
-		case LLM_TYPE_Q4_0:
-			block->bytes = group + (size_t) b * sizeof(LlmkPackedQ4_0);
-			decode_nibbles(block->bytes, group_stride, block->w);
-			block->d = vec_load_f16(block->bytes + offsetof(LlmkPackedQ4_0, d), group_stride);
-			break;
-		case LLM_TYPE_Q4_1:
-			block->bytes = group + (size_t) b * sizeof(LlmkPackedQ4_1);
-			decode_nibbles(block->bytes, group_stride, block->w);
-			block->d = vec_load_f16(block->bytes + offsetof(LlmkPackedQ4_1, d), group_stride);
-			block->m = vec_load_f16(block->bytes + offsetof(LlmkPackedQ4_1, m), group_stride);
-			break;
-		case LLM_TYPE_Q5_0:
-			block->bytes = group + (size_t) b * sizeof(LlmkPackedQ5_0);
-			decode_nibbles(block->bytes, group_stride, block->w);
-			decode_fifth_bits(block->bytes + offsetof(LlmkPackedQ5_0, qh), group_stride, block->w);
-			block->d = vec_load_f16(block->bytes + offsetof(LlmkPackedQ5_0, d), group_stride);
-			break;
-		case LLM_TYPE_Q5_1:
-			block->bytes = group + (size_t) b * sizeof(LlmkPackedQ5_1);
-			decode_nibbles(block->bytes, group_stride, block->w);
-			decode_fifth_bits(block->bytes + offsetof(LlmkPackedQ5_1, qh), group_stride, block->w);
-			block->d = vec_load_f16(block->bytes + offsetof(LlmkPackedQ5_1, d), group_stride);
-			block->m = vec_load_f16(block->bytes + offsetof(LlmkPackedQ5_1, m), group_stride);
-			break;
-		case LLM_TYPE_Q8_0:
-			block->bytes = group + (size_t) b * sizeof(LlmkPackedQ8_0);
-			for (k = 0; k < 8; k++)
-				block->w[k] = dot_q8_0_weight(vec_load(block->bytes + 32 * k, group_stride));
-			block->d = vec_load_f16(block->bytes + offsetof(LlmkPackedQ8_0, d), group_stride);
-			break;
-		default:				/* Q6_K */
-			{
-				const uint8_t *super = group + (size_t) (b / 8) * sizeof(LlmkPackedQ6_K);
-				const uint8_t *scales = super + offsetof(LlmkPackedQ6_K, scales) + (size_t) (b % 8) * 2 * LLMK_ROWS;
-
-				block->bytes = super + (size_t) (b % 8) * sizeof(LlmkPackedQ6_KPart);
-				decode_nibbles(block->bytes, group_stride, block->w);
-				decode_upper_bits(block->bytes + offsetof(LlmkPackedQ6_KPart, qh), group_stride, block->w);
-				for (k = 0; k < 2; k++)
-					block->scale[k] = dot_q6_k_scale(vec_load_i8(scales + k * LLMK_ROWS, group_stride));
-				block->d = vec_load_f16(super + offsetof(LlmkPackedQ6_K, d), group_stride);
-				break;
-			}
-	}
-}
 
 /* integer sums of one token's block */
 VEC_INLINE vec_i
 dot_block(const LlmType type, const DecodedBlock *block, size_t group_stride, const PanelTerm *p)
 {
-	if (type == LLM_TYPE_Q6_K)
-		return dot_q6_k(block->w, block->scale, p);
+	if (dot_has_halves(type))
+	{
+		vec_i		half[2];
+
+		dot_halves(type, block->w, block->scale, p, half);
+		return vec_add32(half[0], half[1]);
+	}
+	if (dot_is_iq4(type))
+		return dot_iq4(block->w, p);
 	if (type == LLM_TYPE_Q8_0)
 		return dot_q8_0(block->w, block->bytes, group_stride, p);
 	return dot_nibbles(type, block->w, p);
@@ -152,11 +49,58 @@ typedef struct Panel
 	_Alignas(64) PanelTerm terms[PANEL_TERMS];
 } Panel;
 
+/* a term of NVFP4, which has a float scale for each half of the block */
+VEC_INLINE vec_f
+add_two_scales(const LlmType type, const DecodedBlock *block, const PanelTerm *p, vec_f sum)
+{
+	vec_f		a_d = vec_bcast_f(&p->d);
+	vec_i		half[2];
+
+	dot_halves(type, block->w, block->scale, p, half);
+	sum = vec_fma(vec_to_f(half[0]), vec_mul_f(block->d, a_d), sum);
+	return vec_fma(vec_to_f(half[1]), vec_mul_f(block->d1, a_d), sum);
+}
+
+/* a term of a block added to the sums of its token */
+VEC_INLINE vec_f
+add_term(const LlmType type, const DecodedBlock *block, size_t group_stride, const PanelTerm *p, vec_f sum)
+{
+	vec_f		a_d = vec_bcast_f(&p->d);
+
+	if (type == LLM_TYPE_NVFP4)
+		return add_two_scales(type, block, p, sum);
+	sum = vec_fma(vec_to_f(dot_block(type, block, group_stride, p)), vec_mul_f(block->d, a_d), sum);
+	if (type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
+		sum = vec_fma(block->m, vec_bcast_f(&p->m), sum);
+	if (type == LLM_TYPE_Q2_K)
+		sum = vec_fma(vec_to_f(vec_madd(block->min, vec_bcast(&p->start[0]))), vec_mul_f(block->m, a_d), sum);
+	return sum;
+}
+
+/* quant_tile for a panel of one token: its sums stay in a register */
+VEC_INLINE void
+quant_one(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
+{
+	vec_f		sum = vec_load_acc(acc);
+	int			i = 0;
+	int64_t		b;
+
+	for (b = 0; b < panel->n_blocks; b++)
+	{
+		DecodedBlock block;
+
+		decode_block(type, group, group_stride, panel->first_block + b, &block);
+		sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
+		if (i < panel->end[b])
+			sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
+	}
+	vec_store_acc(acc, sum);
+}
+
 /* add the panel's blocks of VEC_GROUPS groups to the sums acc (n_tokens, VEC_LANES) */
 VEC_INLINE void
 quant_tile(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
 {
-	const bool	has_min = type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1;
 	int			i = 0;
 	int64_t		b;
 
@@ -168,13 +112,9 @@ quant_tile(const LlmType type, const uint8_t *group, size_t group_stride, const 
 		for (; i < panel->end[b]; i++)
 		{
 			const PanelTerm *p = &panel->terms[i];
-			vec_f		isum = vec_to_f(dot_block(type, &block, group_stride, p));
-			vec_f		sum = vec_load_acc(acc + p->token * VEC_LANES);
+			float	   *sums = acc + p->token * VEC_LANES;
 
-			sum = vec_fma(isum, vec_mul_f(block.d, vec_bcast_f(&p->d)), sum);
-			if (has_min)
-				sum = vec_fma(block.m, vec_bcast_f(&p->m), sum);
-			vec_store_acc(acc + p->token * VEC_LANES, sum);
+			vec_store_acc(sums, add_term(type, &block, group_stride, p, vec_load_acc(sums)));
 		}
 	}
 }
@@ -249,7 +189,10 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 				if (b0 > 0)
 					for (t = 0; t < n; t++)
 						memcpy(acc + t * VEC_LANES, out + (t0 + t) * ld_out + row, (size_t) n_rows * sizeof(float));
-				quant_tile(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
+				if (n == 1)
+					quant_one(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
+				else
+					quant_tile(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
 				for (t = 0; t < n; t++)
 					memcpy(out + (t0 + t) * ld_out + row, acc + t * VEC_LANES, (size_t) n_rows * sizeof(float));
 			}
@@ -272,6 +215,17 @@ QUANT_FUNCTION(Q5_0)
 QUANT_FUNCTION(Q5_1)
 QUANT_FUNCTION(Q8_0)
 QUANT_FUNCTION(Q6_K)
+QUANT_FUNCTION(Q2_K)
+QUANT_FUNCTION(Q3_K)
+QUANT_FUNCTION(Q4_K)
+QUANT_FUNCTION(Q5_K)
+QUANT_FUNCTION(IQ4_NL)
+QUANT_FUNCTION(IQ4_XS)
+QUANT_FUNCTION(MXFP4)
+QUANT_FUNCTION(NVFP4)
+QUANT_FUNCTION(Q1_0)
+QUANT_FUNCTION(Q2_0)
+QUANT_FUNCTION(TQ2_0)
 
 static void
 fill_quant(LlmKernels *k)
@@ -282,6 +236,17 @@ fill_quant(LlmKernels *k)
 	k->matmul[LLM_TYPE_Q5_1] = llmk_matmul_Q5_1;
 	k->matmul[LLM_TYPE_Q8_0] = llmk_matmul_Q8_0;
 	k->matmul[LLM_TYPE_Q6_K] = llmk_matmul_Q6_K;
+	k->matmul[LLM_TYPE_Q2_K] = llmk_matmul_Q2_K;
+	k->matmul[LLM_TYPE_Q3_K] = llmk_matmul_Q3_K;
+	k->matmul[LLM_TYPE_Q4_K] = llmk_matmul_Q4_K;
+	k->matmul[LLM_TYPE_Q5_K] = llmk_matmul_Q5_K;
+	k->matmul[LLM_TYPE_IQ4_NL] = llmk_matmul_IQ4_NL;
+	k->matmul[LLM_TYPE_IQ4_XS] = llmk_matmul_IQ4_XS;
+	k->matmul[LLM_TYPE_MXFP4] = llmk_matmul_MXFP4;
+	k->matmul[LLM_TYPE_NVFP4] = llmk_matmul_NVFP4;
+	k->matmul[LLM_TYPE_Q1_0] = llmk_matmul_Q1_0;
+	k->matmul[LLM_TYPE_Q2_0] = llmk_matmul_Q2_0;
+	k->matmul[LLM_TYPE_TQ2_0] = llmk_matmul_TQ2_0;
 }
 
 #endif

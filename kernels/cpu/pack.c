@@ -1,14 +1,14 @@
 /*
  * pack.c: laying rows of a tensor out for the kernels, and taking a row back out.
  *
- * The layout is in packed_formats.h. Packing only moves bits: unpack_* are the inverse, and get_row is unpacking
- * followed by llmk_dequantize, so a packed row is bit for bit the file's row.
+ * The layout is in packed_formats.h and codes.h. Packing only moves bits: unpack_* are the inverse, and get_row is
+ * unpacking followed by llmk_dequantize or its last step, so a packed row is bit for bit the file's row.
  */
 #include <string.h>
 
 #include "kernels.h"
+#include "cpu/codes.h"
 #include "cpu/get_row.h"
-#include "cpu/packed_formats.h"
 
 /*
  * llmk_group_bytes: bytes of one packed group of 8 rows of n_cols columns.
@@ -143,6 +143,51 @@ unpack_q6_k(const LlmkPackedQ6_K *src, int row, LlmBlockQ6_K *dst)
 	dst->d = src->d[row];
 }
 
+/* block i of row `row` of a raw type: whole blocks, those of 8 rows after each other */
+static size_t
+raw_off(LlmType type, int64_t i, int row)
+{
+	return (size_t) (i * LLMK_ROWS + row) * (size_t) llmk_type_info(type)->block_bytes;
+}
+
+/* put block i of a row of a type that has codes or is raw into its place in a group */
+static void
+pack_codes(LlmType type, void *group, int64_t i, int row, const uint8_t *src)
+{
+	const size_t block_bytes = (size_t) llmk_type_info(type)->block_bytes;
+	LlmkAnyBlock block;
+	LlmkCodes	codes;
+
+	if (llmk_is_raw(type))
+	{
+		memcpy((uint8_t *) group + raw_off(type, i, row), src, block_bytes);
+		return;
+	}
+	memcpy(&block, src, block_bytes);
+	llmk_codes_from_file(type, &block, &codes);
+	llmk_codes_to_packed(type, &codes, row, (uint8_t *) group + (size_t) i * LLMK_ROWS * block_bytes);
+}
+
+/*
+ * llmk_numbers_from_group: the numbers of block i of row `row` of a group, of a type that has codes or is raw.
+ */
+void
+llmk_numbers_from_group(LlmType type, const void *group, int64_t i, int row, LlmkNumbers *numbers)
+{
+	const size_t block_bytes = (size_t) llmk_type_info(type)->block_bytes;
+	LlmkAnyBlock block;
+	LlmkCodes	codes;
+
+	if (llmk_is_raw(type))
+	{
+		memcpy(&block, (const uint8_t *) group + raw_off(type, i, row), block_bytes);
+		llmk_numbers_from_raw(type, &block, numbers);
+		return;
+	}
+	llmk_codes_from_packed(type, (const uint8_t *) group + (size_t) i * LLMK_ROWS * block_bytes, row, &codes);
+	llmk_numbers_from_codes(type, &codes, numbers);
+}
+
 /* put block i of a row (src, file form, any alignment) into its place in a group; src NULL: zeros */
 static void
 pack_block(LlmType type, void *group, int64_t i, int row, const uint8_t *src)
@@ -215,6 +260,7 @@ pack_block(LlmType type, void *group, int64_t i, int row, const uint8_t *src)
 				break;
 			}
 		default:
+			pack_codes(type, group, i, row, src);
 			break;
 	}
 }
@@ -327,11 +373,19 @@ llmk_get_row(const LlmkMatrix *w, int64_t row, float *out)
 	const LlmTypeInfo *info = llmk_type_info(w->type);
 	const uint8_t *group = w->data + (size_t) (row / LLMK_ROWS) * llmk_group_bytes(w->type, w->n_cols);
 	int64_t		n_blocks = w->n_cols / info->block_len;
+	const bool	has_numbers = llmk_is_raw(w->type) || llmk_code_layout(w->type).n_parts > 0;
 	LlmkAnyBlock block;
+	LlmkNumbers numbers;
 	int64_t		i;
 
 	for (i = 0; i < n_blocks; i++)
 	{
+		if (has_numbers)
+		{
+			llmk_numbers_from_group(w->type, group, i, (int) (row % LLMK_ROWS), &numbers);
+			llmk_numbers_to_floats(&numbers, info->block_len, out + i * info->block_len);
+			continue;
+		}
 		unpack_block(w->type, group, i, (int) (row % LLMK_ROWS), &block);
 		llmk_dequantize(w->type, &block, info->block_len, out + i * info->block_len);
 	}

@@ -3,7 +3,8 @@
  *
  * A vector lane is an output row: a vector of 32 bytes holds, for each of the 8 rows in turn, 4 consecutive columns (a
  * quad), because the byte multiply instructions sum 2 or 4 neighbouring bytes into one lane. Quad j of a block of 32
- * columns is columns 4j .. 4j + 3. Every struct is a multiple of 16 bytes, so all parts stay 16-byte aligned.
+ * columns is columns 4j .. 4j + 3. Every struct is a multiple of 16 bytes, so all parts stay 16-byte aligned. Types that have
+ * no struct here are laid out by codes.h, or as whole blocks of the file; their parts need no alignment.
  *
  * A group is the array of these structs along the columns; for F32 it is float[n_cols][8], for F16 and BF16
  * uint16_t[n_cols][8]. A group has exactly the bytes of its 8 rows in the file.
@@ -76,6 +77,25 @@ typedef union LlmkAnyBlock
 	LlmBlockQ5_1 q5_1;
 	LlmBlockQ8_0 q8_0;
 	LlmBlockQ6_K q6_k;
+	LlmBlockQ2_K q2_k;
+	LlmBlockQ3_K q3_k;
+	LlmBlockQ4_K q4_k;
+	LlmBlockQ5_K q5_k;
+	LlmBlockIQ4_NL iq4_nl;
+	LlmBlockIQ4_XS iq4_xs;
+	LlmBlockMXFP4 mxfp4;
+	LlmBlockNVFP4 nvfp4;
+	LlmBlockQ1_0 q1_0;
+	LlmBlockQ2_0 q2_0;
+	LlmBlockTQ1_0 tq1_0;
+	LlmBlockTQ2_0 tq2_0;
+	LlmBlockIQ1_S iq1_s;
+	LlmBlockIQ1_M iq1_m;
+	LlmBlockIQ2_XXS iq2_xxs;
+	LlmBlockIQ2_XS iq2_xs;
+	LlmBlockIQ2_S iq2_s;
+	LlmBlockIQ3_XXS iq3_xxs;
+	LlmBlockIQ3_S iq3_s;
 } LlmkAnyBlock;
 
 _Static_assert(sizeof(LlmkPackedQ4_0) == 8 * sizeof(LlmBlockQ4_0), "packed Q4_0");

@@ -37,6 +37,14 @@ vec_load_i8(const void *p, size_t group_stride)
 	return _mm256_cvtepi8_epi32(_mm_loadl_epi64(p));
 }
 
+/* 8 bytes of each group, as unsigned numbers in 32-bit lanes */
+VEC_INLINE vec_i
+vec_load_u8(const void *p, size_t group_stride)
+{
+	(void) group_stride;
+	return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p));
+}
+
 /* 8 floats, halves or bfloat16 of each group */
 VEC_INLINE vec_f
 vec_load_f32(const void *p, size_t group_stride)
@@ -73,6 +81,12 @@ VEC_INLINE vec_f
 vec_bcast_f(const float *p)
 {
 	return _mm256_broadcast_ss(p);
+}
+
+VEC_INLINE vec_f
+vec_set_f(float value)
+{
+	return _mm256_set1_ps(value);
 }
 
 VEC_INLINE vec_i
@@ -135,6 +149,20 @@ vec_sll32(vec_i a, int n)
 	return _mm256_slli_epi32(a, n);
 }
 
+/* n need not be a constant */
+VEC_INLINE vec_i
+vec_srl32(vec_i a, int n)
+{
+	return _mm256_srl_epi32(a, _mm_cvtsi32_si128(n));
+}
+
+/* entries of a table of 16 bytes by the bytes of index, 0 .. 15 */
+VEC_INLINE vec_i
+vec_lookup8(const int8_t *table, vec_i index)
+{
+	return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *) table)), index);
+}
+
 VEC_INLINE vec_i
 vec_abs8(vec_i a)
 {
@@ -167,6 +195,18 @@ vec_add32(vec_i a, vec_i b)
 }
 
 VEC_INLINE vec_i
+vec_max32(vec_i a, vec_i b)
+{
+	return _mm256_max_epi32(a, b);
+}
+
+VEC_INLINE vec_i
+vec_min32(vec_i a, vec_i b)
+{
+	return _mm256_min_epi32(a, b);
+}
+
+VEC_INLINE vec_i
 vec_mul32(vec_i a, vec_i b)
 {
 	return _mm256_mullo_epi32(a, b);
@@ -190,6 +230,19 @@ VEC_INLINE vec_f
 vec_to_f(vec_i a)
 {
 	return _mm256_cvtepi32_ps(a);
+}
+
+/* halves in the low 16 bits of each lane; lanes as the bits of floats */
+VEC_INLINE vec_f
+vec_half_to_f(vec_i a)
+{
+	return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1)));
+}
+
+VEC_INLINE vec_f
+vec_bits_to_f(vec_i a)
+{
+	return _mm256_castsi256_ps(a);
 }
 
 VEC_INLINE vec_f

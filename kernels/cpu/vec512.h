@@ -52,6 +52,16 @@ vec_load_i8(const void *p, size_t group_stride)
 	return vec_join(_mm256_cvtepi8_epi32(low), _mm256_cvtepi8_epi32(high));
 }
 
+/* 8 bytes of each group, as unsigned numbers in 32-bit lanes */
+VEC_INLINE vec_i
+vec_load_u8(const void *p, size_t group_stride)
+{
+	__m128i		low = _mm_loadl_epi64(p);
+	__m128i		high = _mm_loadl_epi64((const void *) ((const char *) p + group_stride));
+
+	return vec_join(_mm256_cvtepu8_epi32(low), _mm256_cvtepu8_epi32(high));
+}
+
 /* 8 floats, halves or bfloat16 of each group */
 VEC_INLINE vec_f
 vec_load_f32(const void *p, size_t group_stride)
@@ -85,6 +95,12 @@ VEC_INLINE vec_f
 vec_bcast_f(const float *p)
 {
 	return _mm512_set1_ps(*p);
+}
+
+VEC_INLINE vec_f
+vec_set_f(float value)
+{
+	return _mm512_set1_ps(value);
 }
 
 VEC_INLINE vec_i
@@ -147,6 +163,22 @@ vec_sll32(vec_i a, int n)
 	return _mm512_slli_epi32(a, (unsigned int) n);
 }
 
+/* n need not be a constant */
+VEC_INLINE vec_i
+vec_srl32(vec_i a, int n)
+{
+	return _mm512_srl_epi32(a, _mm_cvtsi32_si128(n));
+}
+
+/* entries of a table of 16 bytes by the bytes of index, 0 .. 15 */
+VEC_INLINE vec_i
+vec_lookup8(const int8_t *table, vec_i index)
+{
+	__m256i		twice = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *) table));
+
+	return _mm512_shuffle_epi8(vec_join(twice, twice), index);
+}
+
 VEC_INLINE vec_i
 vec_abs8(vec_i a)
 {
@@ -179,6 +211,18 @@ vec_add32(vec_i a, vec_i b)
 }
 
 VEC_INLINE vec_i
+vec_max32(vec_i a, vec_i b)
+{
+	return _mm512_max_epi32(a, b);
+}
+
+VEC_INLINE vec_i
+vec_min32(vec_i a, vec_i b)
+{
+	return _mm512_min_epi32(a, b);
+}
+
+VEC_INLINE vec_i
 vec_mul32(vec_i a, vec_i b)
 {
 	return _mm512_mullo_epi32(a, b);
@@ -202,6 +246,23 @@ VEC_INLINE vec_f
 vec_to_f(vec_i a)
 {
 	return _mm512_cvtepi32_ps(a);
+}
+
+/* halves in the low 16 bits of each lane; lanes as the bits of floats */
+VEC_INLINE vec_f
+vec_half_to_f(vec_i a)
+{
+	__m256i		low = _mm512_castsi512_si256(a);
+	__m256i		high = _mm512_extracti64x4_epi64(a, 1);
+
+	/* packing works on 128-bit parts: the middle ones change places */
+	return _mm512_cvtph_ps(_mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8));
+}
+
+VEC_INLINE vec_f
+vec_bits_to_f(vec_i a)
+{
+	return _mm512_castsi512_ps(a);
 }
 
 VEC_INLINE vec_f

@@ -45,6 +45,13 @@ llmk_rms_factor(double total, int64_t n, float eps)
 	return 1.0f / __builtin_sqrtf(mean + eps);
 }
 
+/* the mean of n elements of which total is the sum; layer_norm's factor is that of rms_norm over the differences to it */
+static inline float
+llmk_mean(double total, int64_t n)
+{
+	return (float) (total / (double) n);
+}
+
 /* rotate the pair (*a, *b) */
 static inline void
 llmk_rotate_pair(float *a, float *b, float cosine, float sine)

@@ -58,6 +58,68 @@ rms_norm_avx2(const float *x, const float *w, int64_t n, float eps, float *out)
 		out[i] = x[i] * factor * w[i];
 }
 
+/* sum over x - mean, or of its squares */
+static inline __attribute__((always_inline)) double
+centred_sum(const bool squares, const float *x, int64_t n, float mean)
+{
+	const __m256 m = _mm256_set1_ps(mean);
+	double		total = 0;
+	int64_t		i = 0;
+
+	while (i < n)
+	{
+		int64_t		end = n - i < LLMK_SUM_BLOCK ? n : i + LLMK_SUM_BLOCK;
+		__m256		low = _mm256_setzero_ps();
+		__m256		high = _mm256_setzero_ps();
+		float		lane[LLMK_LANES];
+
+		for (; i + LLMK_LANES <= end; i += LLMK_LANES)
+		{
+			__m256		a = _mm256_loadu_ps(x + i);
+			__m256		b = _mm256_loadu_ps(x + i + 8);
+
+			if (squares)
+			{
+				a = _mm256_sub_ps(a, m);
+				b = _mm256_sub_ps(b, m);
+				low = _mm256_fmadd_ps(a, a, low);
+				high = _mm256_fmadd_ps(b, b, high);
+			}
+			else
+			{
+				low = _mm256_add_ps(low, a);
+				high = _mm256_add_ps(high, b);
+			}
+		}
+		_mm256_storeu_ps(lane, low);
+		_mm256_storeu_ps(lane + 8, high);
+		for (; i < end; i++)
+			lane[i % LLMK_LANES] = squares ? __builtin_fmaf(x[i] - mean, x[i] - mean, lane[i % LLMK_LANES]) :
+				lane[i % LLMK_LANES] + x[i];
+		total += (double) llmk_lane_tree(lane);
+	}
+	return total;
+}
+
+static void
+layer_norm_avx2(const float *x, const float *w, const float *b, int64_t n, float eps, float *out)
+{
+	const float mean = llmk_mean(centred_sum(false, x, n, 0), n);
+	const float factor = llmk_rms_factor(centred_sum(true, x, n, mean), n, eps);
+	const __m256 m = _mm256_set1_ps(mean);
+	const __m256 f = _mm256_set1_ps(factor);
+	int64_t		i = 0;
+
+	for (; i + 8 <= n; i += 8)
+	{
+		__m256		v = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), m), f);
+
+		_mm256_storeu_ps(out + i, _mm256_fmadd_ps(v, _mm256_loadu_ps(w + i), b ? _mm256_loadu_ps(b + i) : _mm256_setzero_ps()));
+	}
+	for (; i < n; i++)
+		out[i] = __builtin_fmaf((x[i] - mean) * factor, w[i], b ? b[i] : 0.0f);
+}
+
 static void
 add_avx2(float *dst, const float *a, int64_t n)
 {
@@ -78,6 +140,40 @@ silu_mul_avx2(const float *gate, const float *up, int64_t n, float *out)
 		_mm256_storeu_ps(out + i, llmk_silu_mul_avx2(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
 	for (; i < n; i++)
 		out[i] = llmk_silu_mul_inline(gate[i], up[i]);
+}
+
+static void
+gelu_mul_avx2(const float *gate, const float *up, int64_t n, float *out)
+{
+	int64_t		i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(out + i, llmk_gelu_mul_avx2(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
+	for (; i < n; i++)
+		out[i] = llmk_gelu_mul_inline(gate[i], up[i]);
+}
+
+static void
+relu_sqr_avx2(float *x, int64_t n)
+{
+	int64_t		i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(x + i, llmk_relu_sqr_avx2(_mm256_loadu_ps(x + i)));
+	for (; i < n; i++)
+		x[i] = llmk_relu_sqr_inline(x[i]);
+}
+
+static void
+soft_cap_avx2(float *x, int64_t n, float cap)
+{
+	const __m256 c = _mm256_set1_ps(cap);
+	int64_t		i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(x + i, llmk_soft_cap_avx2(_mm256_loadu_ps(x + i), c));
+	for (; i < n; i++)
+		x[i] = llmk_soft_cap_inline(x[i], cap);
 }
 
 static void
@@ -203,8 +299,12 @@ void
 llmk_vector_fill_avx2(LlmKernels *k)
 {
 	k->rms_norm = rms_norm_avx2;
+	k->layer_norm = layer_norm_avx2;
 	k->add = add_avx2;
 	k->silu_mul = silu_mul_avx2;
+	k->gelu_mul = gelu_mul_avx2;
+	k->relu_sqr = relu_sqr_avx2;
+	k->soft_cap = soft_cap_avx2;
 	k->rope_norm = rope_norm_avx2;
 	k->rope_neox = rope_neox_avx2;
 	k->max = max_avx2;

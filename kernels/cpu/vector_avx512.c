@@ -54,6 +54,53 @@ rms_norm_avx512(const float *x, const float *w, int64_t n, float eps, float *out
 }
 
 static void
+layer_norm_avx512(const float *x, const float *w, const float *b, int64_t n, float eps, float *out)
+{
+	double		total = 0;
+	double		squares = 0;
+	__m512		mean;
+	__m512		factor;
+
+	for (int64_t begin = 0; begin < n; begin += LLMK_SUM_BLOCK)
+	{
+		int64_t		end = n - begin < LLMK_SUM_BLOCK ? n : begin + LLMK_SUM_BLOCK;
+		__m512		sum = _mm512_setzero_ps();
+
+		for (int64_t i = begin; i < end; i += 16)
+		{
+			__mmask16	lanes = first_lanes(end - i);
+
+			sum = _mm512_mask_add_ps(sum, lanes, sum, _mm512_maskz_loadu_ps(lanes, x + i));
+		}
+		total += (double) lane_tree(sum);
+	}
+	mean = _mm512_set1_ps(llmk_mean(total, n));
+	for (int64_t begin = 0; begin < n; begin += LLMK_SUM_BLOCK)
+	{
+		int64_t		end = n - begin < LLMK_SUM_BLOCK ? n : begin + LLMK_SUM_BLOCK;
+		__m512		sum = _mm512_setzero_ps();
+
+		for (int64_t i = begin; i < end; i += 16)
+		{
+			__mmask16	lanes = first_lanes(end - i);
+			__m512		v = _mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), mean);
+
+			sum = _mm512_mask_mov_ps(sum, lanes, _mm512_fmadd_ps(v, v, sum));
+		}
+		squares += (double) lane_tree(sum);
+	}
+	factor = _mm512_set1_ps(llmk_rms_factor(squares, n, eps));
+	for (int64_t i = 0; i < n; i += 16)
+	{
+		__mmask16	lanes = first_lanes(n - i);
+		__m512		v = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), mean), factor);
+		__m512		bias = b ? _mm512_maskz_loadu_ps(lanes, b + i) : _mm512_setzero_ps();
+
+		_mm512_mask_storeu_ps(out + i, lanes, _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(lanes, w + i), bias));
+	}
+}
+
+static void
 add_avx512(float *dst, const float *a, int64_t n)
 {
 	for (int64_t i = 0; i < n; i += 16)
@@ -74,6 +121,42 @@ silu_mul_avx512(const float *gate, const float *up, int64_t n, float *out)
 
 		_mm512_mask_storeu_ps(out + i, lanes, llmk_silu_mul_avx512(_mm512_maskz_loadu_ps(lanes, gate + i),
 																   _mm512_maskz_loadu_ps(lanes, up + i)));
+	}
+}
+
+static void
+gelu_mul_avx512(const float *gate, const float *up, int64_t n, float *out)
+{
+	for (int64_t i = 0; i < n; i += 16)
+	{
+		__mmask16	lanes = first_lanes(n - i);
+
+		_mm512_mask_storeu_ps(out + i, lanes, llmk_gelu_mul_avx512(_mm512_maskz_loadu_ps(lanes, gate + i),
+																   _mm512_maskz_loadu_ps(lanes, up + i)));
+	}
+}
+
+static void
+relu_sqr_avx512(float *x, int64_t n)
+{
+	for (int64_t i = 0; i < n; i += 16)
+	{
+		__mmask16	lanes = first_lanes(n - i);
+
+		_mm512_mask_storeu_ps(x + i, lanes, llmk_relu_sqr_avx512(_mm512_maskz_loadu_ps(lanes, x + i)));
+	}
+}
+
+static void
+soft_cap_avx512(float *x, int64_t n, float cap)
+{
+	const __m512 c = _mm512_set1_ps(cap);
+
+	for (int64_t i = 0; i < n; i += 16)
+	{
+		__mmask16	lanes = first_lanes(n - i);
+
+		_mm512_mask_storeu_ps(x + i, lanes, llmk_soft_cap_avx512(_mm512_maskz_loadu_ps(lanes, x + i), c));
 	}
 }
 
@@ -143,8 +226,12 @@ void
 llmk_vector_fill_avx512(LlmKernels *k)
 {
 	k->rms_norm = rms_norm_avx512;
+	k->layer_norm = layer_norm_avx512;
 	k->add = add_avx512;
 	k->silu_mul = silu_mul_avx512;
+	k->gelu_mul = gelu_mul_avx512;
+	k->relu_sqr = relu_sqr_avx512;
+	k->soft_cap = soft_cap_avx512;
 	k->max = max_avx512;
 	k->sum_exp = sum_exp_avx512;
 	k->scale = scale_avx512;

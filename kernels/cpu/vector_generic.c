@@ -25,6 +25,38 @@ rms_norm_generic(const float *x, const float *w, int64_t n, float eps, float *ou
 }
 
 static void
+layer_norm_generic(const float *x, const float *w, const float *b, int64_t n, float eps, float *out)
+{
+	double		total = 0;
+	double		squares = 0;
+	float		mean;
+	float		factor;
+
+	for (int64_t begin = 0; begin < n; begin += LLMK_SUM_BLOCK)
+	{
+		int64_t		end = n - begin < LLMK_SUM_BLOCK ? n : begin + LLMK_SUM_BLOCK;
+		float		lane[LLMK_LANES] = {0};
+
+		for (int64_t i = begin; i < end; i++)
+			lane[i % LLMK_LANES] += x[i];
+		total += (double) llmk_lane_tree(lane);
+	}
+	mean = llmk_mean(total, n);
+	for (int64_t begin = 0; begin < n; begin += LLMK_SUM_BLOCK)
+	{
+		int64_t		end = n - begin < LLMK_SUM_BLOCK ? n : begin + LLMK_SUM_BLOCK;
+		float		lane[LLMK_LANES] = {0};
+
+		for (int64_t i = begin; i < end; i++)
+			lane[i % LLMK_LANES] = __builtin_fmaf(x[i] - mean, x[i] - mean, lane[i % LLMK_LANES]);
+		squares += (double) llmk_lane_tree(lane);
+	}
+	factor = llmk_rms_factor(squares, n, eps);
+	for (int64_t i = 0; i < n; i++)
+		out[i] = __builtin_fmaf((x[i] - mean) * factor, w[i], b ? b[i] : 0.0f);
+}
+
+static void
 add_generic(float *dst, const float *a, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
@@ -36,6 +68,27 @@ silu_mul_generic(const float *gate, const float *up, int64_t n, float *out)
 {
 	for (int64_t i = 0; i < n; i++)
 		out[i] = llmk_silu_mul_inline(gate[i], up[i]);
+}
+
+static void
+gelu_mul_generic(const float *gate, const float *up, int64_t n, float *out)
+{
+	for (int64_t i = 0; i < n; i++)
+		out[i] = llmk_gelu_mul_inline(gate[i], up[i]);
+}
+
+static void
+relu_sqr_generic(float *x, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		x[i] = llmk_relu_sqr_inline(x[i]);
+}
+
+static void
+soft_cap_generic(float *x, int64_t n, float cap)
+{
+	for (int64_t i = 0; i < n; i++)
+		x[i] = llmk_soft_cap_inline(x[i], cap);
 }
 
 static void
@@ -94,8 +147,12 @@ void
 llmk_vector_fill_generic(LlmKernels *k)
 {
 	k->rms_norm = rms_norm_generic;
+	k->layer_norm = layer_norm_generic;
 	k->add = add_generic;
 	k->silu_mul = silu_mul_generic;
+	k->gelu_mul = gelu_mul_generic;
+	k->relu_sqr = relu_sqr_generic;
+	k->soft_cap = soft_cap_generic;
 	k->rope_norm = rope_norm_generic;
 	k->rope_neox = rope_neox_generic;
 	k->max = max_generic;

@@ -33,11 +33,13 @@ enum
 	ARG_INSTRUCTION = 3,
 	ARG_DESCRIPTIONS = 4,
 	ARG_EXAMPLES = 5,
-	ARG_MIN_CONFIDENCE = 6,		/* llm_classify_probs has none: options are there */
-	ARG_OPTIONS = 7
+	ARG_MIN_CONFIDENCE = 6,
+	ARG_OPTIONS = 7,
+	ARG_PROBS_OPTIONS = 6		/* llm_classify_probs has no min_confidence */
 };
 
 #define BIT(arg) (1u << (arg))
+#define QUESTION_ARGS (BIT(ARG_INSTRUCTION) | BIT(ARG_DESCRIPTIONS) | BIT(ARG_EXAMPLES))
 
 typedef struct Classification
 {
@@ -184,6 +186,7 @@ parse_enum(FunctionCallInfo fcinfo)
 
 	c->labels = enum_labels(type, &c->n_labels);
 	parse_question(fcinfo, ARG_OPTIONS, c);
+	c->min_confidence = pgllm_fraction_arg(fcinfo, ARG_MIN_CONFIDENCE, "min_confidence", 0);
 	getTypeInputInfo(type, &input_function, &io_param);
 	c->results = palloc(sizeof(Datum) * c->n_labels);
 	for (int i = 0; i < c->n_labels; i++)
@@ -192,20 +195,32 @@ parse_enum(FunctionCallInfo fcinfo)
 	return c;
 }
 
-/* the parsed arguments of the call site */
 static Classification *
-classification(FunctionCallInfo fcinfo, bool is_enum)
+parse_classify(FunctionCallInfo fcinfo)
 {
-	uint32		args = BIT(ARG_INSTRUCTION) | BIT(ARG_DESCRIPTIONS) | BIT(ARG_EXAMPLES) | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS);
-	PgLlmSite  *site = pgllm_site(fcinfo, is_enum ? args : args | BIT(ARG_LABELS));
+	Classification *c = parse_labels(fcinfo, ARG_OPTIONS);
+
+	c->min_confidence = pgllm_fraction_arg(fcinfo, ARG_MIN_CONFIDENCE, "min_confidence", 0);
+	return c;
+}
+
+static Classification *
+parse_probs(FunctionCallInfo fcinfo)
+{
+	return parse_labels(fcinfo, ARG_PROBS_OPTIONS);
+}
+
+/* the parsed arguments of the call site: those of constant_args */
+static Classification *
+classification(FunctionCallInfo fcinfo, uint32 constant_args, Classification *(*parse) (FunctionCallInfo fcinfo))
+{
+	PgLlmSite  *site = pgllm_site(fcinfo, constant_args);
 
 	if (site->parsed == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(site->context);
-		Classification *c = is_enum ? parse_enum(fcinfo) : parse_labels(fcinfo, ARG_OPTIONS);
 
-		c->min_confidence = pgllm_fraction_arg(fcinfo, ARG_MIN_CONFIDENCE, "min_confidence", 0);
-		site->parsed = c;
+		site->parsed = parse(fcinfo);
 		MemoryContextSwitchTo(old);
 	}
 	return site->parsed;
@@ -248,7 +263,7 @@ pgllm_fn_llm_classify(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(ARG_INPUT) || pgllm_planner_evaluates())
 		PG_RETURN_NULL();
-	c = classification(fcinfo, false);
+	c = classification(fcinfo, BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS), parse_classify);
 	best = best_label(fcinfo, c);
 	if (best < 0)
 		PG_RETURN_NULL();
@@ -263,7 +278,7 @@ pgllm_fn_llm_classify_enum(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(ARG_INPUT) || pgllm_planner_evaluates())
 		PG_RETURN_NULL();
-	c = classification(fcinfo, true);
+	c = classification(fcinfo, QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS), parse_enum);
 	best = best_label(fcinfo, c);
 	if (best < 0)
 		PG_RETURN_NULL();
@@ -274,7 +289,6 @@ pgllm_fn_llm_classify_enum(PG_FUNCTION_ARGS)
 Datum
 pgllm_fn_llm_classify_probs(PG_FUNCTION_ARGS)
 {
-	const int	options_argno = ARG_MIN_CONFIDENCE;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Classification *c;
 	double	   *probabilities;
@@ -282,7 +296,7 @@ pgllm_fn_llm_classify_probs(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(ARG_INPUT))
 		return (Datum) 0;
-	c = parse_labels(fcinfo, options_argno);
+	c = classification(fcinfo, BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_PROBS_OPTIONS), parse_probs);
 	probabilities = ask(fcinfo, c);
 	for (int i = 0; probabilities != NULL && i < c->n_labels; i++)
 	{

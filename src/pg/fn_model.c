@@ -141,6 +141,7 @@ pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
 	char	   *absolute;
 	StringInfoData sql;
 
+	PreventCommandIfReadOnly("llm_create_model()");
 	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),

@@ -13,6 +13,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#define MAX_WRITTEN 20			/* bytes of a placeholder that a message repeats */
+
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_prompt);
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_prompt_noargs);
 
@@ -96,9 +98,9 @@ append_value(StringInfo out, const PromptArgs *args, int number, const char *wri
 	if (number < 1 || number > args->n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg_plural("prompt template uses %.*s, but %d value was given",
-							   "prompt template uses %.*s, but %d values were given",
-							   args->n, (int) Min(len, 20), written, args->n),
+				 errmsg_plural("prompt template uses %.*s%s, but %d value was given",
+							   "prompt template uses %.*s%s, but %d values were given",
+							   args->n, (int) Min(len, MAX_WRITTEN), written, len > MAX_WRITTEN ? "..." : "", args->n),
 				 errhint("Values are numbered from {1} in the order of the arguments. To write braces around a number as text, double them.")));
 	if (args->nulls[number - 1])
 		return false;

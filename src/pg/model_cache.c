@@ -211,7 +211,11 @@ make_scheduler(PgLlmOpenModel *m)
 	{
 		/* the runtime knows no settings */
 		if (err.status == LLM_E_LIMIT)
+		{
+			llm_error_detail(&err, "pg_llm.memory_limit is %d kB; this session's models hold %zu kB without what running one takes.",
+							 schedulers_memory_kb, (MemoryContextMemAllocated(pgllm_context(), true) + 1023) / 1024);
 			llm_error_hint(&err, "Lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.");
+		}
 		pgllm_raise(&err);
 	}
 }

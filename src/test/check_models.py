@@ -4,7 +4,7 @@
     src/test/check_models.py REFDIR [--verbose] [--kernels LEVEL]
 
 REFDIR holds NAME.gguf with NAME.json (prompts with token_ids, logits, greedy ids) and check.py, which lists the tasks and
-compares. Keys and values are kept in float32. Models that `llm inspect` calls unsupported are left out and named.
+compares. Keys and values are kept in float32, and each task runs with the context it names. Models that `llm inspect` calls unsupported are left out and named.
 """
 import argparse
 import json
@@ -23,6 +23,16 @@ def lines_through(command, values):
     if result.returncode != 0:
         sys.exit('check_models: %s failed' % ' '.join(command))
     return [json.loads(x) for x in result.stdout.split('\n') if x]
+
+
+def run_tasks(path, tasks, n_ctx, kernels):
+    common = ['--kv', 'f32', '--ctx', str(n_ctx), '--kernels', kernels]
+    inputs = [{'token_ids': t['token_ids']} for t in tasks]
+    tokens = lines_through([LLM, 'tokenize', path, '--bos'], [t['text'] for t in tasks])
+    logits = lines_through([LLM, 'logits', path] + common, inputs)
+    greedy = lines_through([LLM, 'generate', path, '-n', '16', '--ignore-eos'] + common, inputs)
+    return [{'model': t['model'], 'prompt': t['prompt'], 'token_ids': ids, 'logits_last': l['logits'],
+             'greedy_ids': g['token_ids']} for t, ids, l, g in zip(tasks, tokens, logits, greedy)]
 
 
 def main():
@@ -44,14 +54,8 @@ def main():
         if not info['supported']:
             left_out.append('%s: %s' % (name, info['reason']))
             continue
-        common = ['--kv', 'f32', '--ctx', str(max(t['n_ctx'] for t in group)), '--kernels', a.kernels]
-        inputs = [{'token_ids': t['token_ids']} for t in group]
-        tokens = lines_through([LLM, 'tokenize', path, '--bos'], [t['text'] for t in group])
-        logits = lines_through([LLM, 'logits', path] + common, inputs)
-        greedy = lines_through([LLM, 'generate', path, '-n', '16', '--ignore-eos'] + common, inputs)
-        for t, ids, l, g in zip(group, tokens, logits, greedy):
-            results.append({'model': name, 'prompt': t['prompt'], 'token_ids': ids, 'logits_last': l['logits'],
-                            'greedy_ids': g['token_ids']})
+        for n_ctx in sorted(set(t['n_ctx'] for t in group)):
+            results += run_tasks(path, [t for t in group if t['n_ctx'] == n_ctx], n_ctx, a.kernels)
     with tempfile.NamedTemporaryFile('w', suffix='.jsonl') as f:
         for r in results:
             f.write(json.dumps(r) + '\n')

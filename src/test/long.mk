@@ -14,7 +14,7 @@ LONG_FUZZ_SECONDS ?= 300
 LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
 LONG_TEXT         ?= docs/functions.md
 
-TSAN_TESTS = batch_test prompt_test request_limits_test scheduler_test threads_test
+TSAN_TESTS = arch_test batch_test prompt_test request_limits_test scheduler_test threads_test
 TSAN_FLAGS = -g -O1 -std=gnu11 -ffp-contract=off -fno-omit-frame-pointer -fsanitize=thread
 TSAN_OBJS  = $(patsubst %.c,build/tsan/%.o,$(RUNTIME_SRC) $(KERNEL_SRC))
 build/tsan/%.o: %.c $(HEADERS_ALL)

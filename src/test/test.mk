@@ -37,9 +37,9 @@ unit-asan: $(addprefix build/asan/unit/,$(UNIT_NAMES))
 	@bash src/test/run_unit.sh $^
 
 regress-tree:
-	@mkdir -p build/regress
-	@ln -sfn ../../sql-tests build/regress/sql
-	@ln -sfn ../../expected build/regress/expected
+	@bash src/tools/regress_tree.sh
+	@[ -n "$(TAP_TESTS)" ] || [ "$(origin TAP_TESTS)" = "command line" ] || \
+	    echo "SQL tests only: TAP tests need Perl's IPC::Run and a user other than root ('make test' sees to both)"
 
 include src/test/fuzz/fuzz.mk
 include src/test/long.mk

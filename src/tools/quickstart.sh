@@ -24,7 +24,7 @@ SQL
 say "A first answer (the model is read and packed before it)"
 $PSQL -d demo --echo-queries -c "SELECT llm_generate('What is the capital of France? Answer in one short sentence.', max_tokens => 32)"
 
-say "Classifying all rows of reviews (some seconds)"
+say "Classifying all 100 rows of reviews"
 cat sql-tests/data/classify_reviews.sql
 started=$(date +%s.%N)
 with_progress build/classify.log $PSQL -d demo -f sql-tests/data/classify_reviews.sql ||
@@ -35,11 +35,8 @@ $PSQL -d demo -At -c "SELECT count(mood) FROM reviews" | awk -v s="$seconds" '{p
 say "What the model thinks of the reviews, beside what people said"
 $PSQL -d demo --echo-queries -c "SELECT mood, count(*), count(*) FILTER (WHERE mood = label) AS agrees_with_people FROM reviews GROUP BY mood ORDER BY mood"
 
-say "The server goes on running. Connect with:"
-echo "    $BIN/psql -h $SOCKET -p $PG_LLM_PORT -U postgres demo"
+say "The server goes on running. Connect (as $(id -un): there is no password, but the socket is closed to others) with:"
+printf '    %s/psql -h %q -p %s -U postgres demo\n' "$BIN" "$SERVER" "$PG_LLM_PORT"
 echo "and stop it with:"
-if [ "$(id -u)" = 0 ]; then
-	echo "    runuser -u postgres -- $BIN/pg_ctl -D $SERVER/data stop"
-else
-	echo "    $BIN/pg_ctl -D $SERVER/data stop"
-fi
+[ "$(id -u)" != 0 ] || as_user="runuser -u $(server_user) -- "
+printf '    %s%s/pg_ctl -D %q stop\n' "${as_user:-}" "$BIN" "$SERVER/data"

@@ -3,15 +3,8 @@
 # preloading, TAP tests, and the examples of the README on a real model. Run by `make test`.
 . src/tools/setup.sh
 
-# user postgres must reach the tests' files: where it cannot (a checkout in /root), work on a copy
-if [ "$(id -u)" = 0 ] && id postgres > /dev/null 2>&1 && ! runuser -u postgres -- test -r "$TOP/Makefile"; then
-	copy=/var/tmp/pg_llm-test-$(printf '%s' "$TOP" | cksum | cut -d' ' -f1)
-	say "This folder is closed to user postgres: testing a copy in $copy"
-	mkdir -p "$copy"
-	tar -C "$TOP" --exclude=./build/server -cf - . | tar -C "$copy" -xf -
-	cd "$copy"
-	exec bash src/tools/test.sh
-fi
+# not that of quickstart, which goes on as it is
+SERVER_FOLDER=build/test-server
 
 passed=0
 failed=0
@@ -31,8 +24,22 @@ step()
 }
 
 install_packages libsimde-dev libipc-run-perl perl
-build_and_install
 fetch_model
+
+# the server's user must reach the tests' files: where it cannot (a checkout in /root), work on a copy; what earlier
+# runs built in it stays
+if ! as_server test -r "$TOP/Makefile"; then
+	[ -d build/test-copy ] || outside_folder build/test-copy
+	copy=$(cd build/test-copy && pwd -P)
+	say "This folder is closed to user $(server_user): testing a copy in $copy"
+	find "$copy" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+	tar -C "$TOP" --exclude=./.git --exclude='./build/*server' --exclude=./build/regress --exclude=./build/test-copy \
+		--mode=a+rX -cf - . | tar -C "$copy" -xf -
+	cd "$copy"
+	exec bash src/tools/test.sh
+fi
+
+build_and_install
 
 jobs=$(nproc)
 export PG_LLM_TEST_MODEL=$TOP/build/models/$MODEL_FILE
@@ -45,17 +52,13 @@ step "Unit tests under sanitizers" make -s PG_CONFIG="$PG_CONFIG" unit-asan
 
 regress()
 {
-	PGHOST=$SOCKET PGPORT=$PG_LLM_PORT PGUSER=postgres make -s PG_CONFIG="$PG_CONFIG" installcheck TAP_TESTS= ||
+	make -s PG_CONFIG="$PG_CONFIG" installcheck TAP_TESTS= ||
 		{ cat build/regress/regression.diffs 2> /dev/null; return 1; }
 }
 start_server
 step "SQL tests (library preloaded)" regress
-stop_server
-as_server sed -i 's/^shared_preload_libraries/#&/' "$SERVER/data/postgresql.conf"
-start_server
+start_server ''
 step "SQL tests (library not preloaded)" regress
-stop_server
-as_server sed -i 's/^#\(shared_preload_libraries\)/\1/' "$SERVER/data/postgresql.conf"
 start_server
 
 tap()

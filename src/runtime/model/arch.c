@@ -1,13 +1,143 @@
 /*
- * arch.c: the table of architectures and the reading of a model's shape from its metadata.
+ * arch.c: the table of architectures.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "model/arch.h"
 
 static const LlmArch arch_table[] = {
-	{"llama", LLM_ROPE_NORM, "Llama 1 to 3, Mistral, SmolLM2 and others of that form: grouped heads, SwiGLU, RMSNorm"},
+	{
+		.name = "llama",
+		.note = "Llama 1 to 3, Mistral, Mixtral, SmolLM2 and others of that form: grouped heads, SwiGLU, RMSNorm, experts",
+		.rope = LLM_ROPE_NORM,
+		.router = LLM_ROUTER_SOFTMAX,
+		.router_renorm = true,
+	},
+	{
+		.name = "mistral3",
+		.note = "Ministral 3, Mistral Small 3: YaRN, queries scaled with their position",
+		.rope = LLM_ROPE_NORM,
+		.traits = LLM_TRAIT_QUERY_SCALE,
+		.router = LLM_ROUTER_SOFTMAX,
+		.router_renorm = true,
+	},
+	{
+		.name = "qwen2",
+		.note = "Qwen 1.5, 2 and 2.5: biases on queries, keys and values",
+		.rope = LLM_ROPE_NEOX,
+	},
+	{
+		.name = "qwen2moe",
+		.note = "Qwen 1.5 and 2 with experts: softmax router, shared expert behind a gate",
+		.rope = LLM_ROPE_NEOX,
+		.router = LLM_ROUTER_SOFTMAX,
+		.shared_expert = true,
+	},
+	{
+		.name = "qwen3",
+		.note = "Qwen 3: queries and keys normalised per head",
+		.rope = LLM_ROPE_NEOX,
+		.qk_norm = LLM_QK_NORM_HEAD,
+	},
+	{
+		.name = "qwen3moe",
+		.note = "Qwen 3 with experts: softmax router, renormalised",
+		.rope = LLM_ROPE_NEOX,
+		.qk_norm = LLM_QK_NORM_HEAD,
+		.router = LLM_ROUTER_SOFTMAX,
+		.router_renorm = true,
+	},
+	{
+		.name = "gemma2",
+		.note = "Gemma 2: soft caps, every other layer with a window, norms around each block, GeGLU",
+		.rope = LLM_ROPE_NEOX,
+		.norm_place = LLM_NORM_AROUND,
+		.ffn = LLM_FFN_GEGLU,
+		.traits = LLM_TRAIT_EMBED_SQRT,
+		.window_every = 2,
+		.window = 4096,
+		.attn_cap = 50,
+		.logit_cap = 30,
+		.wide_scale_layers = 46,
+	},
+	{
+		.name = "gemma3",
+		.note = "Gemma 3 (text): five layers with a window and their own rope to one without, queries and keys normalised",
+		.rope = LLM_ROPE_NEOX,
+		.norm_place = LLM_NORM_AROUND,
+		.qk_norm = LLM_QK_NORM_HEAD,
+		.ffn = LLM_FFN_GEGLU,
+		.traits = LLM_TRAIT_EMBED_SQRT | LLM_TRAIT_LOCAL_PLAIN,
+		.window_every = 6,
+		.local_rope_base = 10000,
+		.wide_scale_layers = 62,
+	},
+	{
+		.name = "phi3",
+		.note = "Phi 3, 3.5 and 4 (mini): longrope, window on all layers",
+		.rope = LLM_ROPE_NEOX,
+		.traits = LLM_TRAIT_FUSED_GATE,
+		.window_every = LLM_WINDOW_ALWAYS,
+	},
+	{
+		.name = "nemotron",
+		.note = "Nemotron 3 and 4 (dense), Minitron: LayerNorm, squared ReLU, partly rotated heads",
+		.rope = LLM_ROPE_NEOX,
+		.norm = LLM_NORM_LAYER,
+		.ffn = LLM_FFN_RELU_SQR,
+	},
+	{
+		.name = "smollm3",
+		.note = "SmolLM3: every fourth layer without rope",
+		.rope = LLM_ROPE_NORM,
+		.no_rope_every = 4,
+	},
+	{
+		.name = "granite",
+		.note = "Granite 3 and 4 (dense): multipliers of embeddings, scores, residuals and logits",
+		.rope = LLM_ROPE_NORM,
+		.traits = LLM_TRAIT_MULTIPLIERS | LLM_TRAIT_ROPE_SWITCH,
+	},
+	{
+		.name = "gpt-oss",
+		.note = "gpt-oss: sinks, every other layer with a window, YaRN, clamped SwiGLU, softmax over the chosen experts",
+		.rope = LLM_ROPE_NEOX,
+		.ffn = LLM_FFN_SWIGLU_CLAMPED,
+		.traits = LLM_TRAIT_SINKS | LLM_TRAIT_FFN_NORM_NAME,
+		.window_every = 2,
+		.router = LLM_ROUTER_SOFTMAX_CHOSEN,
+	},
+	{
+		.name = "olmoe",
+		.note = "OLMoE: queries and keys normalised as a whole, softmax router",
+		.rope = LLM_ROPE_NEOX,
+		.qk_norm = LLM_QK_NORM_WHOLE,
+		.router = LLM_ROUTER_SOFTMAX,
+	},
+	{
+		.name = "glm4",
+		.note = "GLM 4 (text): norms around each block, partly rotated heads",
+		.rope = LLM_ROPE_NORM,
+		.norm_place = LLM_NORM_AROUND,
+		.traits = LLM_TRAIT_FUSED_GATE,
+	},
+	{
+		.name = "cohere2",
+		.note = "Command R7B and A: attention and feed-forward in parallel, LayerNorm, rope only in layers with a window",
+		.rope = LLM_ROPE_NORM,
+		.norm = LLM_NORM_LAYER,
+		.traits = LLM_TRAIT_PARALLEL | LLM_TRAIT_LOGIT_FACTOR | LLM_TRAIT_ROPE_LOCAL_ONLY,
+		.window_every = 4,
+	},
+	{
+		.name = "olmo2",
+		.note = "OLMo 2 and 3: norms after each block, queries and keys normalised as a whole",
+		.rope = LLM_ROPE_NEOX,
+		.norm_place = LLM_NORM_AFTER,
+		.qk_norm = LLM_QK_NORM_WHOLE,
+		.traits = LLM_TRAIT_LOCAL_PLAIN,
+		.window_every = 4,
+	},
 };
 
 int
@@ -31,150 +161,4 @@ llm_arch_find(LlmStr name)
 			return &arch_table[i];
 	}
 	return NULL;
-}
-
-/* upper bounds that keep every later product of two of them within 64 bits; far above any known model */
-#define MAX_VOCAB	(1u << 24)
-#define MAX_CONTEXT (1u << 26)
-#define MAX_WIDTH	(1u << 20)
-#define MAX_LAYERS	4096
-#define MAX_HEADS	4096
-#define MAX_HEAD	4096
-
-typedef struct KeyReader
-{
-	const LlmMeta *meta;
-	const char *arch;
-	LlmError   *err;
-} KeyReader;
-
-static LlmStatus
-read_uint(const KeyReader *r, const char *suffix, bool required, uint32_t min, uint32_t max, uint32_t *value)
-{
-	char		key[128];
-	uint64_t	v = *value;
-
-	snprintf(key, sizeof(key), "%s.%s", r->arch, suffix);
-	LLM_TRY(llm_meta_uint(r->meta, key, required, max, &v, r->err));
-	if (v < min)
-		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" is %llu, below the least value %u", key,
-						(unsigned long long) v, min);
-	*value = (uint32_t) v;
-	return LLM_OK;
-}
-
-static LlmStatus
-read_float(const KeyReader *r, const char *suffix, bool required, double min, double max, double *value)
-{
-	char		key[128];
-	double		v = *value;
-
-	snprintf(key, sizeof(key), "%s.%s", r->arch, suffix);
-	LLM_TRY(llm_meta_float(r->meta, key, required, &v, r->err));
-	if (!(v >= min && v <= max))
-		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" is %g, outside %g to %g", key, v, min, max);
-	*value = v;
-	return LLM_OK;
-}
-
-/* a feature that changes results and is not computed: present and not neutral is refused by name */
-static LlmStatus
-refuse_unless(const KeyReader *r, const char *suffix, double neutral)
-{
-	char		key[128];
-	double		v = neutral;
-
-	snprintf(key, sizeof(key), "%s.%s", r->arch, suffix);
-	LLM_TRY(llm_meta_float(r->meta, key, false, &v, r->err));
-	if (v != neutral)
-		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = %g is not supported for architecture \"%s\"",
-						key, v, r->arch);
-	return LLM_OK;
-}
-
-static bool
-str_is(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
-/* rope scaling: none, linear, or factors given as a tensor (llama3) */
-static LlmStatus
-read_rope(const KeyReader *r, LlmHparams *hp)
-{
-	char		key[128];
-	LlmStr		type = {"none", 4};
-	double		factor = 1.0;
-
-	hp->rope_freq_base = 10000.0;
-	LLM_TRY(read_float(r, "rope.freq_base", false, 1.0, 1e15, &hp->rope_freq_base));
-	snprintf(key, sizeof(key), "%s.rope.scaling.type", r->arch);
-	LLM_TRY(llm_meta_string(r->meta, key, false, &type, r->err));
-	LLM_TRY(read_float(r, "rope.scale_linear", false, 1e-6, 1e6, &factor));
-	if (str_is(type, "linear"))
-		LLM_TRY(read_float(r, "rope.scaling.factor", false, 1e-6, 1e6, &factor));
-	else if (!str_is(type, "none") && !str_is(type, "llama3"))
-		return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
-						(int) (type.len > 40 ? 40 : type.len), type.data, r->arch);
-	hp->rope_freq_scale = 1.0 / factor;
-	return LLM_OK;
-}
-
-LlmStatus
-llm_hparams_read(const LlmMeta *meta, const LlmArch **arch_out, LlmHparams *hp, LlmError *err)
-{
-	LlmStr		name;
-	const LlmArch *arch;
-	double		eps = 0;
-	KeyReader	r = {meta, NULL, err};
-
-	LLM_TRY(llm_meta_string(meta, "general.architecture", true, &name, err));
-	arch = llm_arch_find(name);
-	if (!arch)
-	{
-		LlmStatus	status = llm_fail(err, LLM_E_UNSUPPORTED, "model architecture \"%.*s\" is not supported",
-									  (int) (name.len > 60 ? 60 : name.len), name.data);
-
-		llm_error_hint(err, "llm_supported() lists the architectures that are known.");
-		return status;
-	}
-	r.arch = arch->name;
-
-	memset(hp, 0, sizeof(*hp));
-	LLM_TRY(read_uint(&r, "block_count", true, 1, MAX_LAYERS, &hp->n_layer));
-	LLM_TRY(read_uint(&r, "context_length", true, 1, MAX_CONTEXT, &hp->n_ctx_train));
-	LLM_TRY(read_uint(&r, "embedding_length", true, 1, MAX_WIDTH, &hp->n_embd));
-	LLM_TRY(read_uint(&r, "feed_forward_length", true, 1, MAX_WIDTH, &hp->n_ff));
-	LLM_TRY(read_uint(&r, "attention.head_count", true, 1, MAX_HEADS, &hp->n_head));
-	hp->n_head_kv = hp->n_head;
-	LLM_TRY(read_uint(&r, "attention.head_count_kv", false, 1, MAX_HEADS, &hp->n_head_kv));
-	if (hp->n_head % hp->n_head_kv != 0)
-		return llm_fail(err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", hp->n_head,
-						hp->n_head_kv);
-	hp->head_dim_k = hp->n_embd / hp->n_head;
-	LLM_TRY(read_uint(&r, "attention.key_length", false, 1, MAX_HEAD, &hp->head_dim_k));
-	hp->head_dim_v = hp->n_embd / hp->n_head;
-	LLM_TRY(read_uint(&r, "attention.value_length", false, 1, MAX_HEAD, &hp->head_dim_v));
-	if (hp->head_dim_k == 0 || hp->head_dim_k > MAX_HEAD || hp->head_dim_v == 0 || hp->head_dim_v > MAX_HEAD)
-		return llm_fail(err, LLM_E_FORMAT, "%u heads over an embedding of %u give heads of %u and %u dimensions",
-						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
-	hp->n_rot = hp->head_dim_k;
-	LLM_TRY(read_uint(&r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
-	if (hp->n_rot % 2 != 0)
-		return llm_fail(err, LLM_E_FORMAT, "model metadata \"%s.rope.dimension_count\" is %u, which is odd", arch->name,
-						hp->n_rot);
-	LLM_TRY(read_float(&r, "attention.layer_norm_rms_epsilon", true, 0.0, 1.0, &eps));
-	hp->norm_eps = (float) eps;
-	LLM_TRY(read_rope(&r, hp));
-
-	LLM_TRY(refuse_unless(&r, "expert_count", 0));
-	LLM_TRY(refuse_unless(&r, "attention.sliding_window", 0));
-	LLM_TRY(refuse_unless(&r, "attention.scale", 0));
-	LLM_TRY(refuse_unless(&r, "attention.clamp_kqv", 0));
-	LLM_TRY(refuse_unless(&r, "logit_scale", 0));
-	LLM_TRY(refuse_unless(&r, "residual_scale", 0));
-	LLM_TRY(refuse_unless(&r, "embedding_scale", 0));
-
-	*arch_out = arch;
-	return LLM_OK;
 }

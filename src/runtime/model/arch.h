@@ -1,5 +1,8 @@
 /*
  * arch.h: architectures as data. One row per architecture; the forward pass reads the row, never the name.
+ *
+ * A row says which blocks a layer has and where its norms lie; what differs between models of one architecture (sizes,
+ * windows, caps, scales) is read from metadata into LlmHparams, with the row giving what the metadata leaves out.
  */
 #ifndef LLM_ARCH_H
 #define LLM_ARCH_H
@@ -13,18 +16,117 @@ typedef enum LlmRopeKind
 	LLM_ROPE_NEOX				/* pairs (i, i + n/2) */
 } LlmRopeKind;
 
+typedef enum LlmNormKind
+{
+	LLM_NORM_RMS,
+	LLM_NORM_LAYER				/* minus the mean, with a bias where the file has one */
+} LlmNormKind;
+
+/* where the norms of a block (attention, feed-forward) lie */
+typedef enum LlmNormPlace
+{
+	LLM_NORM_BEFORE,			/* over the input of the block */
+	LLM_NORM_AFTER,				/* over its output, before that is added */
+	LLM_NORM_AROUND				/* both */
+} LlmNormPlace;
+
+typedef enum LlmQkNorm
+{
+	LLM_QK_NORM_NONE,
+	LLM_QK_NORM_HEAD,			/* each head of queries and keys by itself */
+	LLM_QK_NORM_WHOLE			/* all heads of a token together */
+} LlmQkNorm;
+
+typedef enum LlmFfnKind
+{
+	LLM_FFN_SWIGLU,				/* silu(gate) * up */
+	LLM_FFN_GEGLU,				/* gelu(gate) * up */
+	LLM_FFN_RELU_SQR,			/* max(up, 0)^2, no gate */
+	LLM_FFN_SWIGLU_CLAMPED		/* gpt-oss: gate and up limited, see llm_ffn_activate */
+} LlmFfnKind;
+
+typedef enum LlmRouterKind
+{
+	LLM_ROUTER_NONE = 0,
+	LLM_ROUTER_SOFTMAX = 1,		/* probabilities of all experts; numbers as in expert_gating_func */
+	LLM_ROUTER_SIGMOID = 2,
+	LLM_ROUTER_SOFTMAX_CHOSEN = 3	/* softmax over the chosen experts alone */
+} LlmRouterKind;
+
+/* every how many layers one sees all positions; the others see a window */
+#define LLM_WINDOW_NEVER 0
+#define LLM_WINDOW_ALWAYS UINT32_MAX
+
+typedef enum LlmTrait
+{
+	LLM_TRAIT_EMBED_SQRT = 1,	/* embeddings times sqrt(n_embd) */
+	LLM_TRAIT_MULTIPLIERS = 2,	/* embedding_scale, residual_scale; logits divided by logit_scale */
+	LLM_TRAIT_LOGIT_FACTOR = 4, /* logits multiplied by logit_scale */
+	LLM_TRAIT_QUERY_SCALE = 8,	/* attention.temperature_scale: queries grow with their position */
+	LLM_TRAIT_ROPE_SWITCH = 16, /* rope.scaling.finetuned = false: no rope */
+	LLM_TRAIT_PARALLEL = 32,	/* attention and feed-forward read the same norm */
+	LLM_TRAIT_SINKS = 64,		/* each head has a logit that takes weight and gives no value */
+	LLM_TRAIT_FUSED_GATE = 128, /* ffn_up holds the gate's rows, then its own */
+	LLM_TRAIT_LOCAL_PLAIN = 256,	/* layers with a window have unscaled rope */
+	LLM_TRAIT_ROPE_LOCAL_ONLY = 512,	/* layers without window have no rope */
+	LLM_TRAIT_FFN_NORM_NAME = 1024	/* the norm before the feed-forward is called post_attention_norm */
+} LlmTrait;
+
 typedef struct LlmArch
 {
 	const char *name;			/* general.architecture */
-	LlmRopeKind rope;
 	const char *note;			/* for llm_supported() */
+	LlmRopeKind rope;
+	LlmNormKind norm;
+	LlmNormPlace norm_place;
+	LlmQkNorm	qk_norm;
+	LlmFfnKind	ffn;
+	uint32_t	traits;			/* LlmTrait */
+	uint32_t	no_rope_every;	/* every so many layers one has no rope; 0: all have */
+	uint32_t	window_every;	/* LLM_WINDOW_*, or as they say */
+	uint32_t	window;			/* its size, where metadata has none */
+	double		local_rope_base;	/* of layers with a window; 0: as the others */
+	LlmRouterKind router;		/* NONE: experts are refused */
+	bool		router_renorm;	/* weights of the chosen experts are made to sum to 1 */
+	bool		shared_expert;
+	float		attn_cap;		/* soft caps, where metadata has none */
+	float		logit_cap;
+	uint32_t	wide_scale_layers;	/* models of this many layers scale scores by n_embd / n_head, not by the head's size */
 } LlmArch;
+
+/* rope of a kind of layer; angles are made from it in rope.c */
+typedef struct LlmRopeParams
+{
+	double		base;
+	double		scale;			/* 1 / factor of scaling; 1: none */
+	bool		yarn;			/* scaled by YaRN, not linearly */
+	bool		has_factors;	/* scaled by factors, which must then be a tensor of the file */
+	double		beta_fast;
+	double		beta_slow;
+	double		magnitude;		/* of cosine and sine */
+} LlmRopeParams;
+
+#define LLM_ROPE_GLOBAL 0
+#define LLM_ROPE_LOCAL 1
+#define LLM_ROPE_ABSENT (-1)
+
+typedef struct LlmRouterParams
+{
+	LlmRouterKind kind;
+	bool		renorm;
+	float		scale;
+	uint32_t	n_expert;		/* 0: no experts */
+	uint32_t	n_used;
+	uint32_t	n_groups;		/* experts are chosen within the best n_groups_used of these; 1: no groups */
+	uint32_t	n_groups_used;
+} LlmRouterParams;
 
 /* shape of a model, read from metadata and checked for sense */
 typedef struct LlmHparams
 {
 	uint32_t	n_vocab;
 	uint32_t	n_ctx_train;
+	uint32_t	n_ctx_orig;		/* before rope was scaled */
 	uint32_t	n_embd;
 	uint32_t	n_layer;
 	uint32_t	n_head;
@@ -33,16 +135,33 @@ typedef struct LlmHparams
 	uint32_t	head_dim_v;
 	uint32_t	n_rot;			/* leading dimensions of a head that are rotated */
 	uint32_t	n_ff;
+	uint32_t	n_ff_expert;
+	uint32_t	n_ff_shared;	/* of the shared expert; 0: none */
 	float		norm_eps;
-	double		rope_freq_base;
-	double		rope_freq_scale;	/* 1 / factor of linear scaling; 1: none */
+	float		embed_scale;
+	float		residual_scale;
+	float		logit_scale;	/* a factor */
+	float		attn_scale;
+	float		attn_cap;		/* 0: none */
+	float		logit_cap;
+	double		query_scale;	/* 0: none; else q *= 1 + query_scale * log(1 + floor(position / n_ctx_orig)) */
+	uint32_t	window;			/* positions that a layer with a window sees, its own included; 0: none has one */
+	uint32_t	window_every;
+	const LlmMetaArray *window_layers;	/* by layer, where metadata says so; NULL: by window_every */
+	LlmRopeParams rope[2];		/* LLM_ROPE_GLOBAL, LLM_ROPE_LOCAL */
+	bool		no_rope;
+	LlmRouterParams router;
 } LlmHparams;
 
 extern const LlmArch *llm_arch_find(LlmStr name);
 extern int	llm_arch_count(void);
 extern const LlmArch *llm_arch_get(int i);
 
-/* Errors: LLM_E_UNSUPPORTED, LLM_E_FORMAT, naming key and value */
+/* hparams.c. hp borrows from meta. Errors: LLM_E_UNSUPPORTED, LLM_E_FORMAT, naming key and value */
 extern LlmStatus llm_hparams_read(const LlmMeta *meta, const LlmArch **arch, LlmHparams *hp, LlmError *err);
+
+/* what kind of layer this is: positions it sees (0: all), and LLM_ROPE_* */
+extern uint32_t llm_hparams_window(const LlmHparams *hp, uint32_t layer);
+extern int	llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
 
 #endif

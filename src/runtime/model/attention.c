@@ -4,7 +4,8 @@
  * Keys and values are rounded to the cache's type when written, and attention reads only the stored form, also for the
  * tokens of the same chunk: so a token's result does not depend on how its prompt was cut into chunks. A query's keys are
  * taken in pages of 64 at absolute positions; spans of 512 keys have a running softmax of their own and are merged in
- * ascending order.
+ * ascending order. A layer with a window reads only the pages in which its window lies; a query's first span is the one
+ * where its own window begins, whatever its neighbours in a tile see.
  */
 #include <math.h>
 #include <string.h>
@@ -16,15 +17,51 @@
 /* multiply-adds of a tile at most, so that it takes a few milliseconds */
 #define TILE_MACS (32.0 * 1024 * 1024)
 
-void
-llm_attention_store(void *arg, int64_t begin, int64_t end, int thread)
+typedef struct AttnJob
 {
-	const LlmPass *pass = arg;
-	const LlmModel *m = pass->model;
-	const LlmHparams *hp = &m->hp;
-	const uint32_t n_pairs = hp->n_rot / 2;
+	const LlmPass *pass;
+	const LlmLayer *layer;
+} AttnJob;
+
+/* queries or keys of one token: norm, rope, and for queries the scale of their position */
+static void
+prepare_heads(const LlmModel *m, const LlmNorm *norm, float *x, uint32_t n_head, const float *cosine, const float *sine)
+{
+	const uint32_t n = m->hp.head_dim_k;
+	const uint32_t n_pairs = m->hp.n_rot / 2;
 	void		(*rope) (float *, const float *, const float *, int64_t) =
 		m->arch->rope == LLM_ROPE_NEOX ? m->kernels->rope_neox : m->kernels->rope_norm;
+
+	if (norm->weight && m->arch->qk_norm == LLM_QK_NORM_WHOLE)
+		llm_norm_row(m, norm, x, (int64_t) n_head * n, x);
+	for (uint32_t h = 0; h < n_head; h++)
+	{
+		if (norm->weight && m->arch->qk_norm == LLM_QK_NORM_HEAD)
+			llm_norm_row(m, norm, x + h * n, n, x + h * n);
+		if (cosine)
+			rope(x + h * n, cosine, sine, n_pairs);
+	}
+}
+
+/* Source: Llama 4's scaling of queries by position, as Ministral 3 has it */
+static void
+scale_queries(const LlmModel *m, float *q, uint32_t position)
+{
+	double		steps = position / m->hp.n_ctx_orig;
+	double		factor = 1 + m->hp.query_scale * llmk_log(1 + steps);
+
+	m->kernels->scale(q, (int64_t) m->hp.n_head * m->hp.head_dim_k, (float) factor);
+}
+
+static void
+store_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const AttnJob *job = arg;
+	const LlmPass *pass = job->pass;
+	const LlmModel *m = pass->model;
+	const LlmHparams *hp = &m->hp;
+	const int	rope = job->layer->rope;
+	const uint32_t n_pairs = hp->n_rot / 2;
 
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
@@ -35,20 +72,30 @@ llm_attention_store(void *arg, int64_t begin, int64_t end, int thread)
 		float	   *q = pass->q + row * hp->n_head * hp->head_dim_k;
 		float	   *k = pass->k + row * hp->n_head_kv * hp->head_dim_k;
 		const float *v = pass->v + row * hp->n_head_kv * hp->head_dim_v;
-		const float *cosine = pass->cosine + row * n_pairs;
-		const float *sine = pass->sine + row * n_pairs;
+		const float *cosine = rope < 0 ? NULL : pass->cosine[rope] + row * n_pairs;
+		const float *sine = rope < 0 ? NULL : pass->sine[rope] + row * n_pairs;
 
-		for (uint32_t h = 0; h < hp->n_head; h++)
-			rope(q + h * hp->head_dim_k, cosine, sine, n_pairs);
+		prepare_heads(m, &job->layer->q_norm, q, hp->n_head, cosine, sine);
+		prepare_heads(m, &job->layer->k_norm, k, hp->n_head_kv, cosine, sine);
+		if (hp->query_scale != 0)
+			scale_queries(m, q, pass->row_position[row]);
 		for (uint32_t h = 0; h < hp->n_head_kv; h++)
 		{
-			rope(k + h * hp->head_dim_k, cosine, sine, n_pairs);
 			m->kernels->store_key(k + h * hp->head_dim_k, (int) hp->head_dim_k, pass->kv->type, slot,
 								  llm_kv_keys(pass->kv, segment->seq, page, pass->layer, h));
 			m->kernels->store_value(v + h * hp->head_dim_v, (int) hp->head_dim_v, pass->kv->type, slot,
 									llm_kv_values(pass->kv, segment->seq, page, pass->layer, h));
 		}
 	}
+}
+
+LlmStatus
+llm_attention_store(LlmPass *pass, const LlmLayer *layer)
+{
+	AttnJob		job = {pass, layer};
+	int64_t		width = (int64_t) (pass->model->hp.n_head + pass->model->hp.n_head_kv) * pass->model->hp.head_dim_k;
+
+	return llm_pool_run(pass->pool, store_piece, &job, pass->n_rows, llm_rows_per_piece(width), NULL);
 }
 
 void
@@ -84,11 +131,28 @@ llm_attention_plan(LlmPass *pass)
 	}
 }
 
+/* the first position that a query sees */
+static uint32_t
+first_seen(const LlmLayer *layer, uint32_t position)
+{
+	return layer->window == 0 || position < layer->window ? 0 : position + 1 - layer->window;
+}
+
+/* how much of a page lies before an absolute position */
+static int
+keys_before(uint32_t page, uint32_t position)
+{
+	int64_t		n = (int64_t) position - (int64_t) page * LLMK_PAGE_KEYS;
+
+	return n < 0 ? 0 : n > LLMK_PAGE_KEYS ? LLMK_PAGE_KEYS : (int) n;
+}
+
 /* the pages of one span, for all queries of a tile */
 static void
-attend_span(const LlmPass *pass, const LlmTile *tile, uint32_t kv_head, uint32_t n_heads, uint32_t first_page,
+attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t n_heads, uint32_t first_page,
 			uint32_t end_page, LlmTileScratch *s, float *max, float *sum, float *const *acc)
 {
+	const LlmPass *pass = job->pass;
 	const LlmModel *m = pass->model;
 	const LlmKvSeq *seq = pass->segments[tile->segment].seq;
 	LlmkAttend	a = {
@@ -96,7 +160,8 @@ attend_span(const LlmPass *pass, const LlmTile *tile, uint32_t kv_head, uint32_t
 		.head_dim_k = (int) m->hp.head_dim_k,
 		.head_dim_v = (int) m->hp.head_dim_v,
 		.kv_type = pass->kv->type,
-		.scale = 1.0f / sqrtf((float) m->hp.head_dim_k),
+		.scale = m->hp.attn_scale,
+		.softcap = m->hp.attn_cap,
 		.q = s->q,
 		.key_begin = s->key_begin,
 		.key_end = s->key_end,
@@ -110,19 +175,19 @@ attend_span(const LlmPass *pass, const LlmTile *tile, uint32_t kv_head, uint32_t
 		max[i] = -INFINITY;
 		sum[i] = 0;
 		memset(acc[i], 0, m->hp.head_dim_v * sizeof(float));
-		s->key_begin[i] = 0;
 	}
 	for (uint32_t page = first_page; page < end_page; page++)
 	{
-		int64_t		page_start = (int64_t) page * LLMK_PAGE_KEYS;
-
 		for (uint32_t t = 0; t < tile->n_tokens; t++)
 		{
-			int64_t		visible = (int64_t) tile->position + t + 1 - page_start;
-			int			end = visible < 0 ? 0 : visible > LLMK_PAGE_KEYS ? LLMK_PAGE_KEYS : (int) visible;
+			int			begin = keys_before(page, first_seen(job->layer, tile->position + t));
+			int			end = keys_before(page, tile->position + t + 1);
 
 			for (uint32_t h = 0; h < n_heads; h++)
+			{
+				s->key_begin[t * n_heads + h] = begin;
 				s->key_end[t * n_heads + h] = end;
+			}
 		}
 		a.k_page = llm_kv_keys(pass->kv, seq, page, pass->layer, kv_head);
 		a.v_page = llm_kv_values(pass->kv, seq, page, pass->layer, kv_head);
@@ -130,14 +195,48 @@ attend_span(const LlmPass *pass, const LlmTile *tile, uint32_t kv_head, uint32_t
 	}
 }
 
+/* take a span's state into that of query i: its first is taken as it is; one that the query does not reach is left out */
 static void
-attend_tile(const LlmPass *pass, const LlmTile *tile, uint32_t kv_head, uint32_t first_head, uint32_t n_heads,
+merge_span(const AttnJob *job, const LlmTile *tile, uint32_t n_heads, uint32_t span, LlmTileScratch *s, uint32_t i)
+{
+	const LlmModel *m = job->pass->model;
+	const uint32_t position = tile->position + i / n_heads;
+	const uint32_t first = first_seen(job->layer, position) / (SPAN_PAGES * LLMK_PAGE_KEYS);
+	const uint32_t last = position / (SPAN_PAGES * LLMK_PAGE_KEYS);
+
+	if (span < first || span > last)
+		return;
+	if (span > first)
+	{
+		m->kernels->attend_merge(&s->max[i], &s->sum[i], s->acc[i], s->span_max[i], s->span_sum[i], s->span_acc[i],
+								 (int) m->hp.head_dim_v);
+		return;
+	}
+	s->max[i] = s->span_max[i];
+	s->sum[i] = s->span_sum[i];
+	memcpy(s->acc[i], s->span_acc[i], m->hp.head_dim_v * sizeof(float));
+}
+
+/* a sink is a key of its head that every query sees last, whose value is 0 */
+static void
+add_sink(const LlmModel *m, float sink, LlmTileScratch *s, uint32_t i)
+{
+	memset(s->span_acc[i], 0, m->hp.head_dim_v * sizeof(float));
+	m->kernels->attend_merge(&s->max[i], &s->sum[i], s->acc[i], sink, 1.0f, s->span_acc[i], (int) m->hp.head_dim_v);
+}
+
+static void
+attend_tile(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t first_head, uint32_t n_heads,
 			LlmTileScratch *s)
 {
+	const LlmPass *pass = job->pass;
 	const LlmModel *m = pass->model;
 	const LlmHparams *hp = &m->hp;
 	const uint32_t n_queries = tile->n_tokens * n_heads;
 	const uint32_t n_pages = (tile->position + tile->n_tokens - 1) / LLMK_PAGE_KEYS + 1;
+	const uint32_t first_page = first_seen(job->layer, tile->position) / LLMK_PAGE_KEYS;
+	const uint32_t first_span = first_page / SPAN_PAGES;
+	const uint32_t last_first = first_seen(job->layer, tile->position + tile->n_tokens - 1) / LLMK_PAGE_KEYS / SPAN_PAGES;
 
 	for (uint32_t t = 0; t < tile->n_tokens; t++)
 	{
@@ -149,32 +248,34 @@ attend_tile(const LlmPass *pass, const LlmTile *tile, uint32_t kv_head, uint32_t
 			s->acc[t * n_heads + h] = pass->attn + head * hp->head_dim_v;
 		}
 	}
-	for (uint32_t page = 0; page < n_pages; page += SPAN_PAGES)
+	for (uint32_t span = first_span; span * SPAN_PAGES < n_pages; span++)
 	{
-		uint32_t	end_page = n_pages - page < SPAN_PAGES ? n_pages : page + SPAN_PAGES;
+		uint32_t	page = span > first_span ? span * SPAN_PAGES : first_page;
+		uint32_t	end_page = (span + 1) * SPAN_PAGES < n_pages ? (span + 1) * SPAN_PAGES : n_pages;
 
-		if (page == 0)
+		if (span == first_span && last_first == first_span)
 		{
-			attend_span(pass, tile, kv_head, n_heads, page, end_page, s, s->max, s->sum, s->acc);
+			/* the first of all queries: no merging, no copy */
+			attend_span(job, tile, kv_head, n_heads, page, end_page, s, s->max, s->sum, s->acc);
 			continue;
 		}
-		attend_span(pass, tile, kv_head, n_heads, page, end_page, s, s->span_max, s->span_sum, s->span_acc);
+		attend_span(job, tile, kv_head, n_heads, page, end_page, s, s->span_max, s->span_sum, s->span_acc);
 		for (uint32_t i = 0; i < n_queries; i++)
-		{
-			/* a query before this span has seen nothing of it */
-			if (tile->position + i / n_heads >= page * LLMK_PAGE_KEYS)
-				m->kernels->attend_merge(&s->max[i], &s->sum[i], s->acc[i], s->span_max[i], s->span_sum[i], s->span_acc[i],
-										 (int) hp->head_dim_v);
-		}
+			merge_span(job, tile, n_heads, span, s, i);
 	}
 	for (uint32_t i = 0; i < n_queries; i++)
+	{
+		if (job->layer->sinks)
+			add_sink(m, job->layer->sinks[first_head + i % n_heads], s, i);
 		m->kernels->scale(s->acc[i], hp->head_dim_v, 1.0f / s->sum[i]);
+	}
 }
 
 static void
 attend_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
-	const LlmPass *pass = arg;
+	const AttnJob *job = arg;
+	const LlmPass *pass = job->pass;
 	const LlmHparams *hp = &pass->model->hp;
 	const uint32_t group = hp->n_head / hp->n_head_kv;
 	LlmTileScratch *s = &pass->scratch[thread];
@@ -189,14 +290,15 @@ attend_piece(void *arg, int64_t begin, int64_t end, int thread)
 		uint32_t	first = head_group * pass->tile_heads;
 		uint32_t	n_heads = group - first < pass->tile_heads ? group - first : pass->tile_heads;
 
-		attend_tile(pass, tile, kv_head, kv_head * group + first, n_heads, s);
+		attend_tile(job, tile, kv_head, kv_head * group + first, n_heads, s);
 	}
 }
 
 LlmStatus
-llm_attention_run(LlmPass *pass, const LlmStop *stop)
+llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
+	AttnJob		job = {pass, layer};
 	int64_t		n = (int64_t) pass->n_tiles * pass->model->hp.n_head_kv * pass->tile_head_groups;
 
-	return llm_pool_run(pass->pool, attend_piece, pass, n, 1, stop);
+	return llm_pool_run(pass->pool, attend_piece, &job, n, 1, stop);
 }

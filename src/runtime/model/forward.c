@@ -11,16 +11,10 @@
 /* elements of a row-wise piece: tens of microseconds, so that one token runs on the calling thread alone */
 #define PIECE_ELEMENTS (32 * 1024)
 
-static int64_t
-rows_per_piece(int64_t width)
+int64_t
+llm_rows_per_piece(int64_t width)
 {
 	return width >= PIECE_ELEMENTS ? 1 : PIECE_ELEMENTS / width;
-}
-
-static bool
-is_quantized(const LlmLinear *lin)
-{
-	return llmk_type_info(lin->w.type)->quantized;
 }
 
 /* ---- embedding ---- */
@@ -33,26 +27,35 @@ embed_piece(void *arg, int64_t begin, int64_t end, int thread)
 
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
-		m->kernels->get_row[m->token_embd.type] (&m->token_embd, pass->row_token[row], pass->x + row * m->hp.n_embd);
+	{
+		float	   *x = pass->x + row * m->hp.n_embd;
+
+		m->kernels->get_row[m->token_embd.type] (&m->token_embd, pass->row_token[row], x);
+		if (m->hp.embed_scale != 1)
+			m->kernels->scale(x, m->hp.n_embd, m->hp.embed_scale);
+	}
 }
 
 static void
 rope_table_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
 	const LlmPass *pass = arg;
-	const uint32_t n = pass->model->hp.n_rot / 2;
+	const LlmModel *m = pass->model;
+	const uint32_t n = m->hp.n_rot / 2;
 
 	(void) thread;
-	for (int64_t row = begin; row < end; row++)
+	for (int r = 0; r < m->n_ropes; r++)
 	{
-		for (uint32_t i = 0; i < n; i++)
+		const double magnitude = m->hp.rope[r].magnitude;
+
+		for (int64_t i = begin * n; i < end * n; i++)
 		{
 			double		sine;
 			double		cosine;
 
-			llmk_sincos(pass->row_position[row] * pass->model->rope_freq[i], &sine, &cosine);
-			pass->sine[row * n + i] = (float) sine;
-			pass->cosine[row * n + i] = (float) cosine;
+			llmk_sincos(pass->row_position[i / n] * m->rope_freq[r][i % n], &sine, &cosine);
+			pass->sine[r][i] = (float) (sine * magnitude);
+			pass->cosine[r][i] = (float) (cosine * magnitude);
 		}
 	}
 }
@@ -61,34 +64,44 @@ static LlmStatus
 embed(LlmPass *pass, const LlmStop *stop)
 {
 	LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
-	return llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, rows_per_piece(pass->model->hp.n_embd), stop);
+	return llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
 }
 
-/* ---- rows: norm, residual, activation; each with the quantization that the next product needs ---- */
+/* ---- rows: norms and residuals; with the quantization that the next product needs ---- */
 
-typedef struct RowJob
+void
+llm_norm_row(const LlmModel *m, const LlmNorm *norm, const float *x, int64_t n, float *out)
+{
+	if (!norm->weight)
+		memcpy(out, x, (size_t) n * sizeof(float));
+	else if (m->arch->norm == LLM_NORM_LAYER)
+		m->kernels->layer_norm(x, norm->weight, norm->bias, n, m->hp.norm_eps, out);
+	else
+		m->kernels->rms_norm(x, norm->weight, n, m->hp.norm_eps, out);
+}
+
+typedef struct NormJob
 {
 	const LlmPass *pass;
-	const float *weight;
-	const float *in;			/* rows of n_embd */
-	const int32_t *row_index;	/* NULL: row i of in; else row row_index[i] */
+	const LlmNorm *norm;		/* NULL: rows of pass->norm stay, and are quantized */
+	const int32_t *row_index;	/* NULL: row i of x; else row row_index[i] */
 	bool		quantize;
-} RowJob;
+} NormJob;
 
 static void
 norm_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
-	const RowJob *job = arg;
+	const NormJob *job = arg;
 	const LlmPass *pass = job->pass;
-	const LlmModel *m = pass->model;
-	const int64_t n = m->hp.n_embd;
+	const int64_t n = pass->model->hp.n_embd;
 
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
 	{
 		int64_t		from = job->row_index ? job->row_index[row] : row;
 
-		m->kernels->rms_norm(job->in + from * n, job->weight, n, m->hp.norm_eps, pass->norm + row * n);
+		if (job->norm)
+			llm_norm_row(pass->model, job->norm, pass->x + from * n, n, pass->norm + row * n);
 		if (job->quantize)
 			llm_linear_quantize_row(pass, pass->norm, row, n);
 	}
@@ -105,44 +118,50 @@ quantize_attn_piece(void *arg, int64_t begin, int64_t end, int thread)
 		llm_linear_quantize_row(pass, pass->attn, row, n);
 }
 
+typedef struct ResidualJob
+{
+	const LlmPass *pass;
+	const LlmNorm *norm;		/* of the block's output */
+} ResidualJob;
+
 static void
 residual_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
-	const LlmPass *pass = arg;
-	const int64_t n = pass->model->hp.n_embd;
-
-	(void) thread;
-	for (int64_t row = begin; row < end; row++)
-		pass->model->kernels->add(pass->x + row * n, pass->block_out + row * n, n);
-}
-
-static void
-activate_piece(void *arg, int64_t begin, int64_t end, int thread)
-{
-	const RowJob *job = arg;
-	const LlmPass *pass = job->pass;
-	const int64_t n = pass->model->hp.n_ff;
+	const ResidualJob *job = arg;
+	const LlmModel *m = job->pass->model;
+	const int64_t n = m->hp.n_embd;
 
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
 	{
-		pass->model->kernels->silu_mul(pass->gate + row * n, pass->up + row * n, n, pass->gate + row * n);
-		if (job->quantize)
-			llm_linear_quantize_row(pass, pass->gate, row, n);
+		float	   *out = job->pass->block_out + row * n;
+
+		if (job->norm->weight)
+			llm_norm_row(m, job->norm, out, n, out);
+		if (m->hp.residual_scale != 1)
+			m->kernels->scale(out, n, m->hp.residual_scale);
+		m->kernels->add(job->pass->x + row * n, out, n);
 	}
+}
+
+/* changes block_out and x in place, so it does not pause */
+static LlmStatus
+add_block(LlmPass *pass, const LlmNorm *norm)
+{
+	ResidualJob job = {pass, norm};
+
+	return llm_pool_run(pass->pool, residual_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), NULL);
 }
 
 /* ---- operations of a layer ---- */
 
-typedef LlmStatus (*OpFn) (LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
-
 static LlmStatus
 op_attn_norm(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	RowJob		job = {.pass = pass, .weight = layer->attn_norm, .in = pass->x};
+	NormJob		job = {.pass = pass, .norm = &layer->attn_norm};
 
-	job.quantize = is_quantized(&layer->wq) || is_quantized(&layer->wk) || is_quantized(&layer->wv);
-	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, rows_per_piece(pass->model->hp.n_embd), stop);
+	job.quantize = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w);
+	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
 }
 
 static LlmStatus
@@ -150,27 +169,24 @@ op_qkv(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	const LlmLinear *lin[3] = {&layer->wq, &layer->wk, &layer->wv};
 	float	   *out[3] = {pass->q, pass->k, pass->v};
-	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, true);
+	bool		quantized = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w);
+	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, quantized);
 
 	return llm_linear_run(pass, lin, out, 3, &acts, stop);
 }
 
-/* rotates in place, so it does not pause */
+/* normalises and rotates in place, so it does not pause */
 static LlmStatus
 op_store(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	int64_t		width = (int64_t) (pass->model->hp.n_head + pass->model->hp.n_head_kv) * pass->model->hp.head_dim_k;
-
-	(void) layer;
 	(void) stop;
-	return llm_pool_run(pass->pool, llm_attention_store, pass, pass->n_rows, rows_per_piece(width), NULL);
+	return llm_attention_store(pass, layer);
 }
 
 static LlmStatus
 op_attend(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	(void) layer;
-	return llm_attention_run(pass, stop);
+	return llm_attention_run(pass, layer, stop);
 }
 
 static LlmStatus
@@ -179,69 +195,57 @@ op_attn_out(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	const LlmLinear *lin[1] = {&layer->wo};
 	float	   *out[1] = {pass->block_out};
 	int64_t		width = layer->wo.w.n_cols;
-	LlmkActs	acts = llm_linear_acts(pass, pass->attn, pass->n_rows, width, is_quantized(&layer->wo));
+	LlmkActs	acts = llm_linear_acts(pass, pass->attn, pass->n_rows, width, llm_is_quantized(&layer->wo.w));
 
 	if (acts.term[0].q)
-		LLM_TRY(llm_pool_run(pass->pool, quantize_attn_piece, pass, pass->n_rows, rows_per_piece(width), stop));
+		LLM_TRY(llm_pool_run(pass->pool, quantize_attn_piece, pass, pass->n_rows, llm_rows_per_piece(width), stop));
 	return llm_linear_run(pass, lin, out, 1, &acts, stop);
 }
 
-/* adds in place, so it does not pause */
 static LlmStatus
-op_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+op_attn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	(void) layer;
 	(void) stop;
-	return llm_pool_run(pass->pool, residual_piece, pass, pass->n_rows, rows_per_piece(pass->model->hp.n_embd), NULL);
+	return add_block(pass, &layer->attn_post_norm);
 }
 
+/* blocks in parallel read the norm that attention read, which is still there but for its quantized form */
 static LlmStatus
 op_ffn_norm(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	RowJob		job = {.pass = pass, .weight = layer->ffn_norm, .in = pass->x};
+	const LlmExperts *x = layer->experts;
+	const LlmFfn *ffn = x ? &x->shared : &layer->ffn;
+	NormJob		job = {.pass = pass, .norm = pass->model->arch->traits & LLM_TRAIT_PARALLEL ? NULL : &layer->ffn_norm};
 
-	job.quantize = is_quantized(&layer->ffn_gate) || is_quantized(&layer->ffn_up);
-	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, rows_per_piece(pass->model->hp.n_embd), stop);
+	job.quantize = llm_is_quantized(&ffn->gate.w) || llm_is_quantized(&ffn->up.w) || (x && llm_is_quantized(&x->router.w));
+	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
 }
 
 static LlmStatus
-op_gate_up(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+op_ffn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	const LlmLinear *lin[2] = {&layer->ffn_gate, &layer->ffn_up};
-	float	   *out[2] = {pass->gate, pass->up};
-	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, true);
-
-	return llm_linear_run(pass, lin, out, 2, &acts, stop);
-}
-
-/* overwrites gate, so it does not pause */
-static LlmStatus
-op_activate(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
-{
-	RowJob		job = {.pass = pass, .quantize = is_quantized(&layer->ffn_down)};
-
 	(void) stop;
-	return llm_pool_run(pass->pool, activate_piece, &job, pass->n_rows, rows_per_piece(pass->model->hp.n_ff), NULL);
+	return add_block(pass, &layer->ffn_post_norm);
 }
 
-static LlmStatus
-op_ffn_down(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
-{
-	const LlmLinear *lin[1] = {&layer->ffn_down};
-	float	   *out[1] = {pass->block_out};
-	LlmkActs	acts = llm_linear_acts(pass, pass->gate, pass->n_rows, pass->model->hp.n_ff, true);
-
-	return llm_linear_run(pass, lin, out, 1, &acts, stop);
-}
-
-static const OpFn layer_ops[] = {
-	/* attention over grouped heads */
-	op_attn_norm, op_qkv, op_store, op_attend, op_attn_out, op_residual,
-	/* gated feed-forward */
-	op_ffn_norm, op_gate_up, op_activate, op_ffn_down, op_residual,
+static const LlmOpFn attention_ops[] = {
+	op_attn_norm, op_qkv, op_store, op_attend, op_attn_out, op_attn_residual, op_ffn_norm, NULL
 };
+static const LlmOpFn end_ops[] = {op_ffn_residual, NULL};
 
-#define N_LAYER_OPS (sizeof(layer_ops) / sizeof(layer_ops[0]))
+/* the rest of the current layer, from operation pass->op of part pass->part on */
+static LlmStatus
+run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmOpFn *const parts[] = {attention_ops, layer->experts ? llm_moe_ops : llm_ffn_ops, end_ops};
+
+	for (; pass->part < 3; pass->part++, pass->op = 0)
+	{
+		for (; parts[pass->part][pass->op]; pass->op++)
+			LLM_TRY(parts[pass->part][pass->op] (pass, layer, stop));
+	}
+	return LLM_OK;
+}
 
 /* ---- output ---- */
 
@@ -253,13 +257,17 @@ take_some(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	const LlmLinear *lin[1] = {&m->output};
 	float	   *out[1] = {pass->logits};
 	int			n = pass->n_outputs - pass->n_taken < LLM_LOGIT_ROWS ? pass->n_outputs - pass->n_taken : LLM_LOGIT_ROWS;
-	RowJob		job = {.pass = pass, .weight = m->output_norm, .in = pass->x, .quantize = is_quantized(&m->output)};
+	NormJob		job = {.pass = pass, .norm = &m->output_norm, .quantize = llm_is_quantized(&m->output.w)};
 	LlmkActs	acts;
 
 	job.row_index = pass->outputs + pass->n_taken;
-	LLM_TRY(llm_pool_run(pass->pool, norm_piece, &job, n, rows_per_piece(m->hp.n_embd), stop));
+	LLM_TRY(llm_pool_run(pass->pool, norm_piece, &job, n, llm_rows_per_piece(m->hp.n_embd), stop));
 	acts = llm_linear_acts(pass, pass->norm, n, m->hp.n_embd, job.quantize);
 	LLM_TRY(llm_linear_run(pass, lin, out, 1, &acts, stop));
+	if (m->hp.logit_scale != 1)
+		m->kernels->scale(pass->logits, (int64_t) n * m->hp.n_vocab, m->hp.logit_scale);
+	if (m->hp.logit_cap != 0)
+		m->kernels->soft_cap(pass->logits, (int64_t) n * m->hp.n_vocab, m->hp.logit_cap);
 	for (int i = 0; i < n; i++)
 		LLM_TRY(pass->take(pass->take_ctx, pass->n_taken + i, pass->logits + (size_t) i * m->hp.n_vocab, err));
 	pass->n_taken += n;
@@ -274,11 +282,8 @@ llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err)
 		LLM_TRY(embed(pass, stop));
 		pass->embedded = true;
 	}
-	for (; pass->layer < pass->model->hp.n_layer; pass->layer++, pass->op = 0)
-	{
-		for (; pass->op < N_LAYER_OPS; pass->op++)
-			LLM_TRY(layer_ops[pass->op] (pass, &pass->model->layers[pass->layer], stop));
-	}
+	for (; pass->layer < pass->model->hp.n_layer; pass->layer++, pass->part = 0)
+		LLM_TRY(run_layer(pass, &pass->model->layers[pass->layer], stop));
 	while (pass->n_taken < pass->n_outputs)
 		LLM_TRY(take_some(pass, stop, err));
 	return LLM_OK;
@@ -315,10 +320,17 @@ llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const 
 	pass->take_ctx = take_ctx;
 	pass->embedded = false;
 	pass->layer = 0;
+	pass->part = 0;
 	pass->op = 0;
 	pass->n_taken = 0;
 	llm_attention_plan(pass);
 	return LLM_OK;
+}
+
+static size_t
+max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
 }
 
 /*
@@ -329,13 +341,20 @@ static size_t
 lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *base)
 {
 	const LlmHparams *hp = &m->hp;
+	const LlmRouterParams *router = &hp->router;
 	const size_t rows = (size_t) max_rows;
+	const size_t slots = rows * router->n_used;
 	const size_t q_width = (size_t) hp->n_head * hp->head_dim_k;
 	const size_t v_width = (size_t) hp->n_head * hp->head_dim_v;
-	size_t		widest = hp->n_embd > hp->n_ff ? hp->n_embd : hp->n_ff;
+	const size_t ffn_width = router->n_expert > 0 ? hp->n_ff_shared : hp->n_ff;
+	const size_t rope_width = hp->n_rot / 2;
+	const size_t local_rows = m->n_ropes > 1 ? rows : 0;
+	const size_t shared_rows = hp->n_ff_shared > 0 ? rows : 0;
+	const size_t row_width = max_size(max_size(hp->n_embd, ffn_width), v_width);
+	const size_t terms = max_size(rows * row_width, slots * max_size(hp->n_embd, hp->n_ff_expert));
+	const size_t term_blocks = terms / LLM_QK + max_size(rows, slots);
 	size_t		used = 0;
 
-	widest = widest > v_width ? widest : v_width;
 	const struct
 	{
 		void	  **slot;
@@ -351,18 +370,32 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->k, rows * hp->n_head_kv * hp->head_dim_k * sizeof(float)},
 		{(void **) &pass->v, rows * hp->n_head_kv * hp->head_dim_v * sizeof(float)},
 		{(void **) &pass->attn, rows * v_width * sizeof(float)},
-		{(void **) &pass->gate, rows * hp->n_ff * sizeof(float)},
-		{(void **) &pass->up, rows * hp->n_ff * sizeof(float)},
+		{(void **) &pass->gate, rows * ffn_width * sizeof(float)},
+		{(void **) &pass->up, rows * ffn_width * sizeof(float)},
 		{(void **) &pass->block_out, rows * hp->n_embd * sizeof(float)},
-		{(void **) &pass->cosine, rows * (hp->n_rot / 2) * sizeof(float)},
-		{(void **) &pass->sine, rows * (hp->n_rot / 2) * sizeof(float)},
+		{(void **) &pass->cosine[0], rows * rope_width * sizeof(float)},
+		{(void **) &pass->sine[0], rows * rope_width * sizeof(float)},
+		{(void **) &pass->cosine[1], local_rows * rope_width * sizeof(float)},
+		{(void **) &pass->sine[1], local_rows * rope_width * sizeof(float)},
 		{(void **) &pass->logits, (size_t) LLM_LOGIT_ROWS * hp->n_vocab * sizeof(float)},
-		{(void **) &pass->terms[0].q, rows * widest},
-		{(void **) &pass->terms[0].d, rows * (widest / LLM_QK + 1) * sizeof(float)},
-		{(void **) &pass->terms[0].s, rows * (widest / 16 + 1) * sizeof(int16_t)},
-		{(void **) &pass->terms[1].q, rows * widest},
-		{(void **) &pass->terms[1].d, rows * (widest / LLM_QK + 1) * sizeof(float)},
-		{(void **) &pass->terms[1].s, rows * (widest / 16 + 1) * sizeof(int16_t)},
+		{(void **) &pass->terms[0].q, terms},
+		{(void **) &pass->terms[0].d, term_blocks * sizeof(float)},
+		{(void **) &pass->terms[0].s, 2 * term_blocks * sizeof(int16_t)},
+		{(void **) &pass->terms[1].q, terms},
+		{(void **) &pass->terms[1].d, term_blocks * sizeof(float)},
+		{(void **) &pass->terms[1].s, 2 * term_blocks * sizeof(int16_t)},
+		{(void **) &pass->router, rows * router->n_expert * sizeof(float)},
+		{(void **) &pass->choice, rows * router->n_expert * 2 * sizeof(float)},
+		{(void **) &pass->row_expert, slots * sizeof(int32_t)},
+		{(void **) &pass->row_weight, slots * sizeof(float)},
+		{(void **) &pass->row_slot, slots * sizeof(int32_t)},
+		{(void **) &pass->slot_row, slots * sizeof(int32_t)},
+		{(void **) &pass->expert_slots, router->n_expert * sizeof(int32_t)},
+		{(void **) &pass->expert_tiles, slots * sizeof(LlmExpertTile)},
+		{(void **) &pass->slot_x, slots * hp->n_embd * sizeof(float)},
+		{(void **) &pass->slot_gate, slots * hp->n_ff_expert * sizeof(float)},
+		{(void **) &pass->slot_up, slots * hp->n_ff_expert * sizeof(float)},
+		{(void **) &pass->shared_out, shared_rows * hp->n_embd * sizeof(float)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);

@@ -1,59 +1,131 @@
 /*
- * linear.c: matrix products of a pass, cut into pieces over the packed row groups of up to three matrices at once.
+ * linear.c: matrix products of a pass, of up to three matrices that share their input rows; with experts, each tile of rows
+ * has the matrices of its own expert.
+ *
+ * A product is cut into pieces of some tokens by some row groups. A kernel lays out its tokens once a piece, so a piece has
+ * few tokens and many groups; pieces that follow each other take other tokens of the same groups, whose weights are then in
+ * the second-level cache.
  */
 #include "model/pass.h"
 
 #define MAX_TOGETHER 3
 
 /* a piece is about this many multiply-adds: some tenths of a millisecond, so that threads share evenly and stop quickly */
-#define PIECE_MACS (4 << 20)
+#define PIECE_MACS (8 << 20)
+
+/* tokens of a piece: as many as the kernels lay out at once (TILE_TOKENS, BLOCK_TOKENS) */
+#define TOKENS_QUANTIZED 16
+#define TOKENS_FLOAT 48
 
 typedef struct LinearJob
 {
 	const LlmKernels *kernels;
-	const LlmLinear *lin[MAX_TOGETHER];
+	LlmExpertLinear lin[MAX_TOGETHER];
 	float	   *out[MAX_TOGETHER];
 	int64_t		first_group[MAX_TOGETHER + 1];	/* in the joint index space */
 	int			n;
 	const LlmkActs *acts;
+	const LlmExpertTile *tiles; /* NULL: tile_tokens rows each, all of one matrix */
+	int64_t		tile_tokens;
+	int64_t		n_tiles;
+	int64_t		piece_groups;
 } LinearJob;
 
 static void
-add_bias(const LlmLinear *lin, float *out, int64_t n_tokens, int64_t row_begin, int64_t row_end)
+add_bias(const float *bias, float *out, int64_t n_tokens, int64_t ld_out, int64_t row_begin, int64_t row_end)
 {
 	for (int64_t t = 0; t < n_tokens; t++)
 	{
-		float	   *o = out + t * lin->w.n_rows;
+		float	   *o = out + t * ld_out;
 
 		for (int64_t r = row_begin; r < row_end; r++)
-			o[r] += lin->bias[r];
+			o[r] += bias[r];
 	}
 }
 
+/* rows [t, t + n) of acts */
+static LlmkActs
+some_tokens(const LlmkActs *acts, int64_t t, int64_t n)
+{
+	LlmkActs	part = *acts;
+
+	part.n_tokens = n;
+	part.x = acts->x + t * acts->ld_x;
+	for (int i = 0; i < 2; i++)
+	{
+		if (!acts->term[i].q)
+			continue;
+		part.term[i].q += t * acts->n_cols;
+		part.term[i].d += t * (acts->n_cols / LLM_QK);
+		part.term[i].s += t * (acts->n_cols / 16);
+	}
+	return part;
+}
+
+static LlmExpertTile
+tile_of(const LinearJob *job, int64_t i)
+{
+	int64_t		left = job->acts->n_tokens - i * job->tile_tokens;
+
+	if (job->tiles)
+		return job->tiles[i];
+	return (LlmExpertTile) {0, (int32_t) (i * job->tile_tokens), (int32_t) (left < job->tile_tokens ? left : job->tile_tokens)};
+}
+
+/* one piece: a tile of tokens by piece_groups groups of the joint index space */
 static void
 linear_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
 	const LinearJob *job = arg;
+	const LlmExpertTile tile = tile_of(job, begin % job->n_tiles);
+	const LlmkActs acts = some_tokens(job->acts, tile.first, tile.n);
+	const int64_t group_begin = begin / job->n_tiles * job->piece_groups;
 
+	(void) end;
 	(void) thread;
 	for (int i = 0; i < job->n; i++)
 	{
-		const LlmLinear *lin = job->lin[i];
-		int64_t		from = begin > job->first_group[i] ? begin : job->first_group[i];
-		int64_t		to = end < job->first_group[i + 1] ? end : job->first_group[i + 1];
+		const LlmExpertLinear *lin = &job->lin[i];
+		const int64_t n_rows = lin->w.n_rows;
+		LlmkMatrix	w = lin->w;
+		float	   *out = job->out[i] + tile.first * n_rows;
+		int64_t		from = group_begin - job->first_group[i];
+		int64_t		to = from + job->piece_groups;
+		int64_t		n_groups = job->first_group[i + 1] - job->first_group[i];
 
+		from = from > 0 ? from : 0;
+		to = to < n_groups ? to : n_groups;
 		if (from >= to)
 			continue;
-		from -= job->first_group[i];
-		to -= job->first_group[i];
-		job->kernels->matmul[lin->w.type] (&lin->w, job->acts, from, to, job->out[i], lin->w.n_rows);
+		w.data += (size_t) tile.expert * lin->stride;
+		job->kernels->matmul[w.type] (&w, &acts, from, to, out, n_rows);
 		if (lin->bias)
-		{
-			int64_t		row_end = to * LLMK_ROWS < lin->w.n_rows ? to * LLMK_ROWS : lin->w.n_rows;
-
-			add_bias(lin, job->out[i], job->acts->n_tokens, from * LLMK_ROWS, row_end);
-		}
+			add_bias(lin->bias + tile.expert * n_rows, out, acts.n_tokens, n_rows, from * LLMK_ROWS,
+					 to * LLMK_ROWS < n_rows ? to * LLMK_ROWS : n_rows);
 	}
+}
+
+/* lin, out, n, acts and tiles are set */
+static LlmStatus
+run_job(const LlmPass *pass, LinearJob *job, const LlmStop *stop)
+{
+	int64_t		group_macs = job->tile_tokens * job->acts->n_cols * LLMK_ROWS;
+	int64_t		most_groups;
+
+	for (int i = 0; i < job->n; i++)
+		job->first_group[i + 1] = job->first_group[i] + (job->lin[i].w.n_rows + LLMK_ROWS - 1) / LLMK_ROWS;
+	job->piece_groups = PIECE_MACS / (group_macs > 0 ? group_macs : 1);
+
+	/* not fewer than a few pieces for each thread */
+	most_groups = job->first_group[job->n] * job->n_tiles / (4 * llm_pool_threads(pass->pool));
+	if (job->piece_groups > most_groups)
+		job->piece_groups = most_groups;
+	if (job->piece_groups > job->first_group[job->n])
+		job->piece_groups = job->first_group[job->n];
+	if (job->piece_groups < 1)
+		job->piece_groups = 1;
+	return llm_pool_run(pass->pool, linear_piece, job,
+						(job->first_group[job->n] + job->piece_groups - 1) / job->piece_groups * job->n_tiles, 1, stop);
 }
 
 LlmStatus
@@ -61,24 +133,40 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 			   const LlmStop *stop)
 {
 	LinearJob	job = {.kernels = pass->model->kernels, .n = n, .acts = acts};
-	int64_t		group_macs = acts->n_tokens * acts->n_cols * LLMK_ROWS;
-	int64_t		piece = PIECE_MACS / (group_macs > 0 ? group_macs : 1);
-	int64_t		n_groups;
 
 	for (int i = 0; i < n; i++)
 	{
-		job.lin[i] = lin[i];
+		job.lin[i] = (LlmExpertLinear) {.w = lin[i]->w, .bias = lin[i]->bias};
 		job.out[i] = out[i];
-		job.first_group[i + 1] = job.first_group[i] + (lin[i]->w.n_rows + LLMK_ROWS - 1) / LLMK_ROWS;
 	}
-	n_groups = job.first_group[n];
+	job.tile_tokens = acts->term[0].q ? TOKENS_QUANTIZED : TOKENS_FLOAT;
+	if (job.tile_tokens > acts->n_tokens)
+		job.tile_tokens = acts->n_tokens > 0 ? acts->n_tokens : 1;
+	job.n_tiles = (acts->n_tokens + job.tile_tokens - 1) / job.tile_tokens;
+	return run_job(pass, &job, stop);
+}
 
-	/* not fewer than a few pieces for each thread */
-	if (piece > n_groups / (4 * llm_pool_threads(pass->pool)))
-		piece = n_groups / (4 * llm_pool_threads(pass->pool));
-	if (piece < 1)
-		piece = 1;
-	return llm_pool_run(pass->pool, linear_piece, &job, n_groups, piece, stop);
+LlmStatus
+llm_linear_run_experts(const LlmPass *pass, const LlmExpertLinear *const *lin, float *const *out, int n, const LlmkActs *acts,
+					   const LlmStop *stop)
+{
+	LinearJob	job = {.kernels = pass->model->kernels, .n = n, .acts = acts};
+
+	for (int i = 0; i < n; i++)
+	{
+		job.lin[i] = *lin[i];
+		job.out[i] = out[i];
+	}
+	job.tiles = pass->expert_tiles;
+	job.n_tiles = pass->n_expert_tiles;
+	job.tile_tokens = acts->n_tokens / job.n_tiles + 1;
+	return run_job(pass, &job, stop);
+}
+
+int
+llm_linear_tile_tokens(bool quantized)
+{
+	return quantized ? TOKENS_QUANTIZED : TOKENS_FLOAT;
 }
 
 LlmkActs

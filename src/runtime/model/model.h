@@ -26,17 +26,55 @@ typedef struct LlmLinear
 	const float *bias;			/* (n_rows), NULL: none */
 } LlmLinear;
 
+typedef struct LlmNorm
+{
+	const float *weight;		/* NULL: no norm here */
+	const float *bias;			/* NULL: none */
+} LlmNorm;
+
+/* the same matrix of every expert */
+typedef struct LlmExpertLinear
+{
+	LlmkMatrix	w;				/* of expert 0 */
+	size_t		stride;			/* bytes from one expert to the next */
+	const float *bias;			/* (n_expert, n_rows), NULL: none */
+} LlmExpertLinear;
+
+typedef struct LlmFfn
+{
+	LlmLinear	gate;			/* (n_ff, n_embd); w.data NULL where the kind has none */
+	LlmLinear	up;				/* (n_ff, n_embd) */
+	LlmLinear	down;			/* (n_embd, n_ff) */
+} LlmFfn;
+
+typedef struct LlmExperts
+{
+	LlmLinear	router;			/* (n_expert, n_embd) */
+	const float *choice_bias;	/* (n_expert), added for the choice alone; NULL: none */
+	LlmExpertLinear gate;		/* (n_ff_expert, n_embd) */
+	LlmExpertLinear up;
+	LlmExpertLinear down;		/* (n_embd, n_ff_expert) */
+	LlmFfn		shared;			/* n_ff_shared wide; up.w.data NULL: none */
+	const float *shared_gate;	/* (n_embd), the shared expert's output is times the sigmoid of it; NULL: none */
+} LlmExperts;
+
 typedef struct LlmLayer
 {
-	const float *attn_norm;		/* (n_embd) */
+	uint32_t	window;			/* positions it sees; 0: all */
+	int			rope;			/* LLM_ROPE_* */
+	LlmNorm		attn_norm;		/* (n_embd) */
 	LlmLinear	wq;				/* (n_head * head_dim_k, n_embd) */
 	LlmLinear	wk;				/* (n_head_kv * head_dim_k, n_embd) */
 	LlmLinear	wv;				/* (n_head_kv * head_dim_v, n_embd) */
+	LlmNorm		q_norm;			/* (head_dim_k), or (n_head * head_dim_k) over the whole */
+	LlmNorm		k_norm;
+	const float *sinks;			/* (n_head), NULL: none */
 	LlmLinear	wo;				/* (n_embd, n_head * head_dim_v) */
-	const float *ffn_norm;		/* (n_embd) */
-	LlmLinear	ffn_gate;		/* (n_ff, n_embd) */
-	LlmLinear	ffn_up;			/* (n_ff, n_embd) */
-	LlmLinear	ffn_down;		/* (n_embd, n_ff) */
+	LlmNorm		attn_post_norm; /* (n_embd) */
+	LlmNorm		ffn_norm;		/* (n_embd) */
+	LlmFfn		ffn;			/* of layers without experts */
+	LlmExperts *experts;		/* NULL: none */
+	LlmNorm		ffn_post_norm;	/* (n_embd) */
 } LlmLayer;
 
 typedef struct LlmModel
@@ -51,10 +89,11 @@ typedef struct LlmModel
 	LlmTokenizer *tokenizer;
 	LlmTemplate *chat_template; /* NULL: base model */
 	LlmkMatrix	token_embd;		/* (n_vocab, n_embd) */
-	const float *output_norm;	/* (n_embd) */
+	LlmNorm		output_norm;	/* (n_embd) */
 	LlmLinear	output;			/* (n_vocab, n_embd); token_embd when tied */
 	LlmLayer   *layers;			/* n_layer */
-	double	   *rope_freq;		/* (n_rot / 2) radians per position, factors included */
+	double	   *rope_freq[2];	/* LLM_ROPE_*: (n_rot / 2) radians per position, scaling and factors included */
+	int			n_ropes;		/* 1: no layer has a rope of its own */
 	LlmArena	arena;
 } LlmModel;
 

@@ -1,6 +1,6 @@
 /*
  * pass.h: the inside of a forward pass, shared by the files of this folder: what a batch is, where its activations lie,
- * and the two operations with a file of their own (matrix products, attention).
+ * and the operations that have a file of their own (matrix products, attention, feed-forward, experts).
  *
  * Row means token of the batch. All activations are row-major (n_rows, width).
  */
@@ -39,6 +39,14 @@ typedef struct LlmTileScratch
 	float	   *span_data;		/* (LLM_TILE_QUERIES, head_dim_v) */
 } LlmTileScratch;
 
+/* consecutive slots (below) of one expert */
+typedef struct LlmExpertTile
+{
+	int32_t		expert;
+	int32_t		first;
+	int32_t		n;
+} LlmExpertTile;
+
 struct LlmPass
 {
 	const LlmModel *model;
@@ -66,7 +74,8 @@ struct LlmPass
 	/* progress */
 	bool		embedded;
 	uint32_t	layer;
-	uint32_t	op;
+	int			part;			/* of the layer, and the operation in it */
+	int			op;
 	int			n_taken;		/* outputs handed over */
 
 	/* activations */
@@ -76,13 +85,29 @@ struct LlmPass
 	float	   *k;				/* (max_rows, n_head_kv * head_dim_k) */
 	float	   *v;				/* (max_rows, n_head_kv * head_dim_v) */
 	float	   *attn;			/* (max_rows, n_head * head_dim_v) */
-	float	   *gate;			/* (max_rows, n_ff) */
-	float	   *up;				/* (max_rows, n_ff) */
+	float	   *gate;			/* (max_rows, n_ff), or as wide as the shared expert */
+	float	   *up;
 	float	   *block_out;		/* (max_rows, n_embd): output of a block, before it is added to x */
-	float	   *cosine;			/* (max_rows, n_rot / 2) */
-	float	   *sine;
+	float	   *cosine[2];		/* LLM_ROPE_*: (max_rows, n_rot / 2) */
+	float	   *sine[2];
 	float	   *logits;			/* (LLM_LOGIT_ROWS, n_vocab) */
 	LlmkTerm	terms[2];		/* quantized rows of the widest input */
+
+	/* experts: a slot is a row with one of its experts; slots are in the order of experts, then rows */
+	float	   *router;			/* (max_rows, n_expert) */
+	float	   *choice;			/* (max_rows, 2 * n_expert): scratch of the router */
+	int32_t    *row_expert;		/* (max_rows, n_used), ascending */
+	float	   *row_weight;		/* (max_rows, n_used) */
+	int32_t    *row_slot;		/* (max_rows, n_used) */
+	int32_t    *slot_row;		/* (max_rows * n_used) */
+	int32_t    *expert_slots;	/* (n_expert): while slots are given out */
+	LlmExpertTile *expert_tiles;	/* (max_rows * n_used) at most */
+	int			n_expert_tiles;
+	float	   *slot_x;			/* (max_rows * n_used, n_embd): input of a slot, later its output */
+	float	   *slot_gate;		/* (max_rows * n_used, n_ff_expert) */
+	float	   *slot_up;
+	float	   *shared_out;		/* (max_rows, n_embd) */
+
 	LlmTileScratch *scratch;	/* one for each thread */
 	void	   *block;			/* the memory of all of the above */
 };
@@ -94,15 +119,50 @@ struct LlmPass
 extern LlmStatus llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *out, int n,
 								const LlmkActs *acts, const LlmStop *stop);
 
+/* the same for the slots of pass->expert_tiles, each with the matrices of its expert */
+extern LlmStatus llm_linear_run_experts(const LlmPass *pass, const LlmExpertLinear *const *lin, float *const *out, int n,
+										const LlmkActs *acts, const LlmStop *stop);
+
+/* rows of a tile, for the kind of weights */
+extern int	llm_linear_tile_tokens(bool quantized);
+
 /* input rows (n_rows, n_cols) at x as acts; their quantized form is in the pass's buffers if quantized is set */
 extern LlmkActs llm_linear_acts(const LlmPass *pass, const float *x, int n_rows, int64_t n_cols, bool quantized);
 
 /* quantize row `row` of x (n_cols wide) into the pass's buffers */
 extern void llm_linear_quantize_row(const LlmPass *pass, const float *x, int64_t row, int64_t n_cols);
 
-/* attention.c: q, k, v of the batch to attn; positions of the batch are stored in the cache first */
-extern void llm_attention_store(void *arg, int64_t begin, int64_t end, int thread);	/* a piece over rows: rope, then store */
+/* attention.c: q, k, v of the batch to attn; positions of the batch are stored in the cache first (which does not pause) */
 extern void llm_attention_plan(LlmPass *pass);
-extern LlmStatus llm_attention_run(LlmPass *pass, const LlmStop *stop);
+extern LlmStatus llm_attention_store(LlmPass *pass, const LlmLayer *layer);
+extern LlmStatus llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
+
+/* an operation of a layer: can be run again from its start, or does not pause */
+typedef LlmStatus (*LlmOpFn) (LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
+
+/* forward.c: rows of a piece of row-wise work over so many elements, and one norm: out may be x, norm without weight copies */
+extern int64_t llm_rows_per_piece(int64_t width);
+extern void llm_norm_row(const LlmModel *m, const LlmNorm *norm, const float *x, int64_t n, float *out);
+
+static inline bool
+llm_is_quantized(const LlmkMatrix *w)
+{
+	return w->data && llmk_type_info(w->type)->quantized;
+}
+
+/*
+ * ffn.c: the feed-forward of pass->norm (normalised, quantized where its matrices want it) to pass->block_out, as three
+ * operations that end with NULL; and its parts, for the shared expert.
+ */
+extern const LlmOpFn llm_ffn_ops[];
+extern LlmStatus llm_ffn_gate_up(LlmPass *pass, const LlmFfn *ffn, const LlmStop *stop);
+extern LlmStatus llm_ffn_act(LlmPass *pass, const LlmFfn *ffn);
+extern LlmStatus llm_ffn_down(LlmPass *pass, const LlmFfn *ffn, float *out, const LlmStop *stop);
+
+/* the activation of one row, n wide; the result takes the place of the gate, or of up where there is none */
+extern float *llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n);
+
+/* moe.c: the same with experts */
+extern const LlmOpFn llm_moe_ops[];
 
 #endif

@@ -40,7 +40,7 @@ create_parts(LlmScheduler *s, LlmError *err)
 	s->pass_bytes = llm_pass_bytes(s->model, s->options.batch_tokens, llm_pool_threads(s->pool));
 	if (s->options.memory_limit_bytes && s->pass_bytes + s->kv.page_bytes > s->options.memory_limit_bytes)
 	{
-		LlmStatus	status = llm_fail(err, LLM_E_LIMIT, "running the model needs at least %zu kB, more than the limit of %zu kB",
+		LlmStatus	status = llm_fail(err, LLM_E_LIMIT, "running the model needs at least %zu kB, but only %zu kB may be taken",
 									  (s->pass_bytes + s->kv.page_bytes) / 1024, s->options.memory_limit_bytes / 1024);
 
 		llm_error_detail(err, "A batch of %d tokens takes %zu kB, a cache page of %d tokens %zu kB.", s->options.batch_tokens,

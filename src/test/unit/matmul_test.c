@@ -45,7 +45,10 @@ room(size_t bytes)
 
 static const LlmType tested_types[] = {
 	LLM_TYPE_F32, LLM_TYPE_F16, LLM_TYPE_BF16, LLM_TYPE_Q8_0, LLM_TYPE_Q4_0,
-	LLM_TYPE_Q4_1, LLM_TYPE_Q5_0, LLM_TYPE_Q5_1, LLM_TYPE_Q6_K
+	LLM_TYPE_Q4_1, LLM_TYPE_Q5_0, LLM_TYPE_Q5_1, LLM_TYPE_Q6_K, LLM_TYPE_Q2_K, LLM_TYPE_Q3_K, LLM_TYPE_Q4_K, LLM_TYPE_Q5_K,
+	LLM_TYPE_IQ4_NL, LLM_TYPE_IQ4_XS, LLM_TYPE_MXFP4, LLM_TYPE_NVFP4, LLM_TYPE_Q1_0, LLM_TYPE_Q2_0, LLM_TYPE_TQ1_0,
+	LLM_TYPE_TQ2_0, LLM_TYPE_IQ1_S, LLM_TYPE_IQ1_M, LLM_TYPE_IQ2_XXS, LLM_TYPE_IQ2_XS, LLM_TYPE_IQ2_S, LLM_TYPE_IQ3_XXS,
+	LLM_TYPE_IQ3_S
 };
 #define N_TYPES ((int) (sizeof(tested_types) / sizeof(tested_types[0])))
 
@@ -115,6 +118,27 @@ random_number(Mode mode)
 	return random_u32() % 50 == 0 ? random_float() * 100.0f : random_float();
 }
 
+static bool
+has_minimum(LlmType type)
+{
+	return type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q2_K || type == LLM_TYPE_Q4_K ||
+		type == LLM_TYPE_Q5_K;
+}
+
+/* where a block has its minimum or the scale of minima, which comes after d */
+static size_t
+minimum_off(LlmType type)
+{
+	return type == LLM_TYPE_Q2_K ? offsetof(LlmBlockQ2_K, dmin) : 2;
+}
+
+/* the largest number that it is multiplied with */
+static double
+largest_minimum(LlmType type)
+{
+	return type == LLM_TYPE_Q2_K ? 15 : type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K ? 63 : 1;
+}
+
 static void
 random_block(LlmType type, Mode mode, uint8_t *p)
 {
@@ -123,6 +147,7 @@ random_block(LlmType type, Mode mode, uint8_t *p)
 	float		number = random_number(mode);
 	uint16_t	half = llmk_float_to_half(number);
 	uint32_t	bits;
+	int			i;
 
 	random_bytes(p, (size_t) info->block_bytes, mode, 0xff, 0x00);
 	memcpy(&bits, &number, 4);
@@ -146,12 +171,35 @@ random_block(LlmType type, Mode mode, uint8_t *p)
 			random_bytes(p + offsetof(LlmBlockQ6_K, scales), 16, mode, 0x7f, 0x80);
 			memcpy(p + offsetof(LlmBlockQ6_K, d), &scale, 2);
 			break;
+		case LLM_TYPE_Q3_K:
+			memcpy(p + offsetof(LlmBlockQ3_K, d), &scale, 2);
+			break;
+		case LLM_TYPE_TQ1_0:
+			memcpy(p + offsetof(LlmBlockTQ1_0, d), &scale, 2);
+			break;
+		case LLM_TYPE_TQ2_0:
+			memcpy(p + offsetof(LlmBlockTQ2_0, d), &scale, 2);
+			break;
+		case LLM_TYPE_IQ1_M:
+			for (i = 0; i < 4; i++)
+				p[offsetof(LlmBlockIQ1_M, scales) + 2 * i + 1] = (uint8_t)
+					((p[offsetof(LlmBlockIQ1_M, scales) + 2 * i + 1] & 15) | (scale >> (4 * i) & 15) << 4);
+			break;
+		case LLM_TYPE_MXFP4:	/* the extremes without overflow of a sum; nibbles 7 and 15 are the ends of the range */
+			if (mode != MODE_RANDOM && mode != MODE_SPECIAL)
+				random_bytes(p + 1, 16, mode, 0x77, 0xff);
+			p[0] = mode == MODE_SPECIAL ? (uint8_t) (random_u32() % 200) : (uint8_t) (120 + random_u32() % 16);
+			break;
+		case LLM_TYPE_NVFP4:
+			if (mode != MODE_RANDOM && mode != MODE_SPECIAL)
+				random_bytes(p + 4, 32, mode, 0x77, 0xff);
+			break;
 		default:
-			memcpy(p, &scale, 2);
-			if (type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1)
+			memcpy(p + minimum_off(type) - 2, &scale, 2);
+			if (has_minimum(type))
 			{
 				scale = random_scale(mode);
-				memcpy(p + 2, &scale, 2);
+				memcpy(p + minimum_off(type), &scale, 2);
 			}
 			break;
 	}
@@ -278,8 +326,9 @@ check_generic(const Case *c, const float *out)
 {
 	const LlmTypeInfo *info = llmk_type_info(c->type);
 	int64_t		row_bytes = c->n_cols / info->block_len * info->block_bytes;
-	bool		has_min = c->type == LLM_TYPE_Q4_1 || c->type == LLM_TYPE_Q5_1;
-	int64_t		n_steps = (info->quantized ? c->n_cols / 16 * (has_min ? 2 : 1) : c->n_cols) + 4;
+	bool		has_min = has_minimum(c->type);
+	bool		two_steps = has_min || c->type == LLM_TYPE_NVFP4;
+	int64_t		n_steps = (info->quantized ? c->n_cols / 16 * (two_steps ? 2 : 1) : c->n_cols) + 4;
 	float	   *row = room((size_t) c->n_cols * sizeof(float));
 	int64_t		r;
 	int64_t		t;
@@ -310,8 +359,8 @@ check_generic(const Case *c, const float *out)
 					uint16_t	m;
 
 					/* w = q d + m: both parts may be larger than their sum */
-					memcpy(&m, blocks + i / 32 * info->block_bytes + 2, 2);
-					size += 2 * fabs((double) llmk_half_to_float(m) * a);
+					memcpy(&m, blocks + i / info->block_len * info->block_bytes + minimum_off(c->type), 2);
+					size += 2 * largest_minimum(c->type) * fabs((double) llmk_half_to_float(m) * a);
 				}
 			}
 			CHECK_MSG(fabs(got - sum) <= (double) n_steps * 0x1p-24 * size || (!isfinite(sum) && !isfinite(got)),
@@ -427,7 +476,7 @@ main(void)
 		for (r = 0; r < 6; r++)
 		{
 			if (info->quantized)
-				for (j = 0; j < (unit == 256 ? 2 : 5); j++)
+				for (j = 0; j < (unit >= 128 ? 2 : 5); j++)
 					check_case(type, rows[r], blocks[j] * unit, 18, MODE_RANDOM);
 			else
 				for (j = 0; j < 6; j++)

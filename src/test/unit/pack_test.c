@@ -450,11 +450,11 @@ test_refusals(void)
 
 	gw_init(&s.writer);
 	gw_tensor(&s.writer, "fine", LLM_TYPE_F32, 2, dims, NULL, 2048);
-	gw_tensor(&s.writer, "blk.3.ffn_up", LLM_TYPE_IQ4_XS, 2, dims, NULL, 272);
+	gw_tensor(&s.writer, "blk.3.ffn_up", LLM_TYPE_Q8_K, 2, dims, NULL, 584);
 	gw_finish(&s.writer);
 	open_source(&s);
 	CHECK(llm_packer_begin(&s.gguf, NULL, alloc, &packer, &total, &err) == LLM_E_UNSUPPORTED);
-	CHECK(strstr(err.message, "\"blk.3.ffn_up\"") && strstr(err.message, "IQ4_XS") && err.hint[0]);
+	CHECK(strstr(err.message, "\"blk.3.ffn_up\"") && strstr(err.message, "Q8_K") && err.hint[0]);
 	CHECK(packer == NULL && total == 1);
 	close_source(&s);
 

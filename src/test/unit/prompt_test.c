@@ -286,6 +286,17 @@ test_render(void)
 	close_model(&chat);
 }
 
+/* an empty template is none: chats take the plain form */
+static void
+test_empty_template(void)
+{
+	Fixture		f = open_model("llama3", "");
+
+	CHECK(f.model && !f.model->chat_template);
+	CHECK(f.model && llm_label_form(f.model, LLM_FORM_AUTO) == LLM_FORM_PLAIN);
+	close_model(&f);
+}
+
 /* each allocation failing in turn */
 static void
 test_no_memory(const char *chat_template, LlmLabelForm form)
@@ -344,6 +355,7 @@ main(void)
 	test_chat();
 	test_errors();
 	test_render();
+	test_empty_template();
 	test_no_memory(NULL, LLM_FORM_PLAIN);
 	test_no_memory(template_source, LLM_FORM_CHAT);
 	test_probabilities();

@@ -87,7 +87,13 @@ enum Op
 {
 	RMS_NORM,
 	RMS_NORM_IN_PLACE,
+	LAYER_NORM,
+	LAYER_NORM_IN_PLACE,
 	ADD,
+	GELU_MUL,
+	GELU_MUL_INTO_GATE,
+	RELU_SQR,
+	SOFT_CAP,
 	SILU_MUL,
 	SILU_MUL_INTO_GATE,
 	SILU_MUL_INTO_UP,
@@ -99,8 +105,9 @@ enum Op
 	N_OPS
 };
 
-static const char *const op_names[N_OPS] = {"rms_norm", "rms_norm in place", "add", "silu_mul", "silu_mul into gate",
-	"silu_mul into up", "rope_norm", "rope_neox", "max", "sum_exp", "scale"};
+static const char *const op_names[N_OPS] = {"rms_norm", "rms_norm in place", "layer_norm", "layer_norm in place", "add",
+	"gelu_mul", "gelu_mul into gate", "relu_sqr", "soft_cap", "silu_mul", "silu_mul into gate", "silu_mul into up", "rope_norm",
+	"rope_neox", "max", "sum_exp", "scale"};
 
 /* run an operation on x, y, z (n elements and a margin each); out holds the changed array and n_out its elements */
 static void
@@ -121,6 +128,24 @@ run_op(const LlmKernels *k, enum Op op, int n, int shift, float *out)
 			return;
 		case RMS_NORM_IN_PLACE:
 			k->rms_norm(a + shift, b + shift, n, 1e-5f, a + shift);
+			break;
+		case LAYER_NORM:
+			k->layer_norm(a + shift, b + shift, z + shift, n, 1e-5f, out);
+			return;
+		case LAYER_NORM_IN_PLACE:
+			k->layer_norm(a + shift, b + shift, NULL, n, 1e-5f, a + shift);
+			break;
+		case GELU_MUL:
+			k->gelu_mul(a + shift, b + shift, n, out);
+			return;
+		case GELU_MUL_INTO_GATE:
+			k->gelu_mul(a + shift, b + shift, n, a + shift);
+			break;
+		case RELU_SQR:
+			k->relu_sqr(a + shift, n);
+			break;
+		case SOFT_CAP:
+			k->soft_cap(a + shift, n, 7.0f);
 			break;
 		case ADD:
 			k->add(a + shift, b + shift, n);
@@ -275,6 +300,61 @@ test_accuracy(void)
 	CHECK(sum <= 2e-6);
 }
 
+/* the generic level's layer_norm, gelu_mul, relu_sqr and soft_cap against double precision */
+static void
+test_accuracy_of_dense_blocks(void)
+{
+	const LlmKernels *k = &tested_levels[0];
+	static float out[MAX_N + MARGIN];
+	double		norm = 0;
+	double		gelu = 0;
+	double		relu = 0;
+	double		cap = 0;
+
+	for (int i = 0; i < N_SIZES; i++)
+	{
+		int			n = sizes[i];
+		double		mean = 0;
+		double		variance = 0;
+
+		fill(x, n, i % 2 ? OUTLIERS : PLAIN);
+		fill(y, n, PLAIN);
+		fill(z, n, PLAIN);
+		for (int j = 0; j < n; j++)
+			mean += (double) x[j] / n;
+		for (int j = 0; j < n; j++)
+			variance += (x[j] - mean) * (x[j] - mean) / n;
+		k->layer_norm(x, y, z, n, 1e-5f, out);
+		for (int j = 0; n > 1 && j < n; j++)
+			note(&norm, fabs(out[j] - ((x[j] - mean) / sqrt(variance + 1e-5f) * y[j] + z[j])) /
+				 (1 + fabs(mean) / sqrt(variance)));
+
+		k->gelu_mul(x, y, n, out);
+		for (int j = 0; j < n; j++)
+		{
+			double		v = x[j];
+			double		want = 0.5 * v * (1 + tanh(sqrt(2 / M_PI) * (v + 0.044715 * v * v * v))) * y[j];
+
+			note(&gelu, fabs(out[j] - want) / fmax(fabs(want), fabs(v * (double) y[j]) * 0.1));
+		}
+
+		memcpy(out, x, sizeof(float) * (size_t) n);
+		k->relu_sqr(out, n);
+		for (int j = 0; j < n; j++)
+			note(&relu, fabs(out[j] - fmax(x[j], 0) * fmax(x[j], 0)) / fmax(x[j] * (double) x[j], 1e-30));
+
+		memcpy(out, x, sizeof(float) * (size_t) n);
+		k->soft_cap(out, n, 7.0f);
+		for (int j = 0; j < n; j++)
+			note(&cap, fabs(out[j] - 7 * tanh(x[j] / 7.0)) / fmax(fabs(7 * tanh(x[j] / 7.0)), 1e-30));
+	}
+	printf("largest errors: layer_norm %.2e, gelu_mul %.2e, relu_sqr %.2e, soft_cap %.2e\n", norm, gelu, relu, cap);
+	CHECK(norm <= 3e-6);
+	CHECK(gelu <= 1e-6);
+	CHECK(relu <= 1e-7);
+	CHECK(cap <= 4e-7);
+}
+
 /* a vocabulary with one likely token: the many small terms must not be lost in the sum */
 static void
 test_long_tail(void)
@@ -340,6 +420,7 @@ main(void)
 	list_vector_levels();
 	test_levels_equal();
 	test_accuracy();
+	test_accuracy_of_dense_blocks();
 	test_long_tail();
 	test_special_values();
 	CHECK_DONE();

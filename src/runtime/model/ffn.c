@@ -1,0 +1,123 @@
+/*
+ * ffn.c: the dense feed-forward: down(activation(gate x, up x)).
+ */
+#include "model/pass.h"
+
+typedef struct ActJob
+{
+	const LlmPass *pass;
+	int64_t		width;
+	bool		quantize;
+} ActJob;
+
+/*
+ * gpt-oss: gate g limited above, up u on both sides; g sigmoid(alpha g) (u + 1). Source: its reference implementation,
+ * gpt_oss/torch/model.py.
+ */
+static void
+swiglu_clamped(float *gate, const float *up, int64_t n)
+{
+	const float alpha = 1.702f;
+	const float limit = 7.0f;
+
+	for (int64_t i = 0; i < n; i++)
+	{
+		float		g = gate[i] > limit ? limit : gate[i];
+		float		u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+
+		gate[i] = g / (1.0f + llmk_expf(-alpha * g)) * (u + 1.0f);
+	}
+}
+
+float *
+llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
+{
+	switch (m->arch->ffn)
+	{
+		case LLM_FFN_SWIGLU:
+			m->kernels->silu_mul(gate, up, n, gate);
+			return gate;
+		case LLM_FFN_GEGLU:
+			m->kernels->gelu_mul(gate, up, n, gate);
+			return gate;
+		case LLM_FFN_SWIGLU_CLAMPED:
+			swiglu_clamped(gate, up, n);
+			return gate;
+		case LLM_FFN_RELU_SQR:
+			break;
+	}
+	m->kernels->relu_sqr(up, n);
+	return up;
+}
+
+/* where the activations are after act_piece */
+static float *
+activated(const LlmPass *pass)
+{
+	return pass->model->arch->ffn == LLM_FFN_RELU_SQR ? pass->up : pass->gate;
+}
+
+static void
+act_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const ActJob *job = arg;
+	const LlmPass *pass = job->pass;
+
+	(void) thread;
+	for (int64_t row = begin; row < end; row++)
+	{
+		llm_ffn_activate(pass->model, pass->gate + row * job->width, pass->up + row * job->width, job->width);
+		if (job->quantize)
+			llm_linear_quantize_row(pass, activated(pass), row, job->width);
+	}
+}
+
+LlmStatus
+llm_ffn_gate_up(LlmPass *pass, const LlmFfn *ffn, const LlmStop *stop)
+{
+	const LlmLinear *lin[2] = {&ffn->up, &ffn->gate};
+	float	   *out[2] = {pass->up, pass->gate};
+	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd,
+									   llm_is_quantized(&ffn->up.w) || llm_is_quantized(&ffn->gate.w));
+
+	return llm_linear_run(pass, lin, out, ffn->gate.w.data ? 2 : 1, &acts, stop);
+}
+
+/* overwrites gate or up, so it does not pause */
+LlmStatus
+llm_ffn_act(LlmPass *pass, const LlmFfn *ffn)
+{
+	ActJob		job = {pass, ffn->up.w.n_rows, llm_is_quantized(&ffn->down.w)};
+
+	return llm_pool_run(pass->pool, act_piece, &job, pass->n_rows, llm_rows_per_piece(job.width), NULL);
+}
+
+LlmStatus
+llm_ffn_down(LlmPass *pass, const LlmFfn *ffn, float *out, const LlmStop *stop)
+{
+	const LlmLinear *lin[1] = {&ffn->down};
+	LlmkActs	acts = llm_linear_acts(pass, activated(pass), pass->n_rows, ffn->up.w.n_rows, llm_is_quantized(&ffn->down.w));
+
+	return llm_linear_run(pass, lin, &out, 1, &acts, stop);
+}
+
+static LlmStatus
+op_gate_up(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	return llm_ffn_gate_up(pass, &layer->ffn, stop);
+}
+
+static LlmStatus
+op_act(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	(void) stop;
+	return llm_ffn_act(pass, &layer->ffn);
+}
+
+static LlmStatus
+op_down(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	return llm_ffn_down(pass, &layer->ffn, pass->block_out, stop);
+}
+
+const LlmOpFn llm_ffn_ops[] = {op_gate_up, op_act, op_down, NULL};

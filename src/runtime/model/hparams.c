@@ -1,0 +1,426 @@
+/*
+ * hparams.c: reading a model's shape from its metadata. A key that changes results is computed or refused by name.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/arch.h"
+
+/* upper bounds that keep every later product of two of them within 64 bits; far above any known model */
+#define MAX_CONTEXT (1u << 26)
+#define MAX_WIDTH	(1u << 20)
+#define MAX_LAYERS	4096
+#define MAX_HEADS	4096
+#define MAX_HEAD	4096
+#define MAX_EXPERTS 4096
+
+typedef struct KeyReader
+{
+	const LlmMeta *meta;
+	const LlmArch *arch;
+	LlmError   *err;
+} KeyReader;
+
+typedef char KeyName[128];
+
+static const char *
+key_name(const KeyReader *r, const char *suffix, KeyName name)
+{
+	snprintf(name, sizeof(KeyName), "%s.%s", r->arch->name, suffix);
+	return name;
+}
+
+static bool
+has_trait(const KeyReader *r, LlmTrait trait)
+{
+	return (r->arch->traits & (uint32_t) trait) != 0;
+}
+
+static LlmStatus
+read_uint(const KeyReader *r, const char *suffix, bool required, uint32_t min, uint32_t max, uint32_t *value)
+{
+	KeyName		key;
+	uint64_t	v = *value;
+
+	LLM_TRY(llm_meta_uint(r->meta, key_name(r, suffix, key), required, max, &v, r->err));
+	if (v < min && llm_meta_find(r->meta, key))
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" is %llu, below the least value %u", key,
+						(unsigned long long) v, min);
+	*value = (uint32_t) v;
+	return LLM_OK;
+}
+
+static LlmStatus
+read_double(const KeyReader *r, const char *suffix, bool required, double min, double max, double *value)
+{
+	KeyName		key;
+	double		v = *value;
+
+	LLM_TRY(llm_meta_float(r->meta, key_name(r, suffix, key), required, &v, r->err));
+	if (!(v >= min && v <= max))
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" is %g, outside %g to %g", key, v, min, max);
+	*value = v;
+	return LLM_OK;
+}
+
+/* an optional float; 0 in the file means that it is not set */
+static LlmStatus
+read_factor(const KeyReader *r, const char *suffix, float *value)
+{
+	double		v = 0;
+
+	LLM_TRY(read_double(r, suffix, false, 0, 1e6, &v));
+	if (v != 0)
+		*value = (float) v;
+	return LLM_OK;
+}
+
+/* a feature that changes results and is not computed: present and not neutral is refused by name */
+static LlmStatus
+refuse_unless(const KeyReader *r, const char *suffix, double neutral)
+{
+	KeyName		key;
+	double		v = neutral;
+
+	LLM_TRY(llm_meta_float(r->meta, key_name(r, suffix, key), false, &v, r->err));
+	if (v != neutral)
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = %g is not supported for architecture \"%s\"",
+						key, v, r->arch->name);
+	return LLM_OK;
+}
+
+static LlmStatus
+refuse_present(const KeyReader *r, const char *suffix)
+{
+	KeyName		key;
+
+	if (llm_meta_find(r->meta, key_name(r, suffix, key)))
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" is not supported for architecture \"%s\"", key,
+						r->arch->name);
+	return LLM_OK;
+}
+
+static bool
+str_is(LlmStr s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
+}
+
+/* ---- sizes ---- */
+
+static LlmStatus
+read_heads(const KeyReader *r, LlmHparams *hp)
+{
+	LLM_TRY(read_uint(r, "attention.head_count", true, 1, MAX_HEADS, &hp->n_head));
+	hp->n_head_kv = hp->n_head;
+	LLM_TRY(read_uint(r, "attention.head_count_kv", false, 1, MAX_HEADS, &hp->n_head_kv));
+	if (hp->n_head % hp->n_head_kv != 0)
+		return llm_fail(r->err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", hp->n_head,
+						hp->n_head_kv);
+	hp->head_dim_k = hp->n_embd / hp->n_head;
+	LLM_TRY(read_uint(r, "attention.key_length", false, 1, MAX_HEAD, &hp->head_dim_k));
+	hp->head_dim_v = hp->n_embd / hp->n_head;
+	LLM_TRY(read_uint(r, "attention.value_length", false, 1, MAX_HEAD, &hp->head_dim_v));
+	if (hp->head_dim_k == 0 || hp->head_dim_k > MAX_HEAD || hp->head_dim_v == 0 || hp->head_dim_v > MAX_HEAD)
+		return llm_fail(r->err, LLM_E_FORMAT, "%u heads over an embedding of %u give heads of %u and %u dimensions",
+						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
+	hp->n_rot = hp->head_dim_k;
+	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
+	if (hp->n_rot % 2 != 0)
+		return llm_fail(r->err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
+						hp->n_rot);
+	LLM_TRY(refuse_unless(r, "attention.key_length_swa", hp->head_dim_k));
+	LLM_TRY(refuse_unless(r, "attention.value_length_swa", hp->head_dim_v));
+	return refuse_unless(r, "rope.dimension_count_swa", hp->n_rot);
+}
+
+static LlmStatus
+read_sizes(const KeyReader *r, LlmHparams *hp)
+{
+	double		eps = 0;
+
+	LLM_TRY(read_uint(r, "block_count", true, 1, MAX_LAYERS, &hp->n_layer));
+	LLM_TRY(read_uint(r, "context_length", true, 1, MAX_CONTEXT, &hp->n_ctx_train));
+	LLM_TRY(read_uint(r, "embedding_length", true, 1, MAX_WIDTH, &hp->n_embd));
+	LLM_TRY(read_uint(r, "feed_forward_length", true, 1, MAX_WIDTH, &hp->n_ff));
+	LLM_TRY(read_heads(r, hp));
+	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+						true, 0.0, 1.0, &eps));
+	hp->norm_eps = (float) eps;
+	return LLM_OK;
+}
+
+/* ---- rope ---- */
+
+/*
+ * What YaRN multiplies cosine and sine by: 0.1 ln(factor) + 1, or with a log multiplier its quotient with
+ * 0.1 multiplier ln(factor) + 1. Source: Peng et al. 2023, arXiv 2309.00071, eq. 22; transformers' modeling_rope_utils.
+ */
+static double
+yarn_magnitude(double factor, double log_multiplier)
+{
+	double		log_factor = factor > 1 ? llmk_log(factor) : 0;
+	double		magnitude = 0.1 * log_factor + 1;
+
+	return log_multiplier != 0 ? magnitude / (0.1 * log_multiplier * log_factor + 1) : magnitude;
+}
+
+static LlmStatus
+read_yarn(const KeyReader *r, double factor, LlmRopeParams *rope)
+{
+	double		log_multiplier = 0;
+
+	rope->yarn = true;
+	rope->beta_fast = 32;
+	rope->beta_slow = 1;
+	LLM_TRY(read_double(r, "rope.scaling.yarn_beta_fast", false, 1e-6, 1e6, &rope->beta_fast));
+	LLM_TRY(read_double(r, "rope.scaling.yarn_beta_slow", false, 1e-6, 1e6, &rope->beta_slow));
+	LLM_TRY(read_double(r, "rope.scaling.yarn_log_multiplier", false, 0, 1e3, &log_multiplier));
+	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_ext_factor", 1));
+	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_attn_factor", 1));
+	rope->magnitude = yarn_magnitude(factor, log_multiplier);
+	return LLM_OK;
+}
+
+/* scaling: none, linear, yarn, or factors given as a tensor (llama3, longrope) */
+static LlmStatus
+read_global_rope(const KeyReader *r, LlmHparams *hp, LlmRopeParams *rope)
+{
+	KeyName		key;
+	LlmStr		type = {"linear", 6};
+	double		factor = 1;
+	double		attn_factor = 1;
+
+	*rope = (LlmRopeParams) {.base = 10000, .scale = 1, .magnitude = 1};
+	LLM_TRY(read_double(r, "rope.freq_base", false, 1.0, 1e15, &rope->base));
+	LLM_TRY(llm_meta_string(r->meta, key_name(r, "rope.scaling.type", key), false, &type, r->err));
+	LLM_TRY(read_uint(r, "rope.scaling.original_context_length", false, 1, MAX_CONTEXT, &hp->n_ctx_orig));
+	LLM_TRY(read_double(r, "rope.scale_linear", false, 0, 1e6, &factor));
+	LLM_TRY(read_double(r, "rope.scaling.factor", false, 0, 1e6, &factor));
+	LLM_TRY(read_double(r, "rope.scaling.attn_factor", false, 1e-6, 1e6, &attn_factor));
+	LLM_TRY(refuse_unless(r, "rope.scaling.alpha", 0));
+	if (factor == 0 || str_is(type, "none"))
+		factor = 1;
+	if (str_is(type, "yarn"))
+		LLM_TRY(read_yarn(r, factor, rope));
+	else if (str_is(type, "longrope") || str_is(type, "llama3"))
+	{
+		rope->has_factors = true;
+		LLM_TRY(refuse_unless(r, "rope.scaling.factor", 1));
+	}
+	else if (!str_is(type, "none") && !str_is(type, "linear"))
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
+						(int) (type.len > 40 ? 40 : type.len), type.data, r->arch->name);
+	rope->scale = 1.0 / factor;
+	rope->magnitude *= attn_factor;
+	return LLM_OK;
+}
+
+static LlmStatus
+read_rope(const KeyReader *r, LlmHparams *hp)
+{
+	LlmRopeParams *local = &hp->rope[LLM_ROPE_LOCAL];
+	KeyName		key;
+	bool		switched = true;
+
+	hp->n_ctx_orig = hp->n_ctx_train;
+	LLM_TRY(read_global_rope(r, hp, &hp->rope[LLM_ROPE_GLOBAL]));
+	*local = hp->rope[LLM_ROPE_GLOBAL];
+	if (has_trait(r, LLM_TRAIT_LOCAL_PLAIN))
+		*local = (LlmRopeParams) {.base = local->base, .scale = 1, .magnitude = 1};
+	if (r->arch->local_rope_base != 0)
+		local->base = r->arch->local_rope_base;
+	LLM_TRY(read_double(r, "rope.freq_base_swa", false, 1.0, 1e15, &local->base));
+	if (has_trait(r, LLM_TRAIT_ROPE_SWITCH))
+		LLM_TRY(llm_meta_bool(r->meta, key_name(r, "rope.scaling.finetuned", key), false, &switched, r->err));
+	hp->no_rope = !switched;
+	return LLM_OK;
+}
+
+int
+llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
+{
+	bool		local = llm_hparams_window(hp, layer) != 0;
+
+	if (hp->no_rope || (arch->no_rope_every != 0 && (layer + 1) % arch->no_rope_every == 0))
+		return LLM_ROPE_ABSENT;
+	if ((arch->traits & LLM_TRAIT_ROPE_LOCAL_ONLY) && !local)
+		return LLM_ROPE_ABSENT;
+	return local ? LLM_ROPE_LOCAL : LLM_ROPE_GLOBAL;
+}
+
+/* ---- windows ---- */
+
+/* sliding_window_pattern is a number (every so many layers one sees all) or a list of booleans (does the layer have one?) */
+static LlmStatus
+read_windows(const KeyReader *r, LlmHparams *hp)
+{
+	static const char pattern[] = "attention.sliding_window_pattern";
+	KeyName		key;
+	const LlmMetaEntry *entry;
+
+	if (r->arch->window_every == LLM_WINDOW_NEVER)
+		return refuse_unless(r, "attention.sliding_window", 0);
+	hp->window = r->arch->window;
+	hp->window_every = r->arch->window_every;
+	LLM_TRY(read_uint(r, "attention.sliding_window", false, 0, MAX_CONTEXT, &hp->window));
+	entry = llm_meta_find(r->meta, key_name(r, pattern, key));
+	if (!entry || entry->type != LLM_META_ARRAY)
+		return read_uint(r, pattern, false, 0, MAX_LAYERS, &hp->window_every);
+	LLM_TRY(llm_meta_array(r->meta, key, true, LLM_META_BOOL, &hp->window_layers, r->err));
+	if (hp->window_layers->count < hp->n_layer)
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" has %llu elements for %u layers", key,
+						(unsigned long long) hp->window_layers->count, hp->n_layer);
+	return LLM_OK;
+}
+
+uint32_t
+llm_hparams_window(const LlmHparams *hp, uint32_t layer)
+{
+	bool		has_window;
+
+	if (hp->window_layers)
+		has_window = llm_meta_array_int(hp->window_layers, layer) != 0;
+	else if (hp->window_every == 0 || hp->window_every == LLM_WINDOW_ALWAYS)
+		has_window = true;
+	else
+		has_window = layer % hp->window_every < hp->window_every - 1;
+	return has_window ? hp->window : 0;
+}
+
+/* ---- experts ---- */
+
+static LlmStatus
+read_router(const KeyReader *r, LlmHparams *hp)
+{
+	LlmRouterParams *router = &hp->router;
+	uint32_t	kind = r->arch->router;
+	KeyName		key;
+
+	*router = (LlmRouterParams) {.renorm = r->arch->router_renorm, .scale = 1, .n_groups = 1, .n_groups_used = 1};
+	LLM_TRY(read_uint(r, "expert_count", false, 0, MAX_EXPERTS, &router->n_expert));
+	if (router->n_expert == 0)
+		return LLM_OK;
+	LLM_TRY(read_uint(r, "expert_used_count", true, 1, router->n_expert, &router->n_used));
+	LLM_TRY(read_uint(r, "expert_gating_func", false, 1, LLM_ROUTER_SOFTMAX_CHOSEN, &kind));
+	router->kind = (LlmRouterKind) kind;
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "expert_weights_norm", key), false, &router->renorm, r->err));
+	LLM_TRY(read_factor(r, "expert_weights_scale", &router->scale));
+	LLM_TRY(read_uint(r, "expert_group_count", false, 0, router->n_expert, &router->n_groups));
+	router->n_groups = router->n_groups ? router->n_groups : 1;
+	router->n_groups_used = router->n_groups;
+	LLM_TRY(read_uint(r, "expert_group_used_count", false, 1, router->n_groups, &router->n_groups_used));
+	if (router->n_expert % router->n_groups != 0 ||
+		router->n_expert / router->n_groups * router->n_groups_used < router->n_used)
+		return llm_fail(r->err, LLM_E_FORMAT, "%u experts cannot be chosen from %u of %u groups of %u experts in all",
+						router->n_used, router->n_groups_used, router->n_groups, router->n_expert);
+	return LLM_OK;
+}
+
+static LlmStatus
+read_experts(const KeyReader *r, LlmHparams *hp)
+{
+	if (r->arch->router == LLM_ROUTER_NONE)
+		return refuse_unless(r, "expert_count", 0);
+	LLM_TRY(read_router(r, hp));
+	if (hp->router.n_expert == 0)
+		return LLM_OK;
+	hp->n_ff_expert = hp->n_ff;
+	LLM_TRY(read_uint(r, "expert_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_expert));
+	if (r->arch->shared_expert)
+	{
+		hp->n_ff_shared = hp->n_ff;
+		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_shared));
+	}
+	else
+		LLM_TRY(refuse_unless(r, "expert_shared_feed_forward_length", 0));
+	LLM_TRY(refuse_unless(r, "leading_dense_block_count", 0));
+	LLM_TRY(refuse_unless(r, "interleave_moe_layer_step", 1));
+	return refuse_unless(r, "moe_every_n_layers", 1);
+}
+
+/* ---- scales ---- */
+
+static LlmStatus
+read_scales(const KeyReader *r, LlmHparams *hp)
+{
+	const bool	wide = r->arch->wide_scale_layers != 0 && hp->n_layer == r->arch->wide_scale_layers;
+
+	hp->embed_scale = has_trait(r, LLM_TRAIT_EMBED_SQRT) ? sqrtf((float) hp->n_embd) : 1;
+	hp->residual_scale = 1;
+	hp->logit_scale = 1;
+	hp->attn_scale = 1.0f / sqrtf((float) (wide ? hp->n_embd / hp->n_head : hp->head_dim_k));
+	hp->attn_cap = r->arch->attn_cap;
+	hp->logit_cap = r->arch->logit_cap;
+	LLM_TRY(read_factor(r, "attention.scale", &hp->attn_scale));
+	LLM_TRY(read_factor(r, "attn_logit_softcapping", &hp->attn_cap));
+	LLM_TRY(read_factor(r, "final_logit_softcapping", &hp->logit_cap));
+	if (has_trait(r, LLM_TRAIT_QUERY_SCALE))
+		LLM_TRY(read_double(r, "attention.temperature_scale", false, 0, 1e3, &hp->query_scale));
+	else
+		LLM_TRY(refuse_unless(r, "attention.temperature_scale", 0));
+	if (has_trait(r, LLM_TRAIT_MULTIPLIERS) || has_trait(r, LLM_TRAIT_LOGIT_FACTOR))
+	{
+		LLM_TRY(read_factor(r, "logit_scale", &hp->logit_scale));
+		if (has_trait(r, LLM_TRAIT_MULTIPLIERS))
+			hp->logit_scale = 1.0f / hp->logit_scale;
+	}
+	else
+		LLM_TRY(refuse_unless(r, "logit_scale", 0));
+	if (has_trait(r, LLM_TRAIT_MULTIPLIERS))
+	{
+		LLM_TRY(read_factor(r, "embedding_scale", &hp->embed_scale));
+		return read_factor(r, "residual_scale", &hp->residual_scale);
+	}
+	LLM_TRY(refuse_unless(r, "embedding_scale", 0));
+	return refuse_unless(r, "residual_scale", 0);
+}
+
+/* features of other models of these architectures, which are not computed */
+static LlmStatus
+refuse_others(const KeyReader *r)
+{
+	bool		causal = true;
+	KeyName		key;
+
+	LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
+	LLM_TRY(refuse_unless(r, "pooling_type", 0));
+	LLM_TRY(refuse_unless(r, "nextn_predict_layers", 0));
+	LLM_TRY(refuse_present(r, "rope.dimension_sections"));
+	LLM_TRY(refuse_present(r, "deepstack_mapping"));
+	LLM_TRY(refuse_present(r, "swiglu_clamp_exp"));
+	LLM_TRY(refuse_present(r, "swiglu_clamp_shexp"));
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "attention.causal", key), false, &causal, r->err));
+	if (!causal)
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = false is not supported for architecture \"%s\"",
+						key, r->arch->name);
+	return LLM_OK;
+}
+
+LlmStatus
+llm_hparams_read(const LlmMeta *meta, const LlmArch **arch_out, LlmHparams *hp, LlmError *err)
+{
+	LlmStr		name;
+	KeyReader	r = {meta, NULL, err};
+
+	LLM_TRY(llm_meta_string(meta, "general.architecture", true, &name, err));
+	r.arch = llm_arch_find(name);
+	if (!r.arch)
+	{
+		LlmStatus	status = llm_fail(err, LLM_E_UNSUPPORTED, "model architecture \"%.*s\" is not supported",
+									  (int) (name.len > 60 ? 60 : name.len), name.data);
+
+		llm_error_hint(err, "llm_supported() lists the architectures that are known.");
+		return status;
+	}
+	memset(hp, 0, sizeof(*hp));
+	LLM_TRY(read_sizes(&r, hp));
+	LLM_TRY(read_rope(&r, hp));
+	LLM_TRY(read_windows(&r, hp));
+	LLM_TRY(read_experts(&r, hp));
+	LLM_TRY(read_scales(&r, hp));
+	LLM_TRY(refuse_others(&r));
+	*arch_out = r.arch;
+	return LLM_OK;
+}

@@ -1,0 +1,373 @@
+/*
+ * moe.c: the feed-forward by experts. A router gives each row a few of them; their outputs are added with its weights.
+ *
+ * Slots, one for each row and expert of it, are sorted by expert, so that a product runs over all rows of an expert together
+ * and an expert without rows costs nothing. A slot's result does not depend on its neighbours. A row adds its experts in
+ * ascending order, the shared expert last; equal scores go to the lower expert: same row, same bytes.
+ * Source: Shazeer et al. 2017, arXiv 1701.06538; sigmoid, bias and groups: DeepSeek-V3, arXiv 2412.19437, eqs. 12 to 16.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "model/pass.h"
+
+/* ---- router ---- */
+
+static bool
+is_chosen(const int32_t *chosen, uint32_t n, int32_t e)
+{
+	for (uint32_t i = 0; i < n; i++)
+	{
+		if (chosen[i] == e)
+			return true;
+	}
+	return false;
+}
+
+/* the n largest of scores[0 .. n_scores) into chosen, ascending; of equal ones (or NaN) the lower */
+static void
+choose_largest(const float *scores, uint32_t n_scores, uint32_t n, int32_t *chosen)
+{
+	for (uint32_t k = 0; k < n; k++)
+	{
+		int32_t		best = -1;
+		uint32_t	at = k;
+
+		for (uint32_t e = 0; e < n_scores; e++)
+		{
+			if ((best < 0 || scores[e] > scores[best]) && !is_chosen(chosen, k, (int32_t) e))
+				best = (int32_t) e;
+		}
+		for (; at > 0 && chosen[at - 1] > best; at--)
+			chosen[at] = chosen[at - 1];
+		chosen[at] = best;
+	}
+}
+
+/* probabilities in place */
+static void
+score_experts(const LlmKernels *k, LlmRouterKind kind, float *scores, uint32_t n)
+{
+	if (kind == LLM_ROUTER_SIGMOID)
+	{
+		for (uint32_t e = 0; e < n; e++)
+			scores[e] = 1.0f / (1.0f + llmk_expf(-scores[e]));
+	}
+	else
+	{
+		float		max = k->max(scores, n);
+		float		sum = k->sum_exp(scores, n, max, 1.0f);
+
+		for (uint32_t e = 0; e < n; e++)
+			scores[e] = llmk_expf(scores[e] - max) / sum;
+	}
+}
+
+/* the sum of the two largest of n scores */
+static float
+best_two(const float *scores, uint32_t n)
+{
+	float		first = -INFINITY;
+	float		second = -INFINITY;
+
+	for (uint32_t e = 0; e < n; e++)
+	{
+		if (scores[e] > first)
+		{
+			second = first;
+			first = scores[e];
+		}
+		else if (scores[e] > second)
+			second = scores[e];
+	}
+	return n > 1 ? first + second : first;
+}
+
+/* scores outside the groups whose sums of two scores are largest become -infinity; sums (n_groups) is scratch */
+static void
+keep_best_groups(const LlmRouterParams *r, float *scores, float *sums)
+{
+	const uint32_t size = r->n_expert / r->n_groups;
+
+	for (uint32_t g = 0; g < r->n_groups; g++)
+		sums[g] = best_two(scores + g * size, size);
+	for (uint32_t g = 0; g < r->n_groups; g++)
+	{
+		uint32_t	n_better = 0;
+
+		for (uint32_t h = 0; h < r->n_groups; h++)
+			n_better += sums[h] > sums[g] || (h < g && sums[h] == sums[g]);
+		for (uint32_t e = g * size; e < (g + 1) * size && n_better >= r->n_groups_used; e++)
+			scores[e] = -INFINITY;
+	}
+}
+
+/* experts and weights of one row from its logits, which are overwritten; choice (2 * n_expert) is scratch */
+static void
+route_row(const LlmModel *m, const LlmExperts *x, float *logits, float *choice, int32_t *chosen, float *weight)
+{
+	const LlmRouterParams *r = &m->hp.router;
+	float		sum = 0;
+
+	if (r->kind != LLM_ROUTER_SOFTMAX_CHOSEN)
+		score_experts(m->kernels, r->kind, logits, r->n_expert);
+	for (uint32_t e = 0; e < r->n_expert; e++)
+		choice[e] = x->choice_bias ? logits[e] + x->choice_bias[e] : logits[e];
+	if (r->n_groups > 1)
+		keep_best_groups(r, choice, choice + r->n_expert);
+	choose_largest(choice, r->n_expert, r->n_used, chosen);
+	for (uint32_t k = 0; k < r->n_used; k++)
+		weight[k] = logits[chosen[k]];
+	if (r->kind == LLM_ROUTER_SOFTMAX_CHOSEN)
+		score_experts(m->kernels, r->kind, weight, r->n_used);
+	if (r->renorm)
+	{
+		for (uint32_t k = 0; k < r->n_used; k++)
+			sum += weight[k];
+		sum = sum < 0x1p-14f ? 0x1p-14f : sum;	/* the least normal half, as llama.cpp has it */
+		for (uint32_t k = 0; k < r->n_used; k++)
+			weight[k] /= sum;
+	}
+	for (uint32_t k = 0; k < r->n_used; k++)
+		weight[k] *= r->scale;
+}
+
+typedef struct RouteJob
+{
+	LlmPass    *pass;
+	const LlmExperts *experts;
+} RouteJob;
+
+static void
+route_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const RouteJob *job = arg;
+	const LlmPass *pass = job->pass;
+	const LlmRouterParams *r = &pass->model->hp.router;
+
+	(void) thread;
+	for (int64_t row = begin; row < end; row++)
+		route_row(pass->model, job->experts, pass->router + row * r->n_expert, pass->choice + row * 2 * r->n_expert,
+				  pass->row_expert + row * r->n_used, pass->row_weight + row * r->n_used);
+}
+
+/* give every slot its place, and cut the slots of each expert into tiles */
+static void
+sort_slots(LlmPass *pass, bool quantized)
+{
+	const LlmRouterParams *r = &pass->model->hp.router;
+	const int32_t n_slots = pass->n_rows * (int32_t) r->n_used;
+	const int32_t tile_tokens = llm_linear_tile_tokens(quantized);
+	int32_t		first = 0;
+
+	memset(pass->expert_slots, 0, r->n_expert * sizeof(int32_t));
+	for (int32_t i = 0; i < n_slots; i++)
+		pass->expert_slots[pass->row_expert[i]]++;
+	pass->n_expert_tiles = 0;
+	for (uint32_t e = 0; e < r->n_expert; e++)
+	{
+		int32_t		n = pass->expert_slots[e];
+
+		for (int32_t t = 0; t < n; t += tile_tokens)
+			pass->expert_tiles[pass->n_expert_tiles++] =
+				(LlmExpertTile) {(int32_t) e, first + t, n - t < tile_tokens ? n - t : tile_tokens};
+		pass->expert_slots[e] = first;
+		first += n;
+	}
+	for (int32_t i = 0; i < n_slots; i++)
+	{
+		int32_t		slot = pass->expert_slots[pass->row_expert[i]]++;
+
+		pass->row_slot[i] = slot;
+		pass->slot_row[slot] = i / (int32_t) r->n_used;
+	}
+}
+
+static LlmStatus
+op_route(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmExperts *x = layer->experts;
+	const LlmLinear *lin[1] = {&x->router};
+	RouteJob	job = {pass, x};
+	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, llm_is_quantized(&x->router.w));
+	int64_t		work = (int64_t) pass->model->hp.router.n_expert * pass->model->hp.router.n_used;
+
+	LLM_TRY(llm_linear_run(pass, lin, &pass->router, 1, &acts, stop));
+	LLM_TRY(llm_pool_run(pass->pool, route_piece, &job, pass->n_rows, llm_rows_per_piece(work), NULL));
+	sort_slots(pass, llm_is_quantized(&x->up.w));
+	return LLM_OK;
+}
+
+/* ---- the shared expert, whose output waits in shared_out ---- */
+
+static LlmStatus
+op_shared_gate_up(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	return layer->experts->shared.up.w.data ? llm_ffn_gate_up(pass, &layer->experts->shared, stop) : LLM_OK;
+}
+
+static LlmStatus
+op_shared_act(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	(void) stop;
+	return layer->experts->shared.up.w.data ? llm_ffn_act(pass, &layer->experts->shared) : LLM_OK;
+}
+
+static LlmStatus
+op_shared_down(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	return layer->experts->shared.up.w.data ? llm_ffn_down(pass, &layer->experts->shared, pass->shared_out, stop) : LLM_OK;
+}
+
+/* ---- experts ---- */
+
+typedef struct SlotJob
+{
+	const LlmPass *pass;
+	const LlmExperts *experts;
+	bool		quantize;
+} SlotJob;
+
+static void
+gather_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const SlotJob *job = arg;
+	const LlmPass *pass = job->pass;
+	const int64_t n = pass->model->hp.n_embd;
+
+	(void) thread;
+	for (int64_t slot = begin; slot < end; slot++)
+	{
+		memcpy(pass->slot_x + slot * n, pass->norm + pass->slot_row[slot] * n, (size_t) n * sizeof(float));
+		if (job->quantize)
+			llm_linear_quantize_row(pass, pass->slot_x, slot, n);
+	}
+}
+
+static int64_t
+n_slots(const LlmPass *pass)
+{
+	return (int64_t) pass->n_rows * pass->model->hp.router.n_used;
+}
+
+static LlmStatus
+op_gather(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmExperts *x = layer->experts;
+	SlotJob		job = {pass, x, llm_is_quantized(&x->up.w) || llm_is_quantized(&x->gate.w)};
+
+	return llm_pool_run(pass->pool, gather_piece, &job, n_slots(pass), llm_rows_per_piece(pass->model->hp.n_embd), stop);
+}
+
+static LlmStatus
+op_expert_gate_up(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmExperts *x = layer->experts;
+	const LlmExpertLinear *lin[2] = {&x->up, &x->gate};
+	float	   *out[2] = {pass->slot_up, pass->slot_gate};
+	LlmkActs	acts = llm_linear_acts(pass, pass->slot_x, (int) n_slots(pass), pass->model->hp.n_embd,
+									   llm_is_quantized(&x->up.w) || llm_is_quantized(&x->gate.w));
+
+	return llm_linear_run_experts(pass, lin, out, x->gate.w.data ? 2 : 1, &acts, stop);
+}
+
+static float *
+activated(const LlmPass *pass)
+{
+	return pass->model->arch->ffn == LLM_FFN_RELU_SQR ? pass->slot_up : pass->slot_gate;
+}
+
+static void
+expert_act_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const SlotJob *job = arg;
+	const LlmPass *pass = job->pass;
+	const int64_t n = pass->model->hp.n_ff_expert;
+
+	(void) thread;
+	for (int64_t slot = begin; slot < end; slot++)
+	{
+		llm_ffn_activate(pass->model, pass->slot_gate + slot * n, pass->slot_up + slot * n, n);
+		if (job->quantize)
+			llm_linear_quantize_row(pass, activated(pass), slot, n);
+	}
+}
+
+/* overwrites slot_gate or slot_up, so it does not pause */
+static LlmStatus
+op_expert_act(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	SlotJob		job = {pass, layer->experts, llm_is_quantized(&layer->experts->down.w)};
+
+	(void) stop;
+	return llm_pool_run(pass->pool, expert_act_piece, &job, n_slots(pass), llm_rows_per_piece(pass->model->hp.n_ff_expert), NULL);
+}
+
+static LlmStatus
+op_expert_down(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmExpertLinear *lin[1] = {&layer->experts->down};
+	LlmkActs	acts = llm_linear_acts(pass, activated(pass), (int) n_slots(pass), pass->model->hp.n_ff_expert,
+									   llm_is_quantized(&layer->experts->down.w));
+
+	return llm_linear_run_experts(pass, lin, &pass->slot_x, 1, &acts, stop);
+}
+
+/* the factor of the shared expert's output */
+static float
+shared_weight(const LlmExperts *x, const float *norm, int64_t n)
+{
+	double		sum = 0;
+
+	if (!x->shared_gate)
+		return 1;
+	for (int64_t i = 0; i < n; i++)
+		sum += (double) x->shared_gate[i] * (double) norm[i];
+	return 1.0f / (1.0f + llmk_expf((float) -sum));
+}
+
+static void
+combine_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const SlotJob *job = arg;
+	const LlmPass *pass = job->pass;
+	const LlmKernels *k = pass->model->kernels;
+	const int64_t n = pass->model->hp.n_embd;
+	const int64_t n_used = pass->model->hp.router.n_used;
+
+	(void) thread;
+	for (int64_t row = begin; row < end; row++)
+	{
+		float	   *out = pass->block_out + row * n;
+
+		memset(out, 0, (size_t) n * sizeof(float));
+		for (int64_t i = row * n_used; i < (row + 1) * n_used; i++)
+		{
+			float	   *expert_out = pass->slot_x + pass->row_slot[i] * n;
+
+			k->scale(expert_out, n, pass->row_weight[i]);
+			k->add(out, expert_out, n);
+		}
+		if (job->experts->shared.up.w.data)
+		{
+			k->scale(pass->shared_out + row * n, n, shared_weight(job->experts, pass->norm + row * n, n));
+			k->add(out, pass->shared_out + row * n, n);
+		}
+	}
+}
+
+/* scales in place, so it does not pause */
+static LlmStatus
+op_combine(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	SlotJob		job = {pass, layer->experts, false};
+	int64_t		width = (int64_t) pass->model->hp.n_embd * pass->model->hp.router.n_used;
+
+	(void) stop;
+	return llm_pool_run(pass->pool, combine_piece, &job, pass->n_rows, llm_rows_per_piece(width), NULL);
+}
+
+const LlmOpFn llm_moe_ops[] = {
+	op_route, op_shared_gate_up, op_shared_act, op_shared_down, op_gather, op_expert_gate_up, op_expert_act, op_expert_down,
+	op_combine, NULL
+};

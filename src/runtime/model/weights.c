@@ -1,0 +1,290 @@
+/*
+ * weights.c: every weight of a model found, checked and marked, as the architecture's row says.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/loader.h"
+
+typedef char TensorName[128];
+
+static const char *
+tensor_name(TensorName name, int layer, const char *role, const char *part)
+{
+	if (layer < 0)
+		snprintf(name, sizeof(TensorName), "%s.%s", role, part);
+	else
+		snprintf(name, sizeof(TensorName), "blk.%d.%s.%s", layer, role, part);
+	return name;
+}
+
+bool
+llm_loader_use(LlmLoader *ld, const char *name)
+{
+	const LlmPackTensor *t = llm_pack_find(&ld->model->pack, name);
+
+	if (!t)
+		return false;
+	ld->used[t - ld->model->pack.tensors] = true;
+	return true;
+}
+
+LlmStatus
+llm_load_vector(LlmLoader *ld, const char *name, int64_t n, bool required, const float **out)
+{
+	llm_loader_use(ld, name);
+	return llm_pack_vector(&ld->model->pack, name, n, required, out, ld->err);
+}
+
+static LlmStatus
+load_norm(LlmLoader *ld, int layer, const char *role, int64_t n, LlmNorm *out)
+{
+	TensorName	name;
+
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, role, "weight"), n, true, &out->weight));
+	if (ld->model->arch->norm != LLM_NORM_LAYER)
+		return LLM_OK;
+	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n, false, &out->bias);
+}
+
+/* a stack of `depth` matrices; *out: the first */
+static LlmStatus
+load_matrix(LlmLoader *ld, const char *name, int64_t n_rows, int64_t n_cols, int64_t depth, LlmkMatrix *out)
+{
+	const LlmPackTensor *t = llm_pack_find(&ld->model->pack, name);
+
+	llm_loader_use(ld, name);
+	if (t && t->n_stack != depth)
+		return llm_fail(ld->err, LLM_E_FORMAT, "tensor \"%s\" is %lld matrices deep, not %lld", name, (long long) t->n_stack,
+						(long long) depth);
+	return llm_pack_matrix(&ld->model->pack, name, n_rows, n_cols, 0, out, ld->err);
+}
+
+/* "weight" and, where the file has it, "bias" */
+static LlmStatus
+load_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, int64_t n_cols, LlmLinear *out)
+{
+	TensorName	name;
+
+	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, 1, &out->w));
+	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n_rows, false, &out->bias);
+}
+
+typedef struct Part
+{
+	LlmLinear  *out;
+	int64_t		n_rows;
+} Part;
+
+/* one tensor whose rows are those of several matrices, one after the other: each becomes a view of its row groups */
+static LlmStatus
+load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Part *parts, int n_parts)
+{
+	LlmLinear	all;
+	TensorName	name;
+	int64_t		n_rows = 0;
+
+	for (int i = 0; i < n_parts; i++)
+		n_rows += parts[i].n_rows;
+	LLM_TRY(load_linear(ld, layer, role, n_rows, n_cols, &all));
+	n_rows = 0;
+	for (int i = 0; i < n_parts; i++)
+	{
+		LlmLinear  *out = parts[i].out;
+
+		if (n_rows % LLMK_ROWS != 0)
+			return llm_fail(ld->err, LLM_E_UNSUPPORTED, "tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",
+							tensor_name(name, layer, role, "weight"), (long long) parts[i - 1].n_rows, LLMK_ROWS);
+		out->w = all.w;
+		out->w.n_rows = parts[i].n_rows;
+		out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
+		out->bias = all.bias ? all.bias + n_rows : NULL;
+		n_rows += parts[i].n_rows;
+	}
+	return LLM_OK;
+}
+
+/* ---- attention ---- */
+
+static LlmStatus
+load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	const Part	parts[] = {
+		{&l->wq, (int64_t) hp->n_head * hp->head_dim_k},
+		{&l->wk, (int64_t) hp->n_head_kv * hp->head_dim_k},
+		{&l->wv, (int64_t) hp->n_head_kv * hp->head_dim_v},
+	};
+	TensorName	name;
+
+	if (llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_qkv", "weight")))
+		return load_fused(ld, layer, "attn_qkv", hp->n_embd, parts, 3);
+	LLM_TRY(load_linear(ld, layer, "attn_q", parts[0].n_rows, hp->n_embd, &l->wq));
+	LLM_TRY(load_linear(ld, layer, "attn_k", parts[1].n_rows, hp->n_embd, &l->wk));
+	return load_linear(ld, layer, "attn_v", parts[2].n_rows, hp->n_embd, &l->wv);
+}
+
+static LlmStatus
+load_attention(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	const LlmArch *arch = ld->model->arch;
+	const bool	whole = arch->qk_norm == LLM_QK_NORM_WHOLE;
+	TensorName	name;
+
+	LLM_TRY(load_qkv(ld, layer, l));
+	if (arch->qk_norm != LLM_QK_NORM_NONE)
+	{
+		LLM_TRY(load_norm(ld, layer, "attn_q_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head : 1), &l->q_norm));
+		LLM_TRY(load_norm(ld, layer, "attn_k_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head_kv : 1), &l->k_norm));
+	}
+	if (arch->traits & LLM_TRAIT_SINKS)
+		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), hp->n_head, true, &l->sinks));
+	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) hp->n_head * hp->head_dim_v, &l->wo);
+}
+
+/* ---- feed-forward ---- */
+
+static LlmStatus
+load_ffn(LlmLoader *ld, int layer, LlmFfn *ffn)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	const LlmArch *arch = ld->model->arch;
+	const Part	parts[] = {{&ffn->gate, hp->n_ff}, {&ffn->up, hp->n_ff}};
+
+	if (arch->traits & LLM_TRAIT_FUSED_GATE)
+		LLM_TRY(load_fused(ld, layer, "ffn_up", hp->n_embd, parts, 2));
+	else
+	{
+		if (arch->ffn != LLM_FFN_RELU_SQR)
+			LLM_TRY(load_linear(ld, layer, "ffn_gate", hp->n_ff, hp->n_embd, &ffn->gate));
+		LLM_TRY(load_linear(ld, layer, "ffn_up", hp->n_ff, hp->n_embd, &ffn->up));
+	}
+	return load_linear(ld, layer, "ffn_down", hp->n_embd, hp->n_ff, &ffn->down);
+}
+
+/* biases of experts come as a matrix, which is packed like one; here they become rows again */
+static LlmStatus
+load_expert_bias(LlmLoader *ld, const char *name, int64_t n_rows, const float **out)
+{
+	LlmModel   *m = ld->model;
+	const uint32_t n_expert = m->hp.router.n_expert;
+	LlmkMatrix	matrix;
+	void	   *p;
+
+	if (!llm_pack_find(&m->pack, name))
+		return LLM_OK;
+	LLM_TRY(load_matrix(ld, name, n_expert, n_rows, 1, &matrix));
+	LLM_TRY(llm_arena_alloc(&m->arena, n_expert, (size_t) n_rows * sizeof(float), &p, ld->err));
+	for (uint32_t e = 0; e < n_expert; e++)
+		m->kernels->get_row[matrix.type] (&matrix, e, (float *) p + e * n_rows);
+	*out = p;
+	return LLM_OK;
+}
+
+static LlmStatus
+load_expert_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, int64_t n_cols, LlmExpertLinear *out)
+{
+	const int64_t n_expert = ld->model->hp.router.n_expert;
+	const LlmPackTensor *t;
+	TensorName	name;
+
+	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, n_expert, &out->w));
+	t = llm_pack_find(&ld->model->pack, name);
+	out->stride = t->n_bytes / (size_t) n_expert;
+	return load_expert_bias(ld, tensor_name(name, layer, role, "bias"), n_rows, &out->bias);
+}
+
+static LlmStatus
+load_shared_expert(LlmLoader *ld, int layer, LlmExperts *x)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	TensorName	name;
+
+	if (hp->n_ff_shared == 0)
+		return LLM_OK;
+	if (ld->model->arch->ffn != LLM_FFN_RELU_SQR)
+		LLM_TRY(load_linear(ld, layer, "ffn_gate_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.gate));
+	LLM_TRY(load_linear(ld, layer, "ffn_up_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.up));
+	LLM_TRY(load_linear(ld, layer, "ffn_down_shexp", hp->n_embd, hp->n_ff_shared, &x->shared.down));
+	return llm_load_vector(ld, tensor_name(name, layer, "ffn_gate_inp_shexp", "weight"), hp->n_embd, false, &x->shared_gate);
+}
+
+static LlmStatus
+load_experts(LlmLoader *ld, int layer, LlmExperts **out)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	LlmExperts *x;
+	TensorName	name;
+	void	   *p;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmExperts), &p, ld->err));
+	memset(p, 0, sizeof(LlmExperts));
+	x = p;
+	LLM_TRY(load_linear(ld, layer, "ffn_gate_inp", hp->router.n_expert, hp->n_embd, &x->router));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "exp_probs_b", "bias"), hp->router.n_expert, false, &x->choice_bias));
+	if (ld->model->arch->ffn != LLM_FFN_RELU_SQR)
+		LLM_TRY(load_expert_linear(ld, layer, "ffn_gate_exps", hp->n_ff_expert, hp->n_embd, &x->gate));
+	LLM_TRY(load_expert_linear(ld, layer, "ffn_up_exps", hp->n_ff_expert, hp->n_embd, &x->up));
+	LLM_TRY(load_expert_linear(ld, layer, "ffn_down_exps", hp->n_embd, hp->n_ff_expert, &x->down));
+	LLM_TRY(load_shared_expert(ld, layer, x));
+	*out = x;
+	return LLM_OK;
+}
+
+/* ---- layers ---- */
+
+static LlmStatus
+load_layer(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	const LlmArch *arch = ld->model->arch;
+
+	l->window = llm_hparams_window(hp, (uint32_t) layer);
+	l->rope = llm_hparams_rope(arch, hp, (uint32_t) layer);
+	if (arch->norm_place != LLM_NORM_AFTER)
+	{
+		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->attn_norm));
+		if (!(arch->traits & LLM_TRAIT_PARALLEL))
+			LLM_TRY(load_norm(ld, layer, arch->traits & LLM_TRAIT_FFN_NORM_NAME ? "post_attention_norm" : "ffn_norm", hp->n_embd,
+							  &l->ffn_norm));
+	}
+	if (arch->norm_place != LLM_NORM_BEFORE)
+	{
+		LLM_TRY(load_norm(ld, layer, "post_attention_norm", hp->n_embd, &l->attn_post_norm));
+		LLM_TRY(load_norm(ld, layer, "post_ffw_norm", hp->n_embd, &l->ffn_post_norm));
+	}
+	LLM_TRY(load_attention(ld, layer, l));
+	if (hp->router.n_expert > 0)
+		return load_experts(ld, layer, &l->experts);
+	return load_ffn(ld, layer, &l->ffn);
+}
+
+LlmStatus
+llm_load_weights(LlmLoader *ld)
+{
+	LlmModel   *m = ld->model;
+	void	   *p;
+
+	LLM_TRY(load_matrix(ld, "token_embd.weight", m->hp.n_vocab, m->hp.n_embd, 1, &m->token_embd));
+	LLM_TRY(load_norm(ld, -1, "output_norm", m->hp.n_embd, &m->output_norm));
+	if (llm_pack_find(&m->pack, "output.weight"))
+		LLM_TRY(load_linear(ld, -1, "output", m->hp.n_vocab, m->hp.n_embd, &m->output));
+	else
+		m->output = (LlmLinear) {m->token_embd, NULL};
+	LLM_TRY(llm_arena_alloc(&m->arena, m->hp.n_layer, sizeof(LlmLayer), &p, ld->err));
+	m->layers = p;
+	memset(p, 0, m->hp.n_layer * sizeof(LlmLayer));
+	for (uint32_t i = 0; i < m->hp.n_layer; i++)
+		LLM_TRY(load_layer(ld, (int) i, &m->layers[i]));
+	LLM_TRY(llm_load_rope(ld));
+
+	for (uint64_t i = 0; i < m->pack.n_tensors; i++)
+	{
+		if (!ld->used[i])
+			return llm_fail(ld->err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" is not known for architecture \"%s\"",
+							(int) (m->pack.tensors[i].name.len > 64 ? 64 : m->pack.tensors[i].name.len),
+							m->pack.tensors[i].name.data, m->arch->name);
+	}
+	return LLM_OK;
+}

@@ -1,0 +1,476 @@
+/*
+ * arch_test.c: every architecture and kind of block on tiny models made here: logits against a pass in double precision
+ * (naive_pass.h), the same bytes in all ways and on all levels, and what is not computed refused by name.
+ */
+#include "tested_levels.h"
+#include "tiny_model.h"
+#include "ways.h"
+#include "model/arch.h"
+
+typedef struct Case
+{
+	const char *what;
+	NaiveModel	d;
+	TinyKey		keys[10];
+	bool		tied;
+	uint32_t	n_ctx;			/* 0: as trained */
+} Case;
+
+#define SHAPE(layers, rotated, base) .n_layer = layers, .n_head_kv = 2, .n_rot = rotated, .n_ff = 96, .rope_base = base
+#define KEY(name, number) {.suffix = name, .value = number}
+#define TEXT(name, string) {.suffix = name, .text = string}
+#define SWITCH(name, on) {.suffix = name, .value = on, .is_bool = true}
+
+static const Case cases[] = {
+	{
+		.what = "llama",
+		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true},
+	},
+	{
+		.what = "experts",
+		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
+			.renorm = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
+	},
+	{
+		.what = "quantized experts",
+		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 3, .router = 1,
+			.renorm = true, .quantized = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3)},
+	},
+	{
+		.what = "yarn, query scale", .tied = true,
+		.d = {.arch = "mistral3", SHAPE(3, 16, 10000), .norm_before = true, .yarn = 4, .yarn_local = 4, .yarn_orig = 32,
+			.query_scale = 0.125, .rope_magnitude = 1},
+		.keys = {TEXT("rope.scaling.type", "yarn"), KEY("rope.scaling.factor", 4),
+			KEY("rope.scaling.original_context_length", 32), KEY("rope.scaling.yarn_log_multiplier", 1),
+			KEY("attention.temperature_scale", 0.125)},
+	},
+	{
+		.what = "biases", .tied = true,
+		.d = {.arch = "qwen2", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true},
+	},
+	{
+		.what = "shared expert",
+		.d = {.arch = "qwen2moe", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true, .n_expert = 6,
+			.n_used = 3, .router = 1, .n_ff_shared = 160},
+		.keys = {KEY("expert_count", 6), KEY("expert_used_count", 3), KEY("expert_feed_forward_length", 96),
+			KEY("expert_shared_feed_forward_length", 160)},
+	},
+	{
+		.what = "quantized shared expert",
+		.d = {.arch = "qwen2moe", SHAPE(3, 16, 10000), .norm_before = true, .neox = true, .n_expert = 6, .n_used = 3,
+			.router = 1, .n_ff_shared = 160, .quantized = true},
+		.keys = {KEY("expert_count", 6), KEY("expert_used_count", 3), KEY("expert_shared_feed_forward_length", 160)},
+	},
+	{
+		.what = "norm of heads",
+		.d = {.arch = "qwen3", SHAPE(3, 16, 10000), .norm_before = true, .qk_norm = 1, .neox = true},
+	},
+	{
+		.what = "sigmoid router in groups",
+		.d = {.arch = "qwen3moe", SHAPE(3, 16, 10000), .norm_before = true, .qk_norm = 1, .neox = true, .n_expert = 12,
+			.n_used = 3, .router = 2, .renorm = true, .n_groups = 4, .n_groups_used = 2, .expert_scale = 2.5,
+			.choice_bias = true},
+		.keys = {KEY("expert_count", 12), KEY("expert_used_count", 3), KEY("expert_gating_func", 2),
+			KEY("expert_group_count", 4), KEY("expert_group_used_count", 2), KEY("expert_weights_scale", 2.5),
+			SWITCH("expert_weights_norm", true)},
+	},
+	{
+		.what = "soft caps", .tied = true,
+		.d = {.arch = "gemma2", SHAPE(3, 16, 10000), .norm_before = true, .norm_after = true, .act = NAIVE_GELU,
+			.neox = true, .window = 40, .window_every = 2, .embed_scale = 8, .attn_cap = 6, .logit_cap = 12},
+		.keys = {KEY("attention.sliding_window", 40), KEY("attn_logit_softcapping", 6),
+			KEY("final_logit_softcapping", 12)},
+	},
+	{
+		.what = "local rope", .tied = true,
+		.d = {.arch = "gemma3", SHAPE(7, 16, 1000000), .norm_before = true, .norm_after = true, .act = NAIVE_GELU,
+			.qk_norm = 1, .neox = true, .window = 33, .window_every = 6, .embed_scale = 8, .local_base = 10000,
+			.linear = 8},
+		.keys = {KEY("attention.sliding_window", 33), TEXT("rope.scaling.type", "linear"), KEY("rope.scaling.factor", 8)},
+	},
+	{
+		.what = "window pattern", .tied = true,
+		.d = {.arch = "gemma3", SHAPE(4, 16, 10000), .norm_before = true, .norm_after = true, .act = NAIVE_GELU,
+			.qk_norm = 1, .neox = true, .window = 70, .window_every = 3, .embed_scale = 8, .local_base = 500},
+		.keys = {KEY("attention.sliding_window", 70), KEY("attention.sliding_window_pattern", 3),
+			KEY("rope.freq_base_swa", 500)},
+	},
+	{
+		.what = "longrope, long",
+		.d = {.arch = "phi3", SHAPE(3, 16, 10000), .norm_before = true, .neox = true, .fused_qkv = true,
+			.fused_gate = true, .rope_factors = "rope_factors_long.weight", .rope_magnitude = 1.25, .window = 50},
+		.keys = {KEY("rope.scaling.original_context_length", 256), KEY("rope.scaling.attn_factor", 1.25),
+			KEY("attention.sliding_window", 50)},
+	},
+	{
+		.what = "longrope, short", .n_ctx = 256,
+		.d = {.arch = "phi3", SHAPE(3, 16, 10000), .norm_before = true, .neox = true, .fused_qkv = true,
+			.fused_gate = true, .rope_factors = "rope_factors_short.weight", .rope_magnitude = 1.25},
+		.keys = {KEY("rope.scaling.original_context_length", 256), KEY("rope.scaling.attn_factor", 1.25)},
+	},
+	{
+		.what = "layer norm",
+		.d = {.arch = "nemotron", SHAPE(3, 8, 10000), .layer_norm = true, .norm_before = true, .act = NAIVE_RELU_SQR,
+			.neox = true},
+	},
+	{
+		.what = "layers without rope", .tied = true,
+		.d = {.arch = "smollm3", SHAPE(5, 16, 10000), .norm_before = true, .no_rope_every = 4},
+	},
+	{
+		.what = "multipliers", .tied = true,
+		.d = {.arch = "granite", SHAPE(3, 16, 10000), .norm_before = true, .embed_scale = 3, .residual_scale = 0.625,
+			.attn_scale = 0.375, .logit_scale = 0.5},
+		.keys = {KEY("embedding_scale", 3), KEY("residual_scale", 0.625), KEY("attention.scale", 0.375),
+			KEY("logit_scale", 2)},
+	},
+	{
+		.what = "no rope at all",
+		.d = {.arch = "granite", SHAPE(3, 16, 10000), .norm_before = true, .no_rope_every = 1},
+		.keys = {SWITCH("rope.scaling.finetuned", false)},
+	},
+	{
+		.what = "norms after blocks",
+		.d = {.arch = "olmo2", SHAPE(4, 16, 10000), .norm_after = true, .qk_norm = 2, .neox = true, .window = 24,
+			.window_every = 4, .yarn = 8, .yarn_orig = 64, .rope_magnitude = 1.2079441541679836},
+		.keys = {KEY("attention.sliding_window", 24), TEXT("rope.scaling.type", "yarn"), KEY("rope.scaling.factor", 8),
+			KEY("rope.scaling.original_context_length", 64)},
+	},
+	{
+		.what = "sinks",
+		.d = {.arch = "gpt-oss", SHAPE(3, 16, 10000), .norm_before = true, .ffn_norm = "post_attention_norm",
+			.biases = true, .act = NAIVE_CLAMPED, .neox = true, .window = 32, .window_every = 2, .sinks = true,
+			.n_expert = 4, .n_used = 2, .router = 3, .expert_bias = true},
+		.keys = {KEY("attention.sliding_window", 32), KEY("expert_count", 4), KEY("expert_used_count", 2),
+			KEY("expert_feed_forward_length", 96)},
+	},
+	{
+		.what = "whole norm, experts",
+		.d = {.arch = "olmoe", SHAPE(3, 16, 10000), .norm_before = true, .qk_norm = 2, .neox = true, .n_expert = 8,
+			.n_used = 2, .router = 1},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
+	},
+	{
+		.what = "norms around blocks",
+		.d = {.arch = "glm4", SHAPE(3, 8, 10000), .norm_before = true, .norm_after = true, .biases = true,
+			.fused_gate = true},
+	},
+	{
+		.what = "parallel blocks", .tied = true,
+		.d = {.arch = "cohere2", SHAPE(4, 16, 10000), .layer_norm = true, .norm_before = true, .parallel = true,
+			.window = 40, .window_every = 4, .rope_local_only = true, .logit_scale = 0.25},
+		.keys = {KEY("attention.sliding_window", 40), KEY("logit_scale", 0.25)},
+	},
+	{
+		.what = "quantized parallel blocks", .tied = true,
+		.d = {.arch = "cohere2", SHAPE(3, 16, 10000), .layer_norm = true, .norm_before = true, .parallel = true,
+			.window = 40, .window_every = 4, .rope_local_only = true, .quantized = true},
+		.keys = {KEY("attention.sliding_window", 40)},
+	},
+};
+
+#define N_CASES ((int) (sizeof cases / sizeof *cases))
+
+static TestModel
+open_case(const Case *c, LlmKvType kv_type, const LlmKernels *kernels)
+{
+	LlmModelOptions options = {.kv_type = kv_type, .n_ctx = c->n_ctx};
+	TinyMaker	k;
+	TestModel	t;
+	char		path[64];
+	int			fd;
+
+	tiny_make(&k, &c->d, c->keys, c->tied);
+	gw_finish(&k.w);
+	fd = gw_memfd(k.w.file.data, k.w.file.len, path);
+	t = test_model_open(path, &options, kernels);
+	close(fd);
+	gw_free(&k.w);
+	return t;
+}
+
+/* the logits after a prompt beyond the windows and the first page, with keys and values in F32 */
+static void
+test_against_double(const Case *c)
+{
+	static double want[TINY_VOCAB];
+	TestModel	t = open_case(c, LLM_KV_F32, llmk_select(NULL, llmk_cpu_features()));
+	LlmSchedulerOptions options = {.batch_tokens = 48};
+	LlmRequest *request;
+	LlmPool    *pool;
+	LlmScheduler *s;
+	LlmError	err;
+	double		worst = 0;
+	double		largest = 0;
+
+	CHECK(test_ok(llm_pool_create(&llm_malloc_allocator, 2, &pool, &err), &err));
+	CHECK(test_ok(llm_scheduler_create(t.model, pool, &options, &llm_malloc_allocator, &s, &err), &err));
+	CHECK(test_ok(llm_request_logits(s, workload_prompt[0], NAIVE_TOKENS, &request, &err), &err));
+	CHECK(run_to_end(s, NULL));
+	naive_pass(&c->d, t.model, workload_prompt[0], NAIVE_TOKENS, want);
+	for (int i = 0; i < TINY_VOCAB; i++)
+	{
+		double		d = fabs(llm_request_logits_result(request)[i] - want[i]);
+
+		worst = d <= worst ? worst : d;
+		largest = fmax(largest, fabs(want[i]));
+	}
+	printf("%s, %s: logits up to %.1f, largest difference %.1e\n", c->d.arch, c->what, largest, worst);
+	CHECK_MSG(worst <= 1e-4 * largest, "%s, %s: logits differ by %g of %g", c->d.arch, c->what, worst, largest);
+	llm_scheduler_free(s);
+	llm_pool_free(pool);
+	test_model_close(&t);
+}
+
+static const Work edges[] = {
+	{WORK_GREEDY, 5, 4}, {WORK_LOGITS, 64, 0}, {WORK_SCORE, 63, 0}, {WORK_SAMPLED, 90, 9}, {WORK_LOGITS, 105, 0},
+	{WORK_GREEDY, 40, 3}, {WORK_SCORE, 130, 0},
+};
+static const Work long_edges[] = {{WORK_GREEDY, 510, 5}, {WORK_LOGITS, 640, 0}, {WORK_SCORE, 577, 0}, {WORK_LOGITS, 545, 0}};
+
+#define N_EDGES ((int) (sizeof edges / sizeof *edges))
+#define N_LONG_EDGES ((int) (sizeof long_edges / sizeof *long_edges))
+
+static void
+test_ways(const Case *c, const Work *work, int n)
+{
+	static const Way plain = {1, 512, 0, false, false, false};
+	static const Way ways[] = {
+		{2, 1, 0, false, true, false},
+		{2, 7, 3, true, true, true},
+		{3, 64, 0, true, false, false},
+		{2, 512, 0, false, true, true},
+	};
+	TestModel	t = open_case(c, LLM_KV_F16, llmk_select(NULL, llmk_cpu_features()));
+	Workload	want = {.work = work, .n = n};
+
+	run_way(t.model, &plain, NULL, &want);
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+	{
+		Workload	got = {.work = work, .n = n};
+
+		run_way(t.model, &ways[i], NULL, &got);
+		check_equal(&want, &got, c->what, (long) i);
+	}
+	test_model_close(&t);
+}
+
+static void
+test_levels(const Case *c)
+{
+	static const Work some[] = {{WORK_LOGITS, 90, 0}, {WORK_GREEDY, 20, 2}};
+	static const Way way = {1, 0, 0, false, true, false};
+	Workload	first = {.work = some, .n = 2};
+
+	for (int level = 0; level < n_tested_levels; level++)
+	{
+		TestModel	t = open_case(c, LLM_KV_F16, &tested_levels[level]);
+		Workload	got = {.work = some, .n = 2};
+
+		run_way(t.model, &way, NULL, &got);
+		if (level == 0)
+			first = got;
+		check_equal(&first, &got, tested_levels[level].name, (long) (c - cases));
+		test_model_close(&t);
+	}
+}
+
+/* says pause at one poll */
+static bool
+pause_once(void *opaque)
+{
+	long	   *countdown = opaque;
+
+	return (*countdown)-- == 0;
+}
+
+static void
+test_pauses(const Case *c)
+{
+	static const Work some[] = {{WORK_LOGITS, 30, 0}, {WORK_GREEDY, 10, 2}};
+	static const Way way = {1, 20, 0, false, true, false};
+	TestModel	t = open_case(c, LLM_KV_F16, llmk_select(NULL, llmk_cpu_features()));
+	Workload	want = {.work = some, .n = 2};
+	long		polls = -1;
+	LlmStop		stop = {pause_once, &polls};
+	long		n_polls;
+
+	run_way(t.model, &way, &stop, &want);
+	n_polls = -1 - polls;
+	CHECK_MSG(n_polls > 50, "%ld polls", n_polls);
+	for (long at = 0; at < n_polls; at += 3)
+	{
+		Workload	got = {.work = some, .n = 2};
+
+		polls = at;
+		run_way(t.model, &way, &stop, &got);
+		check_equal(&want, &got, c->what, at);
+	}
+	test_model_close(&t);
+}
+
+/* ---- what is refused ---- */
+
+typedef struct Refusal
+{
+	int			base;			/* case whose model is changed */
+	TinyKey		key;
+	LlmStatus	status;
+	const char *says;
+} Refusal;
+
+static LlmStatus
+open_status(TinyMaker *k, LlmError *err)
+{
+	const LlmModelOptions options = {.kv_type = LLM_KV_F16};
+	const uint8_t *base;
+	size_t		size;
+	LlmGguf		gguf;
+	LlmModel   *m = NULL;
+	LlmStatus	status;
+	char		path[64];
+	int			fd;
+
+	gw_finish(&k->w);
+	fd = gw_memfd(k->w.file.data, k->w.file.len, path);
+	CHECK(test_ok(llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, err), err));
+	CHECK(test_ok(llm_pack_to_memory(&gguf, &llm_malloc_allocator, NULL, &base, &size, err), err));
+	llm_gguf_close(&gguf);
+	status = llm_model_open(base, size, &options, llmk_level(0), &llm_malloc_allocator, &m, err);
+	llm_model_close(m);
+	llm_memory_pack_free(base, size);
+	close(fd);
+	gw_free(&k->w);
+	return status;
+}
+
+static int
+case_named(const char *what)
+{
+	for (int i = 0; i < N_CASES; i++)
+	{
+		if (strcmp(cases[i].what, what) == 0)
+			return i;
+	}
+	CHECK_MSG(false, "no case %s", what);
+	return 0;
+}
+
+static void
+check_refused(const Case *c, const TinyKey *key, LlmStatus want, const char *says)
+{
+	TinyKey		keys[12] = {{0}};
+	TinyMaker	k;
+	LlmError	err;
+	LlmStatus	status;
+	int			n = 0;
+
+	for (; c->keys[n].suffix; n++)
+		keys[n] = c->keys[n];
+	keys[n] = *key;
+	tiny_make(&k, &c->d, keys, c->tied);
+	status = open_status(&k, &err);
+	CHECK_MSG(status == want && strstr(err.message, says), "%s, %s: status %d, %s", c->d.arch, key->suffix, (int) status,
+			  status == LLM_OK ? "no message" : err.message);
+}
+
+static void
+test_refused_keys(void)
+{
+	static const TinyKey of_llama[] = {
+		KEY("attention.sliding_window", 100), KEY("attention.temperature_scale", 0.5), KEY("logit_scale", 2),
+		KEY("embedding_scale", 2), KEY("residual_scale", 2), KEY("attention.clamp_kqv", 8), KEY("pooling_type", 3),
+		KEY("nextn_predict_layers", 1),
+		KEY("rope.dimension_sections", 1), KEY("attention.key_length_swa", 32), KEY("rope.scaling.alpha", 2),
+		SWITCH("attention.causal", false),
+	};
+	const Case *llama = &cases[case_named("llama")];
+	const Case *experts = &cases[case_named("experts")];
+
+	for (size_t i = 0; i < sizeof of_llama / sizeof *of_llama; i++)
+		check_refused(llama, &of_llama[i], LLM_E_UNSUPPORTED, of_llama[i].suffix);
+	check_refused(&cases[case_named("biases")], &(TinyKey) KEY("expert_count", 4), LLM_E_UNSUPPORTED, "expert_count");
+	check_refused(llama, &(TinyKey) TEXT("rope.scaling.type", "dynamic"), LLM_E_UNSUPPORTED, "dynamic");
+	check_refused(experts, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_UNSUPPORTED, "leading_dense_block_count");
+	check_refused(experts, &(TinyKey) KEY("expert_shared_feed_forward_length", 32), LLM_E_UNSUPPORTED, "expert_shared");
+	check_refused(experts, &(TinyKey) KEY("expert_gating_func", 4), LLM_E_FORMAT, "expert_gating_func");
+	check_refused(experts, &(TinyKey) KEY("expert_group_count", 3), LLM_E_FORMAT, "groups");
+	check_refused(experts, &(TinyKey) KEY("expert_feed_forward_length", 64), LLM_E_FORMAT, "ffn_gate_exps");
+}
+
+/* tensors that the architecture does not know, or whose shape is another */
+static void
+test_refused_tensors(void)
+{
+	static const struct
+	{
+		const char *of;
+		const char *role;
+		int			n_cols;
+		int			n_rows;
+		LlmStatus	status;
+	}			extra[] = {
+		{"llama", "blk.0.attn_q_norm.weight", 16, 0, LLM_E_UNSUPPORTED},
+		{"llama", "blk.0.attn_norm.bias", 64, 0, LLM_E_UNSUPPORTED},
+		{"llama", "blk.1.attn_sinks.weight", 4, 0, LLM_E_UNSUPPORTED},
+		{"llama", "blk.0.post_attention_norm.weight", 64, 0, LLM_E_UNSUPPORTED},
+		{"experts", "blk.0.ffn_up_shexp.weight", 64, 96, LLM_E_UNSUPPORTED},
+		{"experts", "blk.0.exp_probs_b.bias", 7, 0, LLM_E_FORMAT},
+		{"experts", "blk.0.ffn_down_exps.bias", 64, 7, LLM_E_FORMAT},
+		{"norm of heads", "cls.output.weight", 64, 2, LLM_E_UNSUPPORTED},
+		{"longrope, long", "blk.0.ffn_gate.weight", 64, 96, LLM_E_UNSUPPORTED},
+	};
+
+	for (size_t i = 0; i < sizeof extra / sizeof *extra; i++)
+	{
+		const Case *c = &cases[case_named(extra[i].of)];
+		TinyMaker	k;
+		LlmError	err;
+		LlmStatus	status;
+
+		tiny_make(&k, &c->d, c->keys, c->tied);
+		tiny_tensor(&k, extra[i].role, extra[i].n_cols, extra[i].n_rows, 0, 0, 1);
+		status = open_status(&k, &err);
+		CHECK_MSG(status == extra[i].status && strstr(err.message, extra[i].role), "%s: status %d, %s", extra[i].role, (int) status,
+				  status == LLM_OK ? "no message" : err.message);
+	}
+}
+
+/* every row of the table has a case here */
+static void
+test_all_rows_covered(void)
+{
+	for (int i = 0; i < llm_arch_count(); i++)
+	{
+		int			n = 0;
+
+		for (int c = 0; c < N_CASES; c++)
+			n += strcmp(cases[c].d.arch, llm_arch_get(i)->name) == 0;
+		CHECK_MSG(n > 0, "architecture %s is not tested", llm_arch_get(i)->name);
+	}
+}
+
+int
+main(void)
+{
+	workload_make_prompts(TINY_VOCAB);
+	list_tested_levels();
+	test_all_rows_covered();
+	for (int i = 0; i < N_CASES; i++)
+	{
+		if (!cases[i].d.quantized)
+			test_against_double(&cases[i]);
+		test_ways(&cases[i], edges, N_EDGES);
+		if (cases[i].d.window && !cases[i].n_ctx)
+			test_ways(&cases[i], long_edges, N_LONG_EDGES);
+		test_levels(&cases[i]);
+	}
+	test_pauses(&cases[case_named("quantized shared expert")]);
+	test_pauses(&cases[case_named("quantized parallel blocks")]);
+	test_pauses(&cases[case_named("soft caps")]);
+	test_refused_keys();
+	test_refused_tensors();
+	CHECK_DONE();
+}

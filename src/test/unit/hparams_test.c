@@ -1,0 +1,164 @@
+/*
+ * hparams_test.c: the shape of a model as its metadata gives it: defaults, values that make no sense, and features that are
+ * not computed, each refused by name, as ignoring one would change answers silently.
+ */
+#include <math.h>
+
+#include "check.h"
+#include "gguf_writer.h"
+#include "model/arch.h"
+#include "weights/gguf.h"
+
+typedef enum ValueKind
+{
+	NOTHING,
+	NUMBER_U32,
+	NUMBER_F32,
+	BOOLEAN,
+	STRING
+} ValueKind;
+
+/* a key set beside those of a model that is in order, or in place of one of them */
+typedef struct Case
+{
+	const char *key;
+	ValueKind	kind;
+	double		number;
+	const char *string;
+	LlmStatus	status;
+	const char *says;			/* part of the message */
+} Case;
+
+static const Case required[] = {
+	{"llama.block_count", NUMBER_U32, 2, NULL, LLM_OK, NULL},
+	{"llama.context_length", NUMBER_U32, 64, NULL, LLM_OK, NULL},
+	{"llama.embedding_length", NUMBER_U32, 48, NULL, LLM_OK, NULL},
+	{"llama.feed_forward_length", NUMBER_U32, 96, NULL, LLM_OK, NULL},
+	{"llama.attention.head_count", NUMBER_U32, 4, NULL, LLM_OK, NULL},
+	{"llama.attention.layer_norm_rms_epsilon", NUMBER_F32, 1e-5, NULL, LLM_OK, NULL},
+};
+
+#define N_REQUIRED ((int) (sizeof(required) / sizeof(required[0])))
+
+static void
+put(GgufWriter *w, const Case *c)
+{
+	switch (c->kind)
+	{
+		case NOTHING:
+			break;
+		case NUMBER_U32:
+			gw_u32(w, c->key, (uint32_t) c->number);
+			break;
+		case NUMBER_F32:
+			gw_f32(w, c->key, (float) c->number);
+			break;
+		case BOOLEAN:
+			gw_bool(w, c->key, c->number != 0);
+			break;
+		case STRING:
+			gw_string(w, c->key, c->string);
+			break;
+	}
+}
+
+static LlmStatus
+read_with(const Case *c, LlmHparams *hp, LlmError *err)
+{
+	GgufWriter	w;
+	LlmGguf		gguf;
+	const LlmArch *arch;
+	LlmStatus	status;
+	char		path[64];
+	int			fd;
+
+	gw_init(&w);
+	gw_string(&w, "general.architecture", "llama");
+	for (int i = 0; i < N_REQUIRED; i++)
+	{
+		if (!c || strcmp(required[i].key, c->key) != 0)
+			put(&w, &required[i]);
+	}
+	if (c)
+		put(&w, c);
+	gw_finish(&w);
+	fd = gw_memfd(w.file.data, w.file.len, path);
+	status = llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, err);
+	CHECK_MSG(status == LLM_OK, "%s", status == LLM_OK ? "" : err->message);
+	if (status == LLM_OK)
+	{
+		status = llm_hparams_read(&gguf.meta, &arch, hp, err);
+		llm_gguf_close(&gguf);
+	}
+	close(fd);
+	gw_free(&w);
+	return status;
+}
+
+static void
+test_defaults(void)
+{
+	LlmHparams	hp;
+	LlmError	err;
+
+	CHECK(read_with(NULL, &hp, &err) == LLM_OK);
+	CHECK(hp.n_head_kv == 4 && hp.head_dim_k == 12 && hp.head_dim_v == 12 && hp.n_rot == 12);
+	CHECK(hp.rope[0].base == 10000 && hp.rope[0].scale == 1 && !hp.rope[0].has_factors);
+	CHECK(read_with(&(Case) {"llama.rope.scaling.type", STRING, 0, "llama3", LLM_OK, NULL}, &hp, &err) == LLM_OK);
+	CHECK(hp.rope[0].has_factors);
+	CHECK(read_with(&(Case) {"llama.rope.scale_linear", NUMBER_F32, 4, NULL, LLM_OK, NULL}, &hp, &err) == LLM_OK);
+	CHECK(hp.rope[0].scale == 0.25);
+}
+
+static void
+test_cases(void)
+{
+	static const Case cases[] = {
+		{"llama.block_count", NOTHING, 0, NULL, LLM_E_FORMAT, "\"llama.block_count\" is missing"},
+		{"llama.block_count", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "\"llama.block_count\" is 0, below the least value 1"},
+		{"llama.block_count", NUMBER_U32, 4097, NULL, LLM_E_FORMAT, "\"llama.block_count\" is out of range"},
+		{"llama.block_count", STRING, 0, "2", LLM_E_FORMAT, "\"llama.block_count\" has the wrong type"},
+		{"llama.attention.head_count_kv", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "below the least value"},
+		{"llama.attention.head_count_kv", NUMBER_U32, 3, NULL, LLM_E_FORMAT, "4 attention heads cannot be shared by 3"},
+		{"llama.attention.head_count", NUMBER_U32, 49, NULL, LLM_E_FORMAT, "49 heads over an embedding of 48"},
+		{"llama.embedding_length", NUMBER_U32, 1048576, NULL, LLM_E_FORMAT, "heads of 262144 and 262144 dimensions"},
+		{"llama.attention.key_length", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "\"llama.attention.key_length\" is 0"},
+		{"llama.attention.head_count", NUMBER_U32, 16, NULL, LLM_E_FORMAT, "rotation of 3 dimensions"},
+		{"llama.rope.dimension_count", NUMBER_U32, 5, NULL, LLM_E_FORMAT, "rotation of 5 dimensions"},
+		{"llama.rope.dimension_count", NUMBER_U32, 14, NULL, LLM_E_FORMAT, "out of range"},
+		{"llama.rope.freq_base", NUMBER_F32, 0.5, NULL, LLM_E_FORMAT, "outside 1 to"},
+		{"llama.rope.scaling.type", STRING, 0, "dynamic", LLM_E_UNSUPPORTED, "rope scaling type \"dynamic\""},
+		{"llama.rope.scaling.attn_factor", NUMBER_F32, 1, NULL, LLM_OK, NULL},
+		{"llama.rope.scaling.attn_factor", NUMBER_F32, -1, NULL, LLM_E_FORMAT, "rope.scaling.attn_factor\" is -1"},
+		{"llama.expert_count", NUMBER_U32, 0, NULL, LLM_OK, NULL},
+		{"llama.expert_count", NUMBER_U32, 8, NULL, LLM_E_FORMAT, "\"llama.expert_used_count\" is missing"},
+		{"llama.attention.sliding_window", NUMBER_U32, 32, NULL, LLM_E_UNSUPPORTED, "sliding_window"},
+		{"llama.attn_logit_softcapping", NUMBER_F32, 50, NULL, LLM_OK, NULL},
+		{"llama.attn_logit_softcapping", NUMBER_F32, -50, NULL, LLM_E_FORMAT, "attn_logit_softcapping"},
+		{"llama.final_logit_softcapping", NUMBER_F32, NAN, NULL, LLM_E_FORMAT, "final_logit_softcapping"},
+		{"llama.attention.clamp_kqv", NUMBER_F32, 8, NULL, LLM_E_UNSUPPORTED, "clamp_kqv"},
+		{"llama.logit_scale", NUMBER_F32, 2, NULL, LLM_E_UNSUPPORTED, "logit_scale"},
+		{"llama.attention.causal", BOOLEAN, 1, NULL, LLM_OK, NULL},
+		{"llama.attention.causal", BOOLEAN, 0, NULL, LLM_E_UNSUPPORTED, "\"llama.attention.causal\" = false"},
+		{"llama.attention.causal", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "wrong type"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		const Case *c = &cases[i];
+		LlmHparams	hp;
+		LlmError	err = {0};
+		LlmStatus	status = read_with(c, &hp, &err);
+
+		CHECK_MSG(status == c->status, "case %zu, %s: status %d, %s", i, c->key, (int) status, err.message);
+		CHECK_MSG(!c->says || strstr(err.message, c->says), "case %zu, %s: %s", i, c->key, err.message);
+	}
+}
+
+int
+main(void)
+{
+	test_defaults();
+	test_cases();
+	CHECK_DONE();
+}

@@ -1,0 +1,492 @@
+/*
+ * naive_pass.h: the forward pass of one sequence in double precision, as simply as it can be written: no cache, no batch,
+ * no tiles. What a model is comes from a test's own description (NaiveModel), not from the tables of src/runtime/model.
+ */
+#ifndef LLM_TEST_NAIVE_PASS_H
+#define LLM_TEST_NAIVE_PASS_H
+
+#include <math.h>
+
+#include "test_model.h"
+
+#define NAIVE_EMBD 64
+#define NAIVE_HEAD 4
+#define NAIVE_HEAD_DIM 16
+#define NAIVE_TOKENS 110
+
+typedef enum NaiveAct
+{
+	NAIVE_SILU,
+	NAIVE_GELU,
+	NAIVE_RELU_SQR,
+	NAIVE_CLAMPED
+} NaiveAct;
+
+typedef struct NaiveModel
+{
+	const char *arch;
+	int			n_layer;
+	int			n_head_kv;
+	int			n_rot;
+	int			n_ff;
+	bool		layer_norm;
+	bool		norm_before;
+	bool		norm_after;
+	const char *ffn_norm;		/* its name */
+	int			qk_norm;		/* 1: per head, 2: whole */
+	bool		fused_qkv;
+	bool		fused_gate;
+	bool		parallel;
+	bool		biases;			/* on q, k, v */
+	NaiveAct	act;
+	bool		neox;
+	double		rope_base;
+	double		local_base;
+	double		yarn;			/* factor; 0: none */
+	double		yarn_local;		/* the same for layers with a window */
+	double		yarn_orig;
+	double		rope_magnitude; /* beside YaRN's own */
+	const char *rope_factors;	/* name of their tensor */
+	double		linear;			/* factor, layers without window */
+	int			no_rope_every;
+	bool		rope_local_only;
+	int			window;
+	int			window_every;	/* 0: all layers */
+	double		embed_scale;	/* 0 means 1, in all of these */
+	double		residual_scale;
+	double		attn_scale;		/* 0: 1 / sqrt(head size) */
+	double		logit_scale;
+	double		attn_cap;
+	double		logit_cap;
+	double		query_scale;
+	bool		sinks;
+	int			n_expert;
+	int			n_used;
+	int			router;			/* 1 softmax, 2 sigmoid, 3 softmax of the chosen */
+	bool		renorm;
+	int			n_groups;
+	int			n_groups_used;
+	double		expert_scale;
+	bool		choice_bias;
+	bool		expert_bias;
+	int			n_ff_shared;
+	bool		quantized;		/* matrices are Q8_0; too coarse to compare with this pass */
+} NaiveModel;
+
+typedef struct Naive
+{
+	const NaiveModel *d;
+	const LlmModel *m;
+	int			layer;
+} Naive;
+
+static inline double
+naive_or_one(double x)
+{
+	return x != 0 ? x : 1;
+}
+
+/* n numbers of a tensor from row first_row of matrix `index` on, or zeros (NULL if required is false) */
+static inline double *
+naive_tensor(const Naive *v, const char *role, int index, int first_row, int n_rows, int n_cols, bool required)
+{
+	char		name[96];
+	const LlmPackTensor *t;
+	double	   *out;
+	float	   *row = calloc((size_t) n_cols, sizeof *row);
+
+	if (v->layer >= 0)
+		snprintf(name, sizeof name, "blk.%d.%s", v->layer, role);
+	else
+		snprintf(name, sizeof name, "%s", role);
+	t = llm_pack_find(&v->m->pack, name);
+	if (!t || !row)
+	{
+		CHECK_MSG(!required, "no tensor %s", name);
+		free(row);
+		return NULL;
+	}
+	out = calloc((size_t) n_rows * (size_t) n_cols, sizeof *out);
+	for (int r = 0; out && r < n_rows; r++)
+	{
+		LlmkMatrix	w = {t->type, t->n_rows, t->n_cols, t->data + (size_t) index * (t->n_bytes / (size_t) t->n_stack)};
+
+		if (t->is_vector)
+			memcpy(row, (const float *) t->data + first_row, (size_t) n_cols * sizeof *row);
+		else
+			llmk_level(0)->get_row[t->type] (&w, first_row + r, row);
+		for (int c = 0; c < n_cols; c++)
+			out[r * n_cols + c] = row[c];
+	}
+	free(row);
+	return out;
+}
+
+static inline void
+naive_norm(const Naive *v, const char *role, double *x, int n)
+{
+	char		name[64];
+	double	   *w;
+	double	   *b;
+	double		mean = 0;
+	double		square = 0;
+
+	snprintf(name, sizeof name, "%s.weight", role);
+	w = naive_tensor(v, name, 0, 0, 1, n, true);
+	snprintf(name, sizeof name, "%s.bias", role);
+	b = naive_tensor(v, name, 0, 0, 1, n, false);
+	for (int i = 0; v->d->layer_norm && i < n; i++)
+		mean += x[i] / n;
+	for (int i = 0; i < n; i++)
+		square += (x[i] - mean) * (x[i] - mean) / n;
+	for (int i = 0; w && i < n; i++)
+		x[i] = (x[i] - mean) / sqrt(square + 1e-5) * w[i] + (b ? b[i] : 0);
+	free(w);
+	free(b);
+}
+
+/* rows [first_row, first_row + n_rows) of a matrix times x, plus the bias where there is one */
+static inline void
+naive_linear(const Naive *v, const char *role, int index, int first_row, int n_rows, int n_cols, const double *x, double *out)
+{
+	char		name[64];
+	double	   *w;
+	double	   *b;
+	bool		stack = strstr(role, "_exps") != NULL;
+
+	snprintf(name, sizeof name, "%s.weight", role);
+	w = naive_tensor(v, name, index, first_row, n_rows, n_cols, true);
+	snprintf(name, sizeof name, "%s.bias", role);
+	b = naive_tensor(v, name, 0, stack ? index : first_row, 1, n_rows, false);
+	for (int r = 0; w && r < n_rows; r++)
+	{
+		out[r] = b ? b[r] : 0;
+		for (int c = 0; c < n_cols; c++)
+			out[r] += w[r * n_cols + c] * x[c];
+	}
+	free(w);
+	free(b);
+}
+
+/* ---- attention ---- */
+
+static inline bool
+naive_has_window(const NaiveModel *d, int layer)
+{
+	return d->window > 0 && (d->window_every == 0 || (layer + 1) % d->window_every != 0);
+}
+
+static inline void
+naive_rope(const Naive *v, double *x, int position)
+{
+	const NaiveModel *d = v->d;
+	const bool	local = naive_has_window(d, v->layer);
+	const double base = local && d->local_base != 0 ? d->local_base : d->rope_base;
+	const double yarn = local ? d->yarn_local : d->yarn;
+	double		magnitude = local && yarn == 0 && d->yarn != 0 ? 1 : naive_or_one(d->rope_magnitude);
+	Naive		top = {d, v->m, -1};
+	double	   *factors;
+
+	if ((d->no_rope_every && (v->layer + 1) % d->no_rope_every == 0) || (d->rope_local_only && !local))
+		return;
+	factors = d->rope_factors ? naive_tensor(&top, d->rope_factors, 0, 0, 1, d->n_rot / 2, true) : NULL;
+	for (int i = 0; i < d->n_rot / 2; i++)
+	{
+		double		freq = pow(base, -2.0 * i / d->n_rot) / (factors ? factors[i] : 1);
+		int			a = d->neox ? i : 2 * i;
+		int			b = d->neox ? i + d->n_rot / 2 : 2 * i + 1;
+		double		xa = x[a];
+		double		xb = x[b];
+
+		if (d->linear != 0 && !local)
+			freq /= d->linear;
+		if (yarn != 0)
+		{
+			double		low = floor(d->n_rot * log(d->yarn_orig / (32 * 2 * M_PI)) / (2 * log(base)));
+			double		high = ceil(d->n_rot * log(d->yarn_orig / (1 * 2 * M_PI)) / (2 * log(base)));
+			double		ramp;
+
+			low = fmax(low, 0);
+			high = fmin(high, d->n_rot - 1);
+			ramp = fmin(1, fmax(0, (i - low) / fmax(0.001, high - low)));
+			freq = freq / yarn * ramp + freq * (1 - ramp);
+		}
+		x[a] = magnitude * (xa * cos(position * freq) - xb * sin(position * freq));
+		x[b] = magnitude * (xb * cos(position * freq) + xa * sin(position * freq));
+	}
+	free(factors);
+}
+
+/* queries or keys of one token */
+static inline void
+naive_heads(const Naive *v, const char *norm, double *x, int n_head, int position)
+{
+	if (v->d->qk_norm == 2)
+		naive_norm(v, norm, x, n_head * NAIVE_HEAD_DIM);
+	for (int h = 0; h < n_head; h++)
+	{
+		if (v->d->qk_norm == 1)
+			naive_norm(v, norm, x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
+		naive_rope(v, x + h * NAIVE_HEAD_DIM, position);
+	}
+}
+
+/* one head of one token over keys and values (n_tokens, n_head_kv * head size) of its key/value head */
+static inline void
+naive_attend(const Naive *v, const double *q, const double *k, const double *values, int t, int head, double *out)
+{
+	const NaiveModel *d = v->d;
+	const int	stride = d->n_head_kv * NAIVE_HEAD_DIM;
+	const int	first = naive_has_window(d, v->layer) && t >= d->window ? t + 1 - d->window : 0;
+	double		p[NAIVE_TOKENS];
+	double		sum = 0;
+	double	   *sinks = d->sinks ? naive_tensor(v, "attn_sinks.weight", 0, 0, 1, NAIVE_HEAD, true) : NULL;
+
+	for (int s = first; s <= t; s++)
+	{
+		double		score = 0;
+
+		for (int i = 0; i < NAIVE_HEAD_DIM; i++)
+			score += q[i] * k[s * stride + i];
+		score *= d->attn_scale != 0 ? d->attn_scale : 1 / sqrt(NAIVE_HEAD_DIM);
+		if (d->attn_cap != 0)
+			score = d->attn_cap * tanh(score / d->attn_cap);
+		p[s] = exp(score);
+		sum += p[s];
+	}
+	if (sinks)
+		sum += exp(sinks[head]);
+	free(sinks);
+	for (int i = 0; i < NAIVE_HEAD_DIM; i++)
+	{
+		out[i] = 0;
+		for (int s = first; s <= t; s++)
+			out[i] += p[s] / sum * values[s * stride + i];
+	}
+}
+
+/* x (n_tokens, n_embd) normalised; out the same shape */
+static inline void
+naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
+{
+	const NaiveModel *d = v->d;
+	const int	nq = NAIVE_HEAD * NAIVE_HEAD_DIM;
+	const int	nk = d->n_head_kv * NAIVE_HEAD_DIM;
+	double	   *q = calloc((size_t) (n_tokens * nq), sizeof *q);
+	double	   *k = calloc((size_t) (n_tokens * nk), sizeof *k);
+	double	   *values = calloc((size_t) (n_tokens * nk), sizeof *values);
+	double		heads[NAIVE_HEAD * NAIVE_HEAD_DIM];
+
+	for (int t = 0; q && k && values && t < n_tokens; t++)
+	{
+		const double *row = x + t * NAIVE_EMBD;
+
+		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_q", 0, 0, nq, NAIVE_EMBD, row, q + t * nq);
+		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_k", 0, d->fused_qkv ? nq : 0, nk, NAIVE_EMBD, row, k + t * nk);
+		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_v", 0, d->fused_qkv ? nq + nk : 0, nk, NAIVE_EMBD, row, values + t * nk);
+		naive_heads(v, "attn_q_norm", q + t * nq, NAIVE_HEAD, t);
+		naive_heads(v, "attn_k_norm", k + t * nk, d->n_head_kv, t);
+		for (int i = 0; d->query_scale != 0 && i < nq; i++)
+			q[t * nq + i] *= 1 + d->query_scale * log(1 + floor(t / d->yarn_orig));
+		for (int h = 0; h < NAIVE_HEAD; h++)
+		{
+			int			kv = h / (NAIVE_HEAD / d->n_head_kv) * NAIVE_HEAD_DIM;
+
+			naive_attend(v, q + t * nq + h * NAIVE_HEAD_DIM, k + kv, values + kv, t, h, heads + h * NAIVE_HEAD_DIM);
+		}
+		naive_linear(v, "attn_output", 0, 0, NAIVE_EMBD, nq, heads, out + t * NAIVE_EMBD);
+	}
+	free(q);
+	free(k);
+	free(values);
+}
+
+/* ---- feed-forward ---- */
+
+static inline double
+naive_activate(NaiveAct act, double g, double u)
+{
+	switch (act)
+	{
+		case NAIVE_SILU:
+			return g / (1 + exp(-g)) * u;
+		case NAIVE_GELU:
+			return 0.5 * g * (1 + tanh(sqrt(2 / M_PI) * (g + 0.044715 * g * g * g))) * u;
+		case NAIVE_CLAMPED:
+			g = fmin(g, 7);
+			u = fmax(-7, fmin(u, 7));
+			return g / (1 + exp(-1.702 * g)) * (u + 1);
+		case NAIVE_RELU_SQR:
+			break;
+	}
+	return u > 0 ? u * u : 0;
+}
+
+/* suffix: "", "_exps" (of expert `index`) or "_shexp" */
+static inline void
+naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double *x, double *out)
+{
+	const NaiveModel *d = v->d;
+	char		role[32];
+	double		gate[512] = {0};
+	double		up[512];
+
+	snprintf(role, sizeof role, "ffn_%s%s", d->fused_gate ? "up" : "gate", suffix);
+	if (d->act != NAIVE_RELU_SQR)
+		naive_linear(v, role, index, 0, n_ff, NAIVE_EMBD, x, gate);
+	snprintf(role, sizeof role, "ffn_up%s", suffix);
+	naive_linear(v, role, index, d->fused_gate ? n_ff : 0, n_ff, NAIVE_EMBD, x, up);
+	for (int i = 0; i < n_ff; i++)
+		up[i] = naive_activate(d->act, gate[i], up[i]);
+	snprintf(role, sizeof role, "ffn_down%s", suffix);
+	naive_linear(v, role, index, 0, NAIVE_EMBD, n_ff, up, out);
+}
+
+/* how many of scores[0 .. n) are before number i in descending order */
+static inline int
+naive_rank(const double *scores, int n, int i)
+{
+	int			rank = 0;
+
+	for (int j = 0; j < n; j++)
+		rank += scores[j] > scores[i] || (scores[j] == scores[i] && j < i);
+	return rank;
+}
+
+/* weights of all experts; 0: not chosen */
+static inline void
+naive_route(const Naive *v, const double *x, double *weight)
+{
+	const NaiveModel *d = v->d;
+	const int	size = d->n_expert / (d->n_groups ? d->n_groups : 1);
+	double		p[64];
+	double		choice[64];
+	double		groups[64] = {0};
+	double		sum = 0;
+	double	   *bias = d->choice_bias ? naive_tensor(v, "exp_probs_b.bias", 0, 0, 1, d->n_expert, true) : NULL;
+
+	naive_linear(v, "ffn_gate_inp", 0, 0, d->n_expert, NAIVE_EMBD, x, p);
+	for (int e = 0; e < d->n_expert; e++)
+		sum += exp(p[e]);
+	for (int e = 0; e < d->n_expert; e++)
+	{
+		p[e] = d->router == 2 ? 1 / (1 + exp(-p[e])) : exp(p[e]) / sum;
+		choice[e] = p[e] + (bias ? bias[e] : 0);
+	}
+	free(bias);
+	for (int e = 0; d->n_groups && e < d->n_expert; e++)
+	{
+		if (naive_rank(choice + e / size * size, size, e % size) < 2)
+			groups[e / size] += choice[e];
+	}
+	for (int e = 0; d->n_groups && e < d->n_expert; e++)
+	{
+		if (naive_rank(groups, d->n_groups, e / size) >= d->n_groups_used)
+			choice[e] = -INFINITY;
+	}
+	sum = 0;
+	for (int e = 0; e < d->n_expert; e++)
+	{
+		weight[e] = naive_rank(choice, d->n_expert, e) < d->n_used ? p[e] : 0;
+		sum += weight[e];
+	}
+	/* a softmax over the chosen is that over all, made to sum to 1 */
+	for (int e = 0; e < d->n_expert; e++)
+		weight[e] *= naive_or_one(d->expert_scale) / (d->renorm || d->router == 3 ? sum : 1);
+}
+
+static inline void
+naive_block(const Naive *v, const double *x, double *out)
+{
+	const NaiveModel *d = v->d;
+	double		weight[64];
+	double		part[NAIVE_EMBD];
+	double	   *gate;
+	double		logit = 0;
+
+	if (d->n_expert == 0)
+	{
+		naive_ffn(v, "", 0, d->n_ff, x, out);
+		return;
+	}
+	naive_route(v, x, weight);
+	memset(out, 0, NAIVE_EMBD * sizeof *out);
+	for (int e = 0; e < d->n_expert; e++)
+	{
+		if (weight[e] == 0)
+			continue;
+		naive_ffn(v, "_exps", e, d->n_ff, x, part);
+		for (int i = 0; i < NAIVE_EMBD; i++)
+			out[i] += weight[e] * part[i];
+	}
+	if (d->n_ff_shared == 0)
+		return;
+	naive_ffn(v, "_shexp", 0, d->n_ff_shared, x, part);
+	gate = naive_tensor(v, "ffn_gate_inp_shexp.weight", 0, 0, 1, NAIVE_EMBD, true);
+	for (int i = 0; gate && i < NAIVE_EMBD; i++)
+		logit += gate[i] * x[i];
+	free(gate);
+	for (int i = 0; i < NAIVE_EMBD; i++)
+		out[i] += part[i] / (1 + exp(-logit));
+}
+
+/* ---- the pass ---- */
+
+static inline void
+naive_add(const Naive *v, const char *norm, double *x, double *block)
+{
+	if (v->d->norm_after)
+		naive_norm(v, norm, block, NAIVE_EMBD);
+	for (int i = 0; i < NAIVE_EMBD; i++)
+		x[i] += block[i] * naive_or_one(v->d->residual_scale);
+}
+
+/* logits (n_vocab) after the last of n_tokens tokens */
+static inline void
+naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_tokens, double *logits)
+{
+	static double x[NAIVE_TOKENS][NAIVE_EMBD];
+	static double h[NAIVE_TOKENS][NAIVE_EMBD];
+	static double block[NAIVE_TOKENS][NAIVE_EMBD];
+	Naive		v = {d, m, -1};
+	const bool	tied = llm_pack_find(&m->pack, "output.weight") == NULL;
+
+	for (int t = 0; t < n_tokens; t++)
+	{
+		double	   *row = naive_tensor(&v, "token_embd.weight", 0, tokens[t], 1, NAIVE_EMBD, true);
+
+		for (int i = 0; row && i < NAIVE_EMBD; i++)
+			x[t][i] = row[i] * naive_or_one(d->embed_scale);
+		free(row);
+	}
+	for (v.layer = 0; v.layer < d->n_layer; v.layer++)
+	{
+		memcpy(h, x, sizeof h);
+		for (int t = 0; d->norm_before && t < n_tokens; t++)
+			naive_norm(&v, "attn_norm", h[t], NAIVE_EMBD);
+		naive_attention(&v, h[0], n_tokens, block[0]);
+		for (int t = 0; t < n_tokens; t++)
+		{
+			double		out[NAIVE_EMBD];
+
+			naive_add(&v, "post_attention_norm", x[t], block[t]);
+			if (!d->parallel)
+				memcpy(h[t], x[t], sizeof h[t]);
+			if (!d->parallel && d->norm_before)
+				naive_norm(&v, d->ffn_norm ? d->ffn_norm : "ffn_norm", h[t], NAIVE_EMBD);
+			naive_block(&v, h[t], out);
+			naive_add(&v, "post_ffw_norm", x[t], out);
+		}
+	}
+	v.layer = -1;
+	naive_norm(&v, "output_norm", x[n_tokens - 1], NAIVE_EMBD);
+	naive_linear(&v, tied ? "token_embd" : "output", 0, 0, (int) m->hp.n_vocab, NAIVE_EMBD, x[n_tokens - 1], logits);
+	for (uint32_t i = 0; i < m->hp.n_vocab; i++)
+	{
+		logits[i] *= naive_or_one(d->logit_scale);
+		if (d->logit_cap != 0)
+			logits[i] = d->logit_cap * tanh(logits[i] / d->logit_cap);
+	}
+}
+
+#endif
