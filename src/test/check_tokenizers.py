@@ -194,23 +194,38 @@ def fields_of(message, number):
     return found
 
 
+def trained_unigram_model(texts, **options):
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=made, model_type="unigram", num_threads=1, hard_vocab_limit=False,
+                                             minloglevel=2, **options)
+    return made.getvalue()
+
+
+def char_map_of(model):
+    return fields_of(fields_of(model, 3)[0], 2)[0]
+
+
+def pieces_of(processor):
+    ids = range(processor.get_piece_size())
+    types = [2 if processor.is_unknown(i) else 3 if processor.is_control(i) else 1 for i in ids]
+    return [processor.id_to_piece(i) for i in ids], [processor.get_score(i) for i in ids], types
+
+
 def trained_unigram(path):
     """A GGUF file of a small unigram model, and that model."""
     r = random.Random(5)
     texts = [random_text(r)[:200].replace("\0", "") for _ in range(3000)]
-    made = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=made, model_type="unigram", vocab_size=8000, num_threads=1,
-                                             character_coverage=0.98, hard_vocab_limit=False, normalization_rule_name="nmt_nfkc", minloglevel=2)
-    processor = sentencepiece.SentencePieceProcessor(model_proto=made.getvalue())
-    ids = range(processor.get_piece_size())
+    model = trained_unigram_model(texts, vocab_size=8000, character_coverage=0.98, normalization_rule_name="nmt_nfkc")
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    tokens, scores, types = pieces_of(processor)
     writer = GGUFWriter(path, "t5")
     writer.add_tokenizer_model("t5")
-    writer.add_token_list([processor.id_to_piece(i) for i in ids])
-    writer.add_token_scores([processor.get_score(i) for i in ids])
-    writer.add_token_types([2 if processor.is_unknown(i) else 3 if processor.is_control(i) else 1 for i in ids])
+    writer.add_token_list(tokens)
+    writer.add_token_scores(scores)
+    writer.add_token_types(types)
     writer.add_unk_token_id(processor.unk_id())
     writer.add_eos_token_id(processor.eos_id())
-    writer.add_precompiled_charsmap(fields_of(fields_of(made.getvalue(), 3)[0], 2)[0])
+    writer.add_precompiled_charsmap(char_map_of(model))
     close_writer(writer)
     return processor
 
@@ -248,9 +263,9 @@ def wire(number, value):
 class SentencePiece:
     """A model for the sentencepiece library (sentencepiece_model.proto) with the same pieces, scores and types."""
 
-    def __init__(self, tokens, scores, types, space_prefix):
+    def __init__(self, tokens, scores, types, space_prefix, model_type=2):
         pieces = b"".join(wire(1, wire(1, t) + wire(2, float(s)) + wire(3, int(k))) for t, s, k in zip(tokens, scores, types))
-        trainer = wire(3, 2) + wire(35, 1)                          # BPE, with tokens of bytes
+        trainer = wire(3, model_type) + wire(35, 1)                 # 1: unigram, 2: BPE; with tokens of bytes
         normalizer = wire(1, "identity") + wire(3, int(space_prefix)) + wire(4, 0) + wire(5, 1)
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=pieces + wire(2, trainer) + wire(3, normalizer))
 

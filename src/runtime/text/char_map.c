@@ -3,17 +3,43 @@
  *
  * The map is a length, a double array of 32-bit units (darts-clone: offset in bits 10 to 30, or by 256 where bit 9 is set;
  * label in bits 0 to 7; bit 8 says that a value follows; a value unit has bit 31), and the replacements. Nothing of it is
- * trusted: every index is checked.
+ * trusted: every index is checked, a walk ends after MAX_KEY_BYTES (units may form a cycle), and a replacement has at most
+ * MAX_REPLACEMENT_BYTES, so that a short text cannot become gigabytes. The longest replacement of NFKC has 33 bytes.
  * Source: sentencepiece, src/normalizer.cc; darts-clone, include/darts.h.
  */
 #include "text/char_map.h"
 
 #include <string.h>
 
+#define MAX_KEY_BYTES 256
+#define MAX_REPLACEMENT_BYTES 128
+
 static uint32_t
 load_u32(const uint8_t *p)
 {
 	return (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24;
+}
+
+/* values may point anywhere into the replacements, so their lengths are bounded once for all */
+static LlmStatus
+check_replacements(const char *replacements, size_t n_bytes, const char *key, LlmError *err)
+{
+	size_t		begin = 0;
+
+	for (size_t i = 0; i < n_bytes; i++)
+	{
+		if (replacements[i] != '\0')
+			continue;
+		if (i - begin > MAX_REPLACEMENT_BYTES)
+		{
+			llm_fail(err, LLM_E_LIMIT, "%s has a replacement of %zu bytes, at most %d are allowed", key, i - begin,
+					 MAX_REPLACEMENT_BYTES);
+			llm_error_detail(err, "It begins at byte %zu of the replacements.", begin);
+			return LLM_E_LIMIT;
+		}
+		begin = i + 1;
+	}
+	return LLM_OK;
 }
 
 LlmStatus
@@ -42,6 +68,7 @@ llm_char_map_load(const LlmMeta *meta, LlmCharMap *map, LlmError *err)
 						 (unsigned long) units_bytes);
 		return LLM_E_FORMAT;
 	}
+	LLM_TRY(check_replacements((const char *) data + 4 + units_bytes, (size_t) n - 4 - units_bytes, key, err));
 	map->units = data + 4;
 	map->n_units = units_bytes / 4;
 	map->replacements = (const char *) data + 4 + units_bytes;
@@ -63,6 +90,8 @@ llm_char_map_find(const LlmCharMap *map, const uint8_t *s, size_t len, LlmStr *r
 
 	if (!map->units)
 		return 0;
+	if (len > MAX_KEY_BYTES)
+		len = MAX_KEY_BYTES;
 	node = child_offset(load_u32(map->units));
 	for (size_t i = 0; i < len && s[i] != 0; i++)
 	{

@@ -15,7 +15,7 @@ typedef struct LlmCharMap
 	size_t		replacements_bytes;	/* the last byte is a NUL */
 } LlmCharMap;
 
-/* LLM_E_FORMAT if the map contradicts itself; an absent one leaves map empty */
+/* an absent map leaves it empty. Errors: LLM_E_FORMAT if it contradicts itself, LLM_E_LIMIT for too long a replacement */
 extern LlmStatus llm_char_map_load(const LlmMeta *meta, LlmCharMap *map, LlmError *err);
 
 /* bytes (1 or more) at the beginning of s that the map replaces, the longest such part, and by what; 0: none */

@@ -32,30 +32,41 @@ llm_byte_token_value(LlmStr text)
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+/* in order of their names */
+static const LlmTokenizerKindInfo kinds[] = {
+	{"bert", "WordPiece", LLM_KIND_WORDPIECE},
+	{"gpt2", "byte-level BPE; the model names its pre-tokenizer", LLM_KIND_BPE},
+	{"llama", "SentencePiece BPE", LLM_KIND_SPM},
+	{"t5", "SentencePiece unigram", LLM_KIND_UNIGRAM},
+};
+
+#define N_KINDS ((int) (sizeof(kinds) / sizeof(kinds[0])))
+
+const LlmTokenizerKindInfo *
+llm_tokenizer_kinds(int *n)
+{
+	*n = N_KINDS;
+	return kinds;
+}
+
 /* which kind */
 static LlmStatus
 load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
-	LlmStr		model;
+	LlmStr		name;
 
-	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.model", true, &model, err));
-	if (model.len == 4 && memcmp(model.data, "gpt2", 4) == 0)
-		t->kind = LLM_KIND_BPE;
-	else if (model.len == 5 && memcmp(model.data, "llama", 5) == 0)
-		t->kind = LLM_KIND_SPM;
-	else if (model.len == 4 && memcmp(model.data, "bert", 4) == 0)
-		t->kind = LLM_KIND_WORDPIECE;
-	else if (model.len == 2 && memcmp(model.data, "t5", 2) == 0)
-		t->kind = LLM_KIND_UNIGRAM;
-	else
+	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.model", true, &name, err));
+	for (int i = 0; i < N_KINDS; i++)
 	{
-		llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (model.len < 64 ? model.len : 64),
-				 model.data);
-		llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
-						 "\"llama\" (SentencePiece BPE), \"bert\" (WordPiece) and \"t5\" (unigram) are supported.");
-		return LLM_E_UNSUPPORTED;
+		if (name.len != strlen(kinds[i].name) || memcmp(name.data, kinds[i].name, name.len) != 0)
+			continue;
+		t->kind = kinds[i].kind;
+		return LLM_OK;
 	}
-	return LLM_OK;
+	llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (name.len < 64 ? name.len : 64), name.data);
+	llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
+					 "\"llama\" (SentencePiece BPE), \"bert\" (WordPiece) and \"t5\" (unigram) are supported.");
+	return LLM_E_UNSUPPORTED;
 }
 
 static LlmStatus

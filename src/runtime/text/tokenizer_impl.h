@@ -33,14 +33,6 @@ typedef struct LlmTokenInfo
 	bool		rstrip;
 } LlmTokenInfo;
 
-typedef enum LlmTokenizerKind
-{
-	LLM_KIND_BPE,
-	LLM_KIND_SPM,
-	LLM_KIND_WORDPIECE,
-	LLM_KIND_UNIGRAM
-} LlmTokenizerKind;
-
 struct LlmTokenizer
 {
 	const LlmAllocator *allocator;

@@ -21,7 +21,7 @@ load_scores(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	const LlmMetaEntry *entry = llm_meta_find(meta, "tokenizer.ggml.scores");
 	void	   *scores;
-	float		lowest = 0;
+	float		lowest = INFINITY;
 
 	if (!entry || entry->type != LLM_META_ARRAY || entry->array.type == LLM_META_STRING || entry->array.type == LLM_META_BOOL)
 		return llm_fail(err, LLM_E_FORMAT, "tokenizer.ggml.scores is not an array of numbers");
@@ -40,7 +40,7 @@ load_scores(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		if (t->info[id].type == LLM_TOKEN_NORMAL && (float) score < lowest)
 			lowest = (float) score;
 	}
-	t->unknown_score = lowest - UNKNOWN_PENALTY;
+	t->unknown_score = (isfinite(lowest) ? lowest : 0) - UNKNOWN_PENALTY;
 	return LLM_OK;
 }
 
@@ -112,22 +112,21 @@ llm_unigram_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return status;
 }
 
-/* append a normalized part: runs of spaces become one, where the model has it so */
+/*
+ * Append a normalized part. Where spaces are merged, a part loses those at its beginning if there is one before it, or
+ * nothing; a mark in the text is no space yet for that.
+ */
 static LlmStatus
-append_normal(const LlmTokenizer *t, LlmBuf *out, LlmStr part, LlmError *err)
+append_normal(const LlmTokenizer *t, LlmBuf *out, LlmStr part, bool *after_space, LlmError *err)
 {
-	size_t		begin = out->len;
-	size_t		n;
-
-	LLM_TRY(append_unmarked(out, part, err));
-	if (!t->merge_spaces)
-		return LLM_OK;
-	n = begin;
-	for (size_t i = begin; i < out->len; i++)
-		if (out->data[i] != ' ' || (n > 0 && out->data[n - 1] != ' '))
-			out->data[n++] = out->data[i];
-	out->len = n;
-	return LLM_OK;
+	while (*after_space && part.len > 0 && part.data[0] == ' ')
+	{
+		part.data++;
+		part.len--;
+	}
+	if (part.len > 0)
+		*after_space = t->merge_spaces && part.data[part.len - 1] == ' ';
+	return append_unmarked(out, part, err);
 }
 
 static LlmStatus
@@ -135,6 +134,7 @@ normalize(LlmEncoder *e, const char *bytes, size_t len, bool space_prefix, LlmBu
 {
 	const LlmTokenizer *t = e->t;
 	const uint8_t *s = (const uint8_t *) bytes;
+	bool		after_space = t->merge_spaces;
 
 	for (size_t i = 0; i < len;)
 	{
@@ -150,13 +150,13 @@ normalize(LlmEncoder *e, const char *bytes, size_t len, bool space_prefix, LlmBu
 			if (step)
 				part = (LlmStr) {bytes + i, n};
 		}
-		LLM_TRY(append_normal(t, out, part, err));
+		LLM_TRY(append_normal(t, out, part, &after_space, err));
 		LLM_TRY(llm_encoder_worked(e, n));
 		i += n;
 	}
 	while (t->merge_spaces && out->len > 0 && out->data[out->len - 1] == ' ')
 		out->len--;
-	if (out->len == 0 || !space_prefix)
+	if (!space_prefix || (t->merge_spaces && out->len == 0))
 		return LLM_OK;
 	LLM_TRY(llm_buf_reserve(out, 1, err));
 	memmove(out->data + 1, out->data, out->len++);
