@@ -7,6 +7,8 @@
  * Both steps are done by one session at a time for each source. Others wait for a heavyweight lock: it shows in pg_locks,
  * obeys cancel and timeouts, and ends with its owner, so that a waiter takes over from a session that failed.
  *
+ * A source in parts counts as one: its digest is that of all bytes in order, its identity one number made from those of all.
+ *
  * The source is untrusted and may change meanwhile: its identity is compared before and after. All loops serve interrupts
  * between pieces; ERROR and FATAL leave no temporary file, descriptor or lock.
  */
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/cryptohash.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -32,6 +35,27 @@
 
 /* ---- identity ---- */
 
+/*
+ * Take part no into the identity of a source. One file has its own. Of parts, the inode becomes a number made from all there
+ * is to say about them, so that any part's change shows; the times are the latest, as those who compare with a clock need.
+ */
+static void
+add_part_id(PgLlmFileId *id, uint32_t no, const PgLlmFileId *part)
+{
+	const uint64_t words[] = {part->device, part->inode, part->size_bytes, (uint64_t) part->mtime_ns, (uint64_t) part->ctime_ns};
+
+	if (no == 0)
+	{
+		*id = *part;
+		return;
+	}
+	for (int i = 0; i < (int) lengthof(words); i++)
+		id->inode = hash_combine64(id->inode, words[i]);
+	id->size_bytes += part->size_bytes;
+	id->mtime_ns = Max(id->mtime_ns, part->mtime_ns);
+	id->ctime_ns = Max(id->ctime_ns, part->ctime_ns);
+}
+
 static PgLlmFileId
 id_of_open_file(const LlmFile *file)
 {
@@ -41,18 +65,41 @@ id_of_open_file(const LlmFile *file)
 	return id;
 }
 
+static PgLlmFileId
+id_of_open_model(const LlmGguf *gguf)
+{
+	PgLlmFileId id = {0};
+
+	for (uint32_t i = 0; i < gguf->n_parts; i++)
+	{
+		PgLlmFileId part = id_of_open_file(llm_gguf_file(gguf, i));
+
+		add_part_id(&id, i, &part);
+	}
+	return id;
+}
+
 bool
 pgllm_file_id(const char *path, PgLlmFileId *id)
 {
-	struct stat st;
+	const uint32_t n_parts = llm_gguf_parts_named(path);
 
-	if (stat(path, &st) != 0)
-		return false;
-	id->device = (uint64_t) st.st_dev;
-	id->inode = (uint64_t) st.st_ino;
-	id->size_bytes = (uint64_t) st.st_size;
-	id->mtime_ns = (int64_t) st.st_mtim.tv_sec * INT64CONST(1000000000) + st.st_mtim.tv_nsec;
-	id->ctime_ns = (int64_t) st.st_ctim.tv_sec * INT64CONST(1000000000) + st.st_ctim.tv_nsec;
+	for (uint32_t i = 0; i < n_parts; i++)
+	{
+		PgLlmFileId part = {0};
+		char		part_path[MAXPGPATH];
+		struct stat st;
+
+		llm_gguf_part_path(path, i, part_path, sizeof(part_path));
+		if (stat(part_path, &st) != 0)
+			return false;
+		part.device = (uint64_t) st.st_dev;
+		part.inode = (uint64_t) st.st_ino;
+		part.size_bytes = (uint64_t) st.st_size;
+		part.mtime_ns = (int64_t) st.st_mtim.tv_sec * INT64CONST(1000000000) + st.st_mtim.tv_nsec;
+		part.ctime_ns = (int64_t) st.st_ctim.tv_sec * INT64CONST(1000000000) + st.st_ctim.tv_nsec;
+		add_part_id(id, i, &part);
+	}
 	return true;
 }
 
@@ -129,34 +176,53 @@ check_hash(int result, HashWork *work)
 				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(work->hash))));
 }
 
-/* SHA-256 of the whole file, and which file that was */
+/* one part of the source, from its beginning to its end */
+static void
+hash_part(HashWork *work, const char *path, uint8 *piece, PgLlmFileId *id)
+{
+	LlmError	err;
+
+	PGLLM_CHECK(llm_file_open(path, &work->file, &err), &err);
+	for (uint64_t at = 0; at < work->file.size_bytes;)
+	{
+		size_t		n = (size_t) Min((uint64_t) HASH_PIECE_BYTES, work->file.size_bytes - at);
+
+		PGLLM_RUN(llm_file_read(&work->file, at, piece, n, pgllm_stop(), &err), &err);
+		check_hash(pg_cryptohash_update(work->hash, piece, n), work);
+		at += n;
+		CHECK_FOR_INTERRUPTS();
+	}
+	PGLLM_CHECK(llm_file_check_unchanged(&work->file, &err), &err);
+	*id = id_of_open_file(&work->file);
+	llm_file_close(&work->file);
+}
+
+/* SHA-256 of the whole source, and which files that was */
 static void
 hash_file(const char *path, PgLlmFileId *id, char *hex)
 {
 	HashWork	work = {.file = {.fd = -1}};
 	uint8	   *piece = palloc(HASH_PIECE_BYTES);
 	uint8		digest[LLM_DIGEST_BYTES];
-	LlmError	err;
 
 	PG_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
 	{
-		PGLLM_CHECK(llm_file_open(path, &work.file, &err), &err);
+		const uint32_t n_parts = llm_gguf_parts_named(path);
+
 		work.hash = pg_cryptohash_create(PG_SHA256);
 		if (work.hash == NULL)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 		check_hash(pg_cryptohash_init(work.hash), &work);
-		for (uint64_t at = 0; at < work.file.size_bytes;)
+		for (uint32_t i = 0; i < n_parts; i++)
 		{
-			size_t		n = (size_t) Min((uint64_t) HASH_PIECE_BYTES, work.file.size_bytes - at);
+			char		part_path[MAXPGPATH];
+			PgLlmFileId part;
 
-			PGLLM_RUN(llm_file_read(&work.file, at, piece, n, pgllm_stop(), &err), &err);
-			check_hash(pg_cryptohash_update(work.hash, piece, n), &work);
-			at += n;
-			CHECK_FOR_INTERRUPTS();
+			llm_gguf_part_path(path, i, part_path, sizeof(part_path));
+			hash_part(&work, part_path, piece, &part);
+			add_part_id(id, i, &part);
 		}
 		check_hash(pg_cryptohash_final(work.hash, digest, sizeof(digest)), &work);
-		PGLLM_CHECK(llm_file_check_unchanged(&work.file, &err), &err);
-		*id = id_of_open_file(&work.file);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
 	hash_cleanup(0, PointerGetDatum(&work));
@@ -312,7 +378,7 @@ make_pack(const char *folder, const char *path, const PgLlmFileId *id, const cha
 		a = pgllm_allocator(work.context);
 		PGLLM_RUN(llm_gguf_open(path, a, pgllm_stop(), &work.gguf, &err), &err);
 		work.gguf_open = true;
-		opened = id_of_open_file(&work.gguf.file);
+		opened = id_of_open_model(&work.gguf);
 		if (!pgllm_file_id_equal(&opened, id))
 			raise_changed(path);
 		PGLLM_CHECK(llm_packer_begin(&work.gguf, digest_bytes, a, &work.packer, &total_bytes, &err), &err);
@@ -320,7 +386,7 @@ make_pack(const char *folder, const char *path, const PgLlmFileId *id, const cha
 		work.fd = pgllm_folder_create_temp(folder, &work.temp);
 		reserve_room(&work, total_bytes);
 		PGLLM_RUN(llm_packer_run(work.packer, &sink, pgllm_stop(), &err), &err);
-		PGLLM_CHECK(llm_file_check_unchanged(&work.gguf.file, &err), &err);
+		PGLLM_CHECK(llm_gguf_check_unchanged(&work.gguf, &err), &err);
 		(void) durable_rename(work.temp, pgllm_folder_pack_path(folder, digest), ERROR);
 		work.temp = NULL;
 	}

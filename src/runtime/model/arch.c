@@ -138,6 +138,14 @@ static const LlmArch arch_table[] = {
 		.traits = LLM_TRAIT_LOCAL_PLAIN,
 		.window_every = 4,
 	},
+	{
+		.name = "deepseek2",
+		.note = "DeepSeek V2, V3, R1: latent attention with its compressed cache, softmax or sigmoid router, shared experts",
+		.rope = LLM_ROPE_NORM,
+		.traits = LLM_TRAIT_LATENT | LLM_TRAIT_DENSE_LEAD,
+		.router = LLM_ROUTER_SOFTMAX,
+		.shared_expert = true,
+	},
 };
 
 int

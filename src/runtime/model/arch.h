@@ -69,7 +69,9 @@ typedef enum LlmTrait
 	LLM_TRAIT_FUSED_GATE = 128, /* ffn_up holds the gate's rows, then its own */
 	LLM_TRAIT_LOCAL_PLAIN = 256,	/* layers with a window have unscaled rope */
 	LLM_TRAIT_ROPE_LOCAL_ONLY = 512,	/* layers without window have no rope */
-	LLM_TRAIT_FFN_NORM_NAME = 1024	/* the norm before the feed-forward is called post_attention_norm */
+	LLM_TRAIT_FFN_NORM_NAME = 1024, /* the norm before the feed-forward is called post_attention_norm */
+	LLM_TRAIT_LATENT = 1 << 20, /* latent attention, see latent_attention.c */
+	LLM_TRAIT_DENSE_LEAD = 1 << 21	/* leading layers without experts; shared experts are counted, each as wide as another */
 } LlmTrait;
 
 typedef struct LlmArch
@@ -121,6 +123,16 @@ typedef struct LlmRouterParams
 	uint32_t	n_groups_used;
 } LlmRouterParams;
 
+/* latent attention: heads before keys and values were taken into one latent */
+typedef struct LlmLatentParams
+{
+	uint32_t	q_rank;			/* queries come through a bottleneck so wide; 0: directly */
+	uint32_t	kv_rank;		/* the latent; 0: no latent attention */
+	uint32_t	head_dim_k;		/* of a head, its rotated n_rot dimensions last */
+	uint32_t	head_dim_v;
+	double		score_scale;	/* by YaRN; 1: none */
+} LlmLatentParams;
+
 /* shape of a model, read from metadata and checked for sense */
 typedef struct LlmHparams
 {
@@ -133,7 +145,9 @@ typedef struct LlmHparams
 	uint32_t	n_head_kv;
 	uint32_t	head_dim_k;
 	uint32_t	head_dim_v;
+	uint32_t	stored_dim_v;	/* of a value in the cache; 0: values are the leading dimensions of keys */
 	uint32_t	n_rot;			/* leading dimensions of a head that are rotated */
+	LlmLatentParams latent;
 	uint32_t	n_ff;
 	uint32_t	n_ff_expert;
 	uint32_t	n_ff_shared;	/* of the shared expert; 0: none */
@@ -151,6 +165,7 @@ typedef struct LlmHparams
 	LlmRopeParams rope[2];		/* LLM_ROPE_GLOBAL, LLM_ROPE_LOCAL */
 	bool		no_rope;
 	LlmRouterParams router;
+	uint32_t	n_dense_lead;	/* leading layers without experts */
 } LlmHparams;
 
 extern const LlmArch *llm_arch_find(LlmStr name);

@@ -147,6 +147,25 @@ keys_before(uint32_t page, uint32_t position)
 	return n < 0 ? 0 : n > LLMK_PAGE_KEYS ? LLMK_PAGE_KEYS : (int) n;
 }
 
+/* values that the cache does not hold apart: the leading dimensions of a page's keys, turned */
+static const void *
+values_of_keys(const LlmModel *m, const void *k_page, LlmKvType type, void *values)
+{
+	const uint32_t n = m->hp.head_dim_v;
+
+	for (uint32_t i = 0; i < LLMK_PAGE_KEYS; i++)
+	{
+		for (uint32_t d = 0; d < n; d++)
+		{
+			if (type == LLM_KV_F32)
+				((uint32_t *) values)[i * n + d] = ((const uint32_t *) k_page)[d * LLMK_PAGE_KEYS + i];
+			else
+				((uint16_t *) values)[i * n + d] = ((const uint16_t *) k_page)[d * LLMK_PAGE_KEYS + i];
+		}
+	}
+	return values;
+}
+
 /* the pages of one span, for all queries of a tile */
 static void
 attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t n_heads, uint32_t first_page,
@@ -190,7 +209,10 @@ attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 			}
 		}
 		a.k_page = llm_kv_keys(pass->kv, seq, page, pass->layer, kv_head);
-		a.v_page = llm_kv_values(pass->kv, seq, page, pass->layer, kv_head);
+		if (m->hp.stored_dim_v > 0)
+			a.v_page = llm_kv_values(pass->kv, seq, page, pass->layer, kv_head);
+		else
+			a.v_page = values_of_keys(m, a.k_page, a.kv_type, s->values);
 		m->kernels->attend_page(&a);
 	}
 }

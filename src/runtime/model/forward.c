@@ -228,18 +228,21 @@ op_ffn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	return add_block(pass, &layer->ffn_post_norm);
 }
 
-static const LlmOpFn attention_ops[] = {
-	op_attn_norm, op_qkv, op_store, op_attend, op_attn_out, op_attn_residual, op_ffn_norm, NULL
-};
+static const LlmOpFn begin_ops[] = {op_attn_norm, NULL};
+static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, op_attn_out, NULL};
+static const LlmOpFn middle_ops[] = {op_attn_residual, op_ffn_norm, NULL};
 static const LlmOpFn end_ops[] = {op_ffn_residual, NULL};
+
+#define N_PARTS 5
 
 /* the rest of the current layer, from operation pass->op of part pass->part on */
 static LlmStatus
 run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	const LlmOpFn *const parts[] = {attention_ops, layer->experts ? llm_moe_ops : llm_ffn_ops, end_ops};
+	const LlmOpFn *const parts[N_PARTS] = {begin_ops, layer->latent ? llm_latent_ops : attention_ops, middle_ops,
+	layer->experts ? llm_moe_ops : llm_ffn_ops, end_ops};
 
-	for (; pass->part < 3; pass->part++, pass->op = 0)
+	for (; pass->part < N_PARTS; pass->part++, pass->op = 0)
 	{
 		for (; parts[pass->part][pass->op]; pass->op++)
 			LLM_TRY(parts[pass->part][pass->op] (pass, layer, stop));
@@ -346,13 +349,16 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const size_t slots = rows * router->n_used;
 	const size_t q_width = (size_t) hp->n_head * hp->head_dim_k;
 	const size_t v_width = (size_t) hp->n_head * hp->head_dim_v;
-	const size_t ffn_width = router->n_expert > 0 ? hp->n_ff_shared : hp->n_ff;
+	const size_t dense_width = router->n_expert > 0 && hp->n_dense_lead == 0 ? 0 : hp->n_ff;
+	const size_t ffn_width = max_size(dense_width, hp->n_ff_shared);
+	const size_t heads_width = (size_t) hp->n_head * max_size(hp->latent.head_dim_k, hp->latent.head_dim_v);
+	const size_t latent_width = (size_t) hp->n_head * max_size(hp->latent.head_dim_k, hp->latent.kv_rank);
 	const size_t rope_width = hp->n_rot / 2;
 	const size_t local_rows = m->n_ropes > 1 ? rows : 0;
 	const size_t shared_rows = hp->n_ff_shared > 0 ? rows : 0;
-	const size_t row_width = max_size(max_size(hp->n_embd, ffn_width), v_width);
-	const size_t terms = max_size(rows * row_width, slots * max_size(hp->n_embd, hp->n_ff_expert));
-	const size_t term_blocks = terms / LLM_QK + max_size(rows, slots);
+	const size_t row_width = max_size(max_size(hp->n_embd, ffn_width), max_size(v_width, hp->latent.q_rank));
+	const size_t terms = max_size(rows * max_size(row_width, max_size(latent_width, heads_width)), slots * max_size(hp->n_embd, hp->n_ff_expert));
+	const size_t term_blocks = terms / LLM_QK + max_size(rows * (hp->latent.kv_rank > 0 ? hp->n_head : 1), slots);
 	size_t		used = 0;
 
 	const struct
@@ -370,6 +376,8 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->k, rows * hp->n_head_kv * hp->head_dim_k * sizeof(float)},
 		{(void **) &pass->v, rows * hp->n_head_kv * hp->head_dim_v * sizeof(float)},
 		{(void **) &pass->attn, rows * v_width * sizeof(float)},
+		{(void **) &pass->q_down, rows * hp->latent.q_rank * sizeof(float)},
+		{(void **) &pass->heads, rows * heads_width * sizeof(float)},
 		{(void **) &pass->gate, rows * ffn_width * sizeof(float)},
 		{(void **) &pass->up, rows * ffn_width * sizeof(float)},
 		{(void **) &pass->block_out, rows * hp->n_embd * sizeof(float)},
@@ -399,6 +407,7 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);
+	const size_t value_bytes = hp->stored_dim_v > 0 ? 0 : (size_t) LLMK_PAGE_KEYS * hp->head_dim_v * sizeof(float);
 
 	for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
 	{
@@ -411,6 +420,9 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		if (base)
 			pass->scratch[t].span_data = (float *) (base + used);
 		used += (span_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
+		if (base)
+			pass->scratch[t].values = base + used;
+		used += (value_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
 	}
 	return used;
 }

@@ -135,6 +135,36 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 	return refuse_unless(r, "rope.dimension_count_swa", hp->n_rot);
 }
 
+/*
+ * Keys and values of all heads come from one latent, which is the only key/value head; attention.key_length and value_length
+ * do not matter. Files from before key_length_mla hold the matrices that make them in another form.
+ */
+static LlmStatus
+read_latent(const KeyReader *r, LlmHparams *hp)
+{
+	LlmLatentParams *latent = &hp->latent;
+	KeyName		key;
+
+	if (!llm_meta_find(r->meta, key_name(r, "attention.key_length_mla", key)))
+	{
+		LlmStatus	status = llm_fail(r->err, LLM_E_UNSUPPORTED, "model metadata \"%s\" is missing: the file holds its latent attention in an older form",
+									  key);
+
+		llm_error_hint(r->err, "Convert the model again, so that it has tensors attn_k_b and attn_v_b.");
+		return status;
+	}
+	LLM_TRY(read_uint(r, "attention.kv_lora_rank", true, 1, MAX_HEAD - hp->n_rot, &latent->kv_rank));
+	LLM_TRY(read_uint(r, "attention.q_lora_rank", false, 0, MAX_WIDTH, &latent->q_rank));
+	LLM_TRY(read_uint(r, "attention.key_length_mla", true, hp->n_rot + 1, MAX_HEAD, &latent->head_dim_k));
+	LLM_TRY(read_uint(r, "attention.value_length_mla", true, 1, MAX_HEAD, &latent->head_dim_v));
+	latent->score_scale = 1;
+	hp->n_head_kv = 1;
+	hp->head_dim_k = latent->kv_rank + hp->n_rot;
+	hp->head_dim_v = latent->kv_rank;
+	hp->stored_dim_v = 0;
+	return LLM_OK;
+}
+
 static LlmStatus
 read_sizes(const KeyReader *r, LlmHparams *hp)
 {
@@ -145,6 +175,9 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_uint(r, "embedding_length", true, 1, MAX_WIDTH, &hp->n_embd));
 	LLM_TRY(read_uint(r, "feed_forward_length", true, 1, MAX_WIDTH, &hp->n_ff));
 	LLM_TRY(read_heads(r, hp));
+	hp->stored_dim_v = hp->head_dim_v;
+	if (has_trait(r, LLM_TRAIT_LATENT))
+		LLM_TRY(read_latent(r, hp));
 	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
 						true, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
@@ -166,8 +199,20 @@ yarn_magnitude(double factor, double log_multiplier)
 	return log_multiplier != 0 ? magnitude / (0.1 * log_multiplier * log_factor + 1) : magnitude;
 }
 
+/*
+ * Latent attention's part of YaRN: scores grow, and cosine and sine stay, since mscale and mscale_all_dim are equal in every
+ * model of the kind (the file holds 0.1 times the latter only). Source: DeepSeek-V3, inference/model.py; modeling_deepseek_v3.
+ */
+static double
+latent_score_scale(double factor, double log_multiplier)
+{
+	double		magnitude = 1 + (factor > 1 ? log_multiplier * llmk_log(factor) : 0);
+
+	return magnitude * magnitude;
+}
+
 static LlmStatus
-read_yarn(const KeyReader *r, double factor, LlmRopeParams *rope)
+read_yarn(const KeyReader *r, double factor, LlmHparams *hp, LlmRopeParams *rope)
 {
 	double		log_multiplier = 0;
 
@@ -179,7 +224,13 @@ read_yarn(const KeyReader *r, double factor, LlmRopeParams *rope)
 	LLM_TRY(read_double(r, "rope.scaling.yarn_log_multiplier", false, 0, 1e3, &log_multiplier));
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_ext_factor", 1));
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_attn_factor", 1));
-	rope->magnitude = yarn_magnitude(factor, log_multiplier);
+	if (hp->latent.kv_rank > 0 && log_multiplier != 0)
+	{
+		rope->magnitude = 1;
+		hp->latent.score_scale = latent_score_scale(factor, log_multiplier);
+	}
+	else
+		rope->magnitude = yarn_magnitude(factor, log_multiplier);
 	return LLM_OK;
 }
 
@@ -203,7 +254,7 @@ read_global_rope(const KeyReader *r, LlmHparams *hp, LlmRopeParams *rope)
 	if (factor == 0 || str_is(type, "none"))
 		factor = 1;
 	if (str_is(type, "yarn"))
-		LLM_TRY(read_yarn(r, factor, rope));
+		LLM_TRY(read_yarn(r, factor, hp, rope));
 	else if (str_is(type, "longrope") || str_is(type, "llama3"))
 	{
 		rope->has_factors = true;
@@ -212,6 +263,8 @@ read_global_rope(const KeyReader *r, LlmHparams *hp, LlmRopeParams *rope)
 	else if (!str_is(type, "none") && !str_is(type, "linear"))
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
 						(int) (type.len > 40 ? 40 : type.len), type.data, r->arch->name);
+	if (hp->latent.kv_rank > 0)
+		LLM_TRY(refuse_unless(r, "rope.scaling.attn_factor", 1));
 	rope->scale = 1.0 / factor;
 	rope->magnitude *= attn_factor;
 	return LLM_OK;
@@ -319,6 +372,18 @@ read_router(const KeyReader *r, LlmHparams *hp)
 }
 
 static LlmStatus
+read_shared_count(const KeyReader *r, LlmHparams *hp)
+{
+	uint32_t	n = 0;
+
+	LLM_TRY(read_uint(r, "expert_shared_count", true, 0, MAX_EXPERTS, &n));
+	if ((uint64_t) n * hp->n_ff_expert > MAX_WIDTH)
+		return llm_fail(r->err, LLM_E_FORMAT, "%u shared experts %u wide are more than %u together", n, hp->n_ff_expert, MAX_WIDTH);
+	hp->n_ff_shared = n * hp->n_ff_expert;
+	return LLM_OK;
+}
+
+static LlmStatus
 read_experts(const KeyReader *r, LlmHparams *hp)
 {
 	if (r->arch->router == LLM_ROUTER_NONE)
@@ -331,11 +396,16 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 	if (r->arch->shared_expert)
 	{
 		hp->n_ff_shared = hp->n_ff;
+		if (has_trait(r, LLM_TRAIT_DENSE_LEAD))
+			LLM_TRY(read_shared_count(r, hp));
 		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_shared));
 	}
 	else
 		LLM_TRY(refuse_unless(r, "expert_shared_feed_forward_length", 0));
-	LLM_TRY(refuse_unless(r, "leading_dense_block_count", 0));
+	if (has_trait(r, LLM_TRAIT_DENSE_LEAD))
+		LLM_TRY(read_uint(r, "leading_dense_block_count", false, 0, MAX_LAYERS, &hp->n_dense_lead));
+	else
+		LLM_TRY(refuse_unless(r, "leading_dense_block_count", 0));
 	LLM_TRY(refuse_unless(r, "interleave_moe_layer_step", 1));
 	return refuse_unless(r, "moe_every_n_layers", 1);
 }
@@ -351,6 +421,8 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 	hp->residual_scale = 1;
 	hp->logit_scale = 1;
 	hp->attn_scale = 1.0f / sqrtf((float) (wide ? hp->n_embd / hp->n_head : hp->head_dim_k));
+	if (hp->latent.kv_rank > 0)
+		hp->attn_scale = (float) (hp->latent.score_scale / sqrt((double) hp->latent.head_dim_k));
 	hp->attn_cap = r->arch->attn_cap;
 	hp->logit_cap = r->arch->logit_cap;
 	LLM_TRY(read_factor(r, "attention.scale", &hp->attn_scale));

@@ -31,14 +31,20 @@ typedef struct LinearJob
 	int64_t		piece_groups;
 } LinearJob;
 
-static void
-add_bias(const float *bias, float *out, int64_t n_tokens, int64_t ld_out, int64_t row_begin, int64_t row_end)
+void
+llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out, int64_t row_begin,
+				  int64_t row_end)
 {
-	for (int64_t t = 0; t < n_tokens; t++)
+	const float *bias = lin->bias ? lin->bias + expert * lin->w.n_rows : NULL;
+
+	row_end = row_end < lin->w.n_rows ? row_end : lin->w.n_rows;
+	for (int64_t t = 0; t < n_tokens && (bias || lin->scale); t++)
 	{
 		float	   *o = out + t * ld_out;
 
-		for (int64_t r = row_begin; r < row_end; r++)
+		for (int64_t r = row_begin; lin->scale && r < row_end; r++)
+			o[r] *= lin->scale[expert];
+		for (int64_t r = row_begin; bias && r < row_end; r++)
 			o[r] += bias[r];
 	}
 }
@@ -53,11 +59,8 @@ some_tokens(const LlmkActs *acts, int64_t t, int64_t n)
 	part.x = acts->x + t * acts->ld_x;
 	for (int i = 0; i < 2; i++)
 	{
-		if (!acts->term[i].q)
-			continue;
-		part.term[i].q += t * acts->n_cols;
-		part.term[i].d += t * (acts->n_cols / LLM_QK);
-		part.term[i].s += t * (acts->n_cols / 16);
+		if (acts->term[i].q)
+			part.term[i] = llm_term_row(&acts->term[i], t, acts->n_cols);
 	}
 	return part;
 }
@@ -99,9 +102,7 @@ linear_piece(void *arg, int64_t begin, int64_t end, int thread)
 			continue;
 		w.data += (size_t) tile.expert * lin->stride;
 		job->kernels->matmul[w.type] (&w, &acts, from, to, out, n_rows);
-		if (lin->bias)
-			add_bias(lin->bias + tile.expert * n_rows, out, acts.n_tokens, n_rows, from * LLMK_ROWS,
-					 to * LLMK_ROWS < n_rows ? to * LLMK_ROWS : n_rows);
+		llm_linear_finish(lin, tile.expert, out, acts.n_tokens, n_rows, from * LLMK_ROWS, to * LLMK_ROWS);
 	}
 }
 
@@ -136,7 +137,7 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 
 	for (int i = 0; i < n; i++)
 	{
-		job.lin[i] = (LlmExpertLinear) {.w = lin[i]->w, .bias = lin[i]->bias};
+		job.lin[i] = (LlmExpertLinear) {.w = lin[i]->w, .scale = lin[i]->scale, .bias = lin[i]->bias};
 		job.out[i] = out[i];
 	}
 	job.tile_tokens = acts->term[0].q ? TOKENS_QUANTIZED : TOKENS_FLOAT;
@@ -183,12 +184,15 @@ llm_linear_acts(const LlmPass *pass, const float *x, int n_rows, int64_t n_cols,
 }
 
 void
+llm_linear_quantize_slot(const LlmPass *pass, const float *x, int64_t slot, int64_t n_cols)
+{
+	const LlmkTerm terms[2] = {llm_term_row(&pass->terms[0], slot, n_cols), llm_term_row(&pass->terms[1], slot, n_cols)};
+
+	pass->model->kernels->quantize(x, n_cols, terms);
+}
+
+void
 llm_linear_quantize_row(const LlmPass *pass, const float *x, int64_t row, int64_t n_cols)
 {
-	LlmkTerm	terms[2];
-
-	for (int i = 0; i < 2; i++)
-		terms[i] = (LlmkTerm) {pass->terms[i].q + row * n_cols, pass->terms[i].d + row * (n_cols / LLM_QK),
-		pass->terms[i].s + row * (n_cols / 16)};
-	pass->model->kernels->quantize(x + row * n_cols, n_cols, terms);
+	llm_linear_quantize_slot(pass, x + row * n_cols, row, n_cols);
 }

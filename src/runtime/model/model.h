@@ -19,10 +19,11 @@ typedef struct LlmModelOptions
 	LlmStr		chat_template;	/* data NULL: the model's own */
 } LlmModelOptions;
 
-/* out = w x + bias */
+/* out = scale w x + bias */
 typedef struct LlmLinear
 {
 	LlmkMatrix	w;
+	const float *scale;			/* one value; NULL: none */
 	const float *bias;			/* (n_rows), NULL: none */
 } LlmLinear;
 
@@ -37,6 +38,7 @@ typedef struct LlmExpertLinear
 {
 	LlmkMatrix	w;				/* of expert 0 */
 	size_t		stride;			/* bytes from one expert to the next */
+	const float *scale;			/* (n_expert), NULL: none */
 	const float *bias;			/* (n_expert, n_rows), NULL: none */
 } LlmExpertLinear;
 
@@ -58,6 +60,14 @@ typedef struct LlmExperts
 	const float *shared_gate;	/* (n_embd), the shared expert's output is times the sigmoid of it; NULL: none */
 } LlmExperts;
 
+/* latent attention: what LlmLayer has no place for. There wq and q_norm are of the bottleneck, wk and k_norm of the latent. */
+typedef struct LlmLatent
+{
+	LlmLinear	q_up;			/* (n_head * latent.head_dim_k, q_rank); w.data NULL: wq makes the queries */
+	LlmExpertLinear k_up;		/* by head: (kv_rank, latent.head_dim_k - n_rot), from queries to queries of latents */
+	LlmExpertLinear v_up;		/* by head: (latent.head_dim_v, kv_rank) */
+} LlmLatent;
+
 typedef struct LlmLayer
 {
 	uint32_t	window;			/* positions it sees; 0: all */
@@ -69,6 +79,7 @@ typedef struct LlmLayer
 	LlmNorm		q_norm;			/* (head_dim_k), or (n_head * head_dim_k) over the whole */
 	LlmNorm		k_norm;
 	const float *sinks;			/* (n_head), NULL: none */
+	LlmLatent  *latent;			/* NULL: none */
 	LlmLinear	wo;				/* (n_embd, n_head * head_dim_v) */
 	LlmNorm		attn_post_norm; /* (n_embd) */
 	LlmNorm		ffn_norm;		/* (n_embd) */

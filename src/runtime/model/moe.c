@@ -83,14 +83,21 @@ best_two(const float *scores, uint32_t n)
 	return n > 1 ? first + second : first;
 }
 
-/* scores outside the groups whose sums of two scores are largest become -infinity; sums (n_groups) is scratch */
+/* what a group is worth: with a sigmoid router its two best scores (DeepSeek-V3), else its best (DeepSeek-V2) */
+static float
+group_score(LlmRouterKind kind, const LlmKernels *k, const float *scores, uint32_t n)
+{
+	return kind == LLM_ROUTER_SIGMOID ? best_two(scores, n) : k->max(scores, n);
+}
+
+/* scores outside the groups that are worth most become -infinity; sums (n_groups) is scratch */
 static void
-keep_best_groups(const LlmRouterParams *r, float *scores, float *sums)
+keep_best_groups(const LlmRouterParams *r, const LlmKernels *k, float *scores, float *sums)
 {
 	const uint32_t size = r->n_expert / r->n_groups;
 
 	for (uint32_t g = 0; g < r->n_groups; g++)
-		sums[g] = best_two(scores + g * size, size);
+		sums[g] = group_score(r->kind, k, scores + g * size, size);
 	for (uint32_t g = 0; g < r->n_groups; g++)
 	{
 		uint32_t	n_better = 0;
@@ -114,7 +121,7 @@ route_row(const LlmModel *m, const LlmExperts *x, float *logits, float *choice, 
 	for (uint32_t e = 0; e < r->n_expert; e++)
 		choice[e] = x->choice_bias ? logits[e] + x->choice_bias[e] : logits[e];
 	if (r->n_groups > 1)
-		keep_best_groups(r, choice, choice + r->n_expert);
+		keep_best_groups(r, m->kernels, choice, choice + r->n_expert);
 	choose_largest(choice, r->n_expert, r->n_used, chosen);
 	for (uint32_t k = 0; k < r->n_used; k++)
 		weight[k] = logits[chosen[k]];

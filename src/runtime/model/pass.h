@@ -37,6 +37,7 @@ typedef struct LlmTileScratch
 	int			key_begin[LLM_TILE_QUERIES];
 	int			key_end[LLM_TILE_QUERIES];
 	float	   *span_data;		/* (LLM_TILE_QUERIES, head_dim_v) */
+	void	   *values;			/* a page of values, where the cache has none of their own */
 } LlmTileScratch;
 
 /* consecutive slots (below) of one expert */
@@ -85,6 +86,8 @@ struct LlmPass
 	float	   *k;				/* (max_rows, n_head_kv * head_dim_k) */
 	float	   *v;				/* (max_rows, n_head_kv * head_dim_v) */
 	float	   *attn;			/* (max_rows, n_head * head_dim_v) */
+	float	   *q_down;			/* latent attention: (max_rows, q_rank) */
+	float	   *heads;			/* and (max_rows, n_head, head_dim_k or head_dim_v of a head): queries, later values */
 	float	   *gate;			/* (max_rows, n_ff), or as wide as the shared expert */
 	float	   *up;
 	float	   *block_out;		/* (max_rows, n_embd): output of a block, before it is added to x */
@@ -123,6 +126,10 @@ extern LlmStatus llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin
 extern LlmStatus llm_linear_run_experts(const LlmPass *pass, const LlmExpertLinear *const *lin, float *const *out, int n,
 										const LlmkActs *acts, const LlmStop *stop);
 
+/* the end of a product of some rows: scale, bias; row_end may be past the last */
+extern void llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out,
+							  int64_t row_begin, int64_t row_end);
+
 /* rows of a tile, for the kind of weights */
 extern int	llm_linear_tile_tokens(bool quantized);
 
@@ -132,6 +139,15 @@ extern LlmkActs llm_linear_acts(const LlmPass *pass, const float *x, int n_rows,
 /* quantize row `row` of x (n_cols wide) into the pass's buffers */
 extern void llm_linear_quantize_row(const LlmPass *pass, const float *x, int64_t row, int64_t n_cols);
 
+/* quantize one row x (n_cols) to row `slot` of the pass's buffers */
+extern void llm_linear_quantize_slot(const LlmPass *pass, const float *x, int64_t slot, int64_t n_cols);
+
+static inline LlmkTerm
+llm_term_row(const LlmkTerm *term, int64_t row, int64_t n_cols)
+{
+	return (LlmkTerm) {term->q + row * n_cols, term->d + row * (n_cols / LLM_QK), term->s + row * (n_cols / 16)};
+}
+
 /* attention.c: q, k, v of the batch to attn; positions of the batch are stored in the cache first (which does not pause) */
 extern void llm_attention_plan(LlmPass *pass);
 extern LlmStatus llm_attention_store(LlmPass *pass, const LlmLayer *layer);
@@ -139,6 +155,9 @@ extern LlmStatus llm_attention_run(LlmPass *pass, const LlmLayer *layer, const L
 
 /* an operation of a layer: can be run again from its start, or does not pause */
 typedef LlmStatus (*LlmOpFn) (LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
+
+/* latent_attention.c: the same as operations, from pass->norm to pass->block_out */
+extern const LlmOpFn llm_latent_ops[];
 
 /* forward.c: rows of a piece of row-wise work over so many elements, and one norm: out may be x, norm without weight copies */
 extern int64_t llm_rows_per_piece(int64_t width);

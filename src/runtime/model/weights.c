@@ -60,13 +60,39 @@ load_matrix(LlmLoader *ld, const char *name, int64_t n_rows, int64_t n_cols, int
 	return llm_pack_matrix(&ld->model->pack, name, n_rows, n_cols, 0, out, ld->err);
 }
 
-/* "weight" and, where the file has it, "bias" */
+/*
+ * Factors of a stack of n products, where the file has a tensor of them: one, or one for each matrix. "input_scale" is for
+ * activations of 4 bits, which are not computed with: it changes nothing here.
+ */
+static LlmStatus
+load_scale(LlmLoader *ld, int layer, const char *role, int64_t n, const float **out)
+{
+	LlmModel   *m = ld->model;
+	TensorName	name;
+	const LlmPackTensor *t;
+	const float *one;
+	void	   *p;
+
+	llm_loader_use(ld, tensor_name(name, layer, role, "input_scale"));
+	t = llm_pack_find(&m->pack, tensor_name(name, layer, role, "scale"));
+	if (!t || t->n_cols != 1 || n == 1)
+		return llm_load_vector(ld, name, n, false, out);
+	LLM_TRY(llm_load_vector(ld, name, 1, true, &one));
+	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) n, sizeof(float), &p, ld->err));
+	for (int64_t i = 0; i < n; i++)
+		((float *) p)[i] = *one;
+	*out = p;
+	return LLM_OK;
+}
+
+/* "weight" and, where the file has them, "scale" and "bias" */
 static LlmStatus
 load_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, int64_t n_cols, LlmLinear *out)
 {
 	TensorName	name;
 
 	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, 1, &out->w));
+	LLM_TRY(load_scale(ld, layer, role, 1, &out->scale));
 	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n_rows, false, &out->bias);
 }
 
@@ -76,11 +102,41 @@ typedef struct Part
 	int64_t		n_rows;
 } Part;
 
-/* one tensor whose rows are those of several matrices, one after the other: each becomes a view of its row groups */
+/* rows [first, first + out->n_rows) of a matrix of floats, packed again as a matrix of their own */
+static LlmStatus
+copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, LlmkMatrix *out)
+{
+	LlmModel   *m = ld->model;
+	const size_t group_bytes = llmk_group_bytes(LLM_TYPE_F32, all->n_cols);
+	const size_t row_bytes = (size_t) all->n_cols * sizeof(float);
+	void	   *rows;
+	void	   *groups;
+
+	LLM_TRY(llm_arena_alloc(&m->arena, LLMK_ROWS, row_bytes, &rows, ld->err));
+	/* a group more than there are, so that they can begin at an aligned address */
+	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) (out->n_rows / LLMK_ROWS) + 2, group_bytes + LLMK_ALIGN, &groups, ld->err));
+	groups = (void *) (((uintptr_t) groups + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN);
+	for (int64_t r = 0; r < out->n_rows; r += LLMK_ROWS)
+	{
+		int64_t		n = out->n_rows - r < LLMK_ROWS ? out->n_rows - r : LLMK_ROWS;
+
+		for (int64_t i = 0; i < n; i++)
+			m->kernels->get_row[all->type] (all, first + r + i, (float *) rows + i * all->n_cols);
+		llmk_pack_group(LLM_TYPE_F32, all->n_cols, rows, (int) n, (uint8_t *) groups + (size_t) (r / LLMK_ROWS) * group_bytes);
+	}
+	out->type = LLM_TYPE_F32;
+	out->data = groups;
+	return LLM_OK;
+}
+
+/*
+ * One tensor whose rows are those of several matrices, one after the other: each becomes a view of its row groups. Rows that
+ * begin inside of a group are copied; only floats can be, as file blocks cannot be had from packed ones.
+ */
 static LlmStatus
 load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Part *parts, int n_parts)
 {
-	LlmLinear	all;
+	LlmLinear	all = {0};
 	TensorName	name;
 	int64_t		n_rows = 0;
 
@@ -92,12 +148,17 @@ load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Par
 	{
 		LlmLinear  *out = parts[i].out;
 
-		if (n_rows % LLMK_ROWS != 0)
-			return llm_fail(ld->err, LLM_E_UNSUPPORTED, "tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",
-							tensor_name(name, layer, role, "weight"), (long long) parts[i - 1].n_rows, LLMK_ROWS);
 		out->w = all.w;
 		out->w.n_rows = parts[i].n_rows;
-		out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
+		if (n_rows % LLMK_ROWS == 0)
+			out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
+		else if (!llmk_type_info(all.w.type)->quantized)
+			LLM_TRY(copy_rows(ld, &all.w, n_rows, &out->w));
+		else
+			return llm_fail(ld->err, LLM_E_UNSUPPORTED,
+							"quantized tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",
+							tensor_name(name, layer, role, "weight"), (long long) parts[i - 1].n_rows, LLMK_ROWS);
+		out->scale = all.scale;
 		out->bias = all.bias ? all.bias + n_rows : NULL;
 		n_rows += parts[i].n_rows;
 	}
@@ -122,6 +183,45 @@ load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
 	LLM_TRY(load_linear(ld, layer, "attn_q", parts[0].n_rows, hp->n_embd, &l->wq));
 	LLM_TRY(load_linear(ld, layer, "attn_k", parts[1].n_rows, hp->n_embd, &l->wk));
 	return load_linear(ld, layer, "attn_v", parts[2].n_rows, hp->n_embd, &l->wv);
+}
+
+/* a stack of matrices with their factors */
+static LlmStatus
+load_stack(LlmLoader *ld, int layer, const char *role, int64_t n_rows, int64_t n_cols, int64_t depth, LlmExpertLinear *out)
+{
+	TensorName	name;
+
+	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, depth, &out->w));
+	out->stride = llm_pack_find(&ld->model->pack, name)->n_bytes / (size_t) depth;
+	return load_scale(ld, layer, role, depth, &out->scale);
+}
+
+static LlmStatus
+load_latent(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	LlmModel   *m = ld->model;
+	const LlmLatentParams *latent = &m->hp.latent;
+	const int64_t n_head = m->hp.n_head;
+	LlmLatent  *out;
+	void	   *p;
+
+	LLM_TRY(llm_arena_alloc(&m->arena, 1, sizeof(LlmLatent), &p, ld->err));
+	memset(p, 0, sizeof(LlmLatent));
+	out = p;
+	if (latent->q_rank > 0)
+	{
+		LLM_TRY(load_linear(ld, layer, "attn_q_a", latent->q_rank, m->hp.n_embd, &l->wq));
+		LLM_TRY(load_norm(ld, layer, "attn_q_a_norm", latent->q_rank, &l->q_norm));
+		LLM_TRY(load_linear(ld, layer, "attn_q_b", n_head * latent->head_dim_k, latent->q_rank, &out->q_up));
+	}
+	else
+		LLM_TRY(load_linear(ld, layer, "attn_q", n_head * latent->head_dim_k, m->hp.n_embd, &l->wq));
+	LLM_TRY(load_linear(ld, layer, "attn_kv_a_mqa", m->hp.head_dim_k, m->hp.n_embd, &l->wk));
+	LLM_TRY(load_norm(ld, layer, "attn_kv_a_norm", latent->kv_rank, &l->k_norm));
+	LLM_TRY(load_stack(ld, layer, "attn_k_b", latent->kv_rank, latent->head_dim_k - m->hp.n_rot, n_head, &out->k_up));
+	LLM_TRY(load_stack(ld, layer, "attn_v_b", latent->head_dim_v, latent->kv_rank, n_head, &out->v_up));
+	l->latent = out;
+	return load_linear(ld, layer, "attn_output", m->hp.n_embd, n_head * latent->head_dim_v, &l->wo);
 }
 
 static LlmStatus
@@ -185,13 +285,9 @@ load_expert_bias(LlmLoader *ld, const char *name, int64_t n_rows, const float **
 static LlmStatus
 load_expert_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, int64_t n_cols, LlmExpertLinear *out)
 {
-	const int64_t n_expert = ld->model->hp.router.n_expert;
-	const LlmPackTensor *t;
 	TensorName	name;
 
-	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, n_expert, &out->w));
-	t = llm_pack_find(&ld->model->pack, name);
-	out->stride = t->n_bytes / (size_t) n_expert;
+	LLM_TRY(load_stack(ld, layer, role, n_rows, n_cols, ld->model->hp.router.n_expert, out));
 	return load_expert_bias(ld, tensor_name(name, layer, role, "bias"), n_rows, &out->bias);
 }
 
@@ -254,8 +350,8 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 		LLM_TRY(load_norm(ld, layer, "post_attention_norm", hp->n_embd, &l->attn_post_norm));
 		LLM_TRY(load_norm(ld, layer, "post_ffw_norm", hp->n_embd, &l->ffn_post_norm));
 	}
-	LLM_TRY(load_attention(ld, layer, l));
-	if (hp->router.n_expert > 0)
+	LLM_TRY(arch->traits & LLM_TRAIT_LATENT ? load_latent(ld, layer, l) : load_attention(ld, layer, l));
+	if (hp->router.n_expert > 0 && (uint32_t) layer >= hp->n_dense_lead)
 		return load_experts(ld, layer, &l->experts);
 	return load_ffn(ld, layer, &l->ffn);
 }
@@ -271,7 +367,7 @@ llm_load_weights(LlmLoader *ld)
 	if (llm_pack_find(&m->pack, "output.weight"))
 		LLM_TRY(load_linear(ld, -1, "output", m->hp.n_vocab, m->hp.n_embd, &m->output));
 	else
-		m->output = (LlmLinear) {m->token_embd, NULL};
+		m->output = (LlmLinear) {.w = m->token_embd};
 	LLM_TRY(llm_arena_alloc(&m->arena, m->hp.n_layer, sizeof(LlmLayer), &p, ld->err));
 	m->layers = p;
 	memset(p, 0, m->hp.n_layer * sizeof(LlmLayer));

@@ -35,7 +35,7 @@ create_parts(LlmScheduler *s, LlmError *err)
 	void	   *p;
 
 	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer, hp->n_head_kv, hp->head_dim_k,
-							 hp->head_dim_v, err));
+							 hp->stored_dim_v, err));
 	llm_prefix_cache_init(&s->prefixes, &s->kv, s->options.prefix_cache_bytes / s->kv.page_bytes, s->allocator);
 	s->pass_bytes = llm_pass_bytes(s->model, s->options.batch_tokens, llm_pool_threads(s->pool));
 	if (s->options.memory_limit_bytes && s->pass_bytes + s->kv.page_bytes > s->options.memory_limit_bytes)

@@ -8,7 +8,7 @@
  * anything is allocated for them. When the walk is done, all bytes of the directory are in memory and are checked as a
  * whole: keys and names unique, tensors aligned, inside the file and apart from each other. Source: ggml/docs/gguf.md.
  */
-#include "weights/gguf.h"
+#include "weights/gguf_file.h"
 
 #include "weights/meta_entry.h"
 #include "weights/sort_index.h"
@@ -181,6 +181,7 @@ take_tensor(LlmByteReader *r, LlmTensor *tensor, uint32_t *type)
 	LlmBytes	got;
 
 	tensor->n_dims = 0;
+	tensor->part = 0;
 	tensor->name.data = NULL;
 	got = llm_bytes_string(r, &tensor->name);
 	if (got != LLM_BYTES_OK || tensor->name.len > MAX_NAME_BYTES)
@@ -341,20 +342,6 @@ read_alignment(const LlmGguf *gguf, uint64_t *alignment, LlmError *err)
 	return LLM_OK;
 }
 
-static LlmStatus
-check_single_part(const LlmGguf *gguf, LlmError *err)
-{
-	uint64_t	n_parts = 1;
-
-	LLM_TRY(llm_meta_uint(&gguf->meta, "split.count", false, UINT64_MAX, &n_parts, err));
-	if (n_parts <= 1)
-		return LLM_OK;
-	llm_fail(err, LLM_E_UNSUPPORTED, "model file \"%s\" is one of %" PRIu64 " parts", gguf->file.path, n_parts);
-	llm_error_detail(err, "Metadata key \"split.count\" is %" PRIu64 "; models in several files cannot be read.", n_parts);
-	llm_error_hint(err, "Merge the parts into one file.");
-	return LLM_E_UNSUPPORTED;
-}
-
 /* turn offsets within the data into offsets in the file, and check that the data is there */
 static LlmStatus
 place_tensors(LlmGguf *gguf, uint64_t directory_end, uint64_t alignment, LlmError *err)
@@ -406,6 +393,21 @@ compare_offsets(const void *ctx, uint32_t a, uint32_t b)
 	return (tensors[a].offset > tensors[b].offset) - (tensors[a].offset < tensors[b].offset);
 }
 
+LlmStatus
+llm_gguf_index_names(LlmGguf *gguf, uint32_t *index, LlmError *err)
+{
+	const LlmTensor *tensors = gguf->tensors;
+	const uint32_t n = (uint32_t) gguf->n_tensors;
+
+	llm_sort_index(index, n, compare_names, tensors);
+	for (uint32_t i = 1; i < n; i++)
+		if (compare_names(tensors, index[i - 1], index[i]) == 0)
+			return llm_fail(err, LLM_E_FORMAT, "tensor \"%.*s\" appears more than once in model file \"%s\"",
+							(int) tensors[index[i]].name.len, tensors[index[i]].name.data, gguf->file.path);
+	gguf->by_name = index;
+	return LLM_OK;
+}
+
 /* no two tensors share a byte or a name; leaves gguf->by_name sorted by name */
 static LlmStatus
 check_apart(LlmGguf *gguf, LlmError *err)
@@ -432,13 +434,7 @@ check_apart(LlmGguf *gguf, LlmError *err)
 			return LLM_E_FORMAT;
 		}
 	}
-	llm_sort_index(index, n, compare_names, tensors);
-	for (uint32_t i = 1; i < n; i++)
-		if (compare_names(tensors, index[i - 1], index[i]) == 0)
-			return llm_fail(err, LLM_E_FORMAT, "tensor \"%.*s\" appears more than once in model file \"%s\"",
-							(int) tensors[index[i]].name.len, tensors[index[i]].name.data, gguf->file.path);
-	gguf->by_name = index;
-	return LLM_OK;
+	return llm_gguf_index_names(gguf, index, err);
 }
 
 static LlmStatus
@@ -455,20 +451,20 @@ read_directory(DirectoryReader *d, LlmError *err)
 	directory_end = d->r.pos;
 	LLM_TRY(llm_meta_parse(gguf->directory + gguf->meta_off, gguf->meta_len, d->n_keys, d->allocator, &gguf->meta, &used,
 						   err));
-	LLM_TRY(check_single_part(gguf, err));
 	LLM_TRY(read_alignment(gguf, &alignment, err));
 	LLM_TRY(place_tensors(gguf, directory_end, alignment, err));
 	return check_apart(gguf, err);
 }
 
 LlmStatus
-llm_gguf_open(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err)
+llm_gguf_open_file(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err)
 {
 	LlmGguf		fresh;
 	DirectoryReader d = {.gguf = &fresh, .allocator = a, .stop = stop};
 	LlmStatus	status;
 
 	memset(&fresh, 0, sizeof(fresh));
+	fresh.n_parts = 1;
 	LLM_TRY(llm_file_open(path, &fresh.file, err));
 	llm_arena_init(&fresh.arena, a, 0);
 	status = read_directory(&d, err);
@@ -488,6 +484,9 @@ llm_gguf_close(LlmGguf *gguf)
 
 	if (!a)
 		return;
+	for (uint32_t i = 0; gguf->others && i + 1 < gguf->n_parts; i++)
+		llm_gguf_close(&gguf->others[i]);
+	llm_free(a, gguf->others);
 	llm_file_close(&gguf->file);
 	llm_meta_free(&gguf->meta);
 	llm_free(a, gguf->directory);

@@ -201,7 +201,7 @@ fill_header(LlmPacker *packer, const uint8_t *digest)
 	header->format = LLM_PACK_FORMAT;
 	header->pack_version = LLMK_PACK_VERSION;
 	header->n_meta_entries = (uint32_t) source->meta.n_entries;
-	header->source_bytes = source->file.size_bytes;
+	header->source_bytes = llm_gguf_size_bytes(source);
 	header->n_tensors = source->n_tensors;
 	if (digest)
 		memcpy(header->digest, digest, LLM_DIGEST_BYTES);
@@ -270,7 +270,7 @@ pack_elements(LlmPacker *packer, const LlmTensor *tensor, const LlmPackEntry *en
 	uint64_t	skipped = (uint64_t) (packer->done / info->block_len) * (uint64_t) info->block_bytes;
 	size_t		in_bytes = (size_t) (count / info->block_len) * (size_t) info->block_bytes;
 
-	LLM_TRY(llm_file_read(&packer->source->file, tensor->offset + skipped, packer->rows, in_bytes, NULL, err));
+	LLM_TRY(llm_file_read(llm_gguf_file(packer->source, tensor->part), tensor->offset + skipped, packer->rows, in_bytes, NULL, err));
 	llmk_dequantize(tensor->type, packer->rows, count, (float *) packer->groups);
 	LLM_TRY(sink->write(sink->ctx, entry->data_off + (uint64_t) packer->done * sizeof(float), packer->groups,
 						(size_t) count * sizeof(float), err));
@@ -298,7 +298,7 @@ pack_groups(LlmPacker *packer, const LlmTensor *tensor, const LlmPackEntry *entr
 	uint64_t	in_off = tensor->offset + ((uint64_t) packer->matrix * (uint64_t) entry->n_rows + (uint64_t) first) * in_row;
 	uint64_t	out_off = entry->data_off + (uint64_t) packer->matrix * matrix_bytes + (uint64_t) packer->done * out_group;
 
-	LLM_TRY(llm_file_read(&packer->source->file, in_off, packer->rows, (size_t) n_rows * in_row, NULL, err));
+	LLM_TRY(llm_file_read(llm_gguf_file(packer->source, tensor->part), in_off, packer->rows, (size_t) n_rows * in_row, NULL, err));
 	for (int64_t g = 0; g < count; g++)
 	{
 		int64_t		rows = n_rows - g * LLMK_ROWS < LLMK_ROWS ? n_rows - g * LLMK_ROWS : LLMK_ROWS;
@@ -345,7 +345,7 @@ pack_step(LlmPacker *packer, const LlmPackSink *sink, LlmError *err)
 				return entry->is_vector ? pack_elements(packer, tensor, entry, sink, err) :
 					pack_groups(packer, tensor, entry, sink, err);
 			}
-			LLM_TRY(llm_file_check_unchanged(&source->file, err));
+			LLM_TRY(llm_gguf_check_unchanged(source, err));
 			packer->phase = PACK_HEADER;
 			break;
 		case PACK_HEADER:

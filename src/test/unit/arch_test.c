@@ -11,7 +11,7 @@ typedef struct Case
 {
 	const char *what;
 	NaiveModel	d;
-	TinyKey		keys[10];
+	TinyKey		keys[20];
 	bool		tied;
 	uint32_t	n_ctx;			/* 0: as trained */
 } Case;
@@ -37,6 +37,22 @@ static const Case cases[] = {
 		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 3, .router = 1,
 			.renorm = true, .quantized = true},
 		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3)},
+	},
+	{
+		.what = "scales of matrices",
+		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
+			.renorm = true, .scales = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
+	},
+	{
+		.what = "scales of joined matrices",
+		.d = {.arch = "phi3", SHAPE(2, 16, 10000), .norm_before = true, .neox = true, .fused_qkv = true, .fused_gate = true,
+			.biases = true, .scales = true},
+	},
+	{
+		.what = "joined matrices that part inside of a group of rows",
+		.d = {.arch = "phi3", .n_layer = 2, .n_head_kv = 2, .n_rot = 16, .n_ff = 100, .rope_base = 10000, .norm_before = true,
+			.neox = true, .fused_qkv = true, .fused_gate = true, .biases = true, .scales = true},
 	},
 	{
 		.what = "yarn, query scale", .tied = true,
@@ -168,6 +184,49 @@ static const Case cases[] = {
 		.d = {.arch = "cohere2", SHAPE(3, 16, 10000), .layer_norm = true, .norm_before = true, .parallel = true,
 			.window = 40, .window_every = 4, .rope_local_only = true, .quantized = true},
 		.keys = {KEY("attention.sliding_window", 40)},
+	},
+	{
+		.what = "latent attention",
+		.d = {.arch = "deepseek2", SHAPE(3, 8, 10000), .norm_before = true, .kv_rank = 36, .q_rank = 40, .latent_k = 31,
+			.latent_v = 23, .attn_scale = 0.23285414, .yarn = 4, .yarn_orig = 32, .n_expert = 8, .n_used = 2, .router = 2,
+			.choice_bias = true, .renorm = true, .expert_scale = 2.5, .n_groups = 4, .n_groups_used = 2, .n_ff_shared = 96,
+			.shared_plain = true, .dense_lead = 1},
+		.keys = {KEY("attention.key_length_mla", 31), KEY("attention.value_length_mla", 23), KEY("attention.kv_lora_rank", 36),
+			KEY("attention.q_lora_rank", 40), TEXT("rope.scaling.type", "yarn"), KEY("rope.scaling.factor", 4),
+			KEY("rope.scaling.original_context_length", 32), KEY("rope.scaling.yarn_log_multiplier", 0.1),
+			KEY("expert_count", 8), KEY("expert_used_count", 2), KEY("expert_gating_func", 2), KEY("expert_weights_scale", 2.5),
+			SWITCH("expert_weights_norm", true), KEY("expert_group_count", 4), KEY("expert_group_used_count", 2),
+			KEY("expert_shared_count", 1), KEY("leading_dense_block_count", 1)},
+	},
+	{
+		.what = "latent attention, plain queries",
+		.d = {.arch = "deepseek2", SHAPE(2, 16, 10000), .norm_before = true, .kv_rank = 32, .latent_k = 48, .latent_v = 32,
+			.n_expert = 12, .n_used = 3, .router = 1, .n_groups = 4, .n_groups_used = 2, .n_ff_shared = 192,
+			.shared_plain = true, .scales = 2},
+		.keys = {KEY("attention.key_length_mla", 48), KEY("attention.value_length_mla", 32), KEY("attention.kv_lora_rank", 32),
+			KEY("expert_count", 12), KEY("expert_used_count", 3), KEY("expert_group_count", 4),
+			KEY("expert_group_used_count", 2), KEY("expert_shared_count", 2)},
+	},
+	{
+		.what = "quantized latent attention",
+		.d = {.arch = "deepseek2", SHAPE(3, 8, 10000), .norm_before = true, .kv_rank = 64, .q_rank = 32, .latent_k = 40,
+			.latent_v = 32, .n_expert = 8, .n_used = 2, .n_ff_shared = 96, .shared_plain = true, .dense_lead = 2,
+			.quantized = true},
+		.keys = {KEY("attention.key_length_mla", 40), KEY("attention.value_length_mla", 32), KEY("attention.kv_lora_rank", 64),
+			KEY("attention.q_lora_rank", 32), KEY("expert_count", 8), KEY("expert_used_count", 2),
+			KEY("expert_shared_count", 1), KEY("leading_dense_block_count", 2)},
+	},
+	{
+		.what = "scales of tensors",
+		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
+			.renorm = true, .scales = 2},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
+	},
+	{
+		.what = "scales of stacks",
+		.d = {.arch = "llama", SHAPE(2, 16, 10000), .norm_before = true, .n_expert = 4, .n_used = 2, .router = 1,
+			.renorm = true, .scales = 1},
+		.keys = {KEY("expert_count", 4), KEY("expert_used_count", 2)},
 	},
 };
 
@@ -361,7 +420,7 @@ case_named(const char *what)
 static void
 check_refused(const Case *c, const TinyKey *key, LlmStatus want, const char *says)
 {
-	TinyKey		keys[12] = {{0}};
+	TinyKey		keys[22] = {{0}};
 	TinyMaker	k;
 	LlmError	err;
 	LlmStatus	status;
@@ -400,6 +459,32 @@ test_refused_keys(void)
 	check_refused(experts, &(TinyKey) KEY("expert_feed_forward_length", 64), LLM_E_FORMAT, "ffn_gate_exps");
 }
 
+/* latent attention: what is not computed, sizes that cannot be, and files of the older form (whose keys lack the first one) */
+static void
+test_refused_latent(void)
+{
+	const Case *c = &cases[case_named("latent attention, plain queries")];
+	TinyMaker	k;
+	LlmError	err;
+
+	check_refused(c, &(TinyKey) KEY("rope.scaling.attn_factor", 2), LLM_E_UNSUPPORTED, "attn_factor");
+	check_refused(c, &(TinyKey) KEY("attention.temperature_scale", 0.5), LLM_E_UNSUPPORTED, "temperature_scale");
+	check_refused(c, &(TinyKey) KEY("nextn_predict_layers", 1), LLM_E_UNSUPPORTED, "nextn_predict_layers");
+	check_refused(c, &(TinyKey) KEY("attention.q_lora_rank", 16), LLM_E_FORMAT, "attn_q_a");
+	check_refused(c, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_FORMAT, "ffn_gate");
+	tiny_make(&k, &c->d, c->keys + 1, c->tied);
+	CHECK(open_status(&k, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "key_length_mla") && strstr(err.hint, "attn_k_b"));
+	for (size_t i = 0; i < 3; i++)
+	{
+		TinyKey		keys[20];
+
+		memcpy(keys, c->keys, sizeof keys);
+		keys[i].value = i == 0 ? 16 : 5000;
+		tiny_make(&k, &c->d, keys, c->tied);
+		CHECK(open_status(&k, &err) == LLM_E_FORMAT && strstr(err.message, keys[i].suffix));
+	}
+}
+
 /* tensors that the architecture does not know, or whose shape is another */
 static void
 test_refused_tensors(void)
@@ -421,6 +506,10 @@ test_refused_tensors(void)
 		{"experts", "blk.0.ffn_down_exps.bias", 64, 7, LLM_E_FORMAT},
 		{"norm of heads", "cls.output.weight", 64, 2, LLM_E_UNSUPPORTED},
 		{"longrope, long", "blk.0.ffn_gate.weight", 64, 96, LLM_E_UNSUPPORTED},
+		{"latent attention", "blk.0.attn_kv_b.weight", 64, 96, LLM_E_UNSUPPORTED},
+		{"experts", "blk.0.ffn_up_exps.scale", 7, 0, LLM_E_FORMAT},
+		{"llama", "blk.0.attn_q.scale", 2, 0, LLM_E_FORMAT},
+		{"llama", "token_embd.scale", 1, 0, LLM_E_UNSUPPORTED},
 	};
 
 	for (size_t i = 0; i < sizeof extra / sizeof *extra; i++)
@@ -436,6 +525,20 @@ test_refused_tensors(void)
 		CHECK_MSG(status == extra[i].status && strstr(err.message, extra[i].role), "%s: status %d, %s", extra[i].role, (int) status,
 				  status == LLM_OK ? "no message" : err.message);
 	}
+}
+
+/* blocks of a quantized matrix cannot be parted inside of a group of rows */
+static void
+test_refused_parting(void)
+{
+	NaiveModel	d = cases[case_named("joined matrices that part inside of a group of rows")].d;
+	const TinyKey none = {0};
+	TinyMaker	k;
+	LlmError	err;
+
+	d.quantized = true;
+	tiny_make(&k, &d, &none, false);
+	CHECK_MSG(open_status(&k, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "blk.0.ffn_up.weight"), "%s", err.message);
 }
 
 /* every row of the table has a case here */
@@ -470,7 +573,10 @@ main(void)
 	test_pauses(&cases[case_named("quantized shared expert")]);
 	test_pauses(&cases[case_named("quantized parallel blocks")]);
 	test_pauses(&cases[case_named("soft caps")]);
+	test_pauses(&cases[case_named("quantized latent attention")]);
 	test_refused_keys();
+	test_refused_latent();
 	test_refused_tensors();
+	test_refused_parting();
 	CHECK_DONE();
 }

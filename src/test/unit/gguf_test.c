@@ -417,7 +417,7 @@ test_refusals(void)
 	check_refused(&w, LLM_E_FORMAT, "version 0");
 
 	gw_u16(&w, "split.count", 3);
-	check_refused(&w, LLM_E_UNSUPPORTED, "split.count");
+	check_refused(&w, LLM_E_FORMAT, "split.no");
 	gw_u16(&w, "split.count", 1);
 	check_refused(&w, LLM_OK, "");
 	gw_u32(&w, "k", 1);

@@ -70,6 +70,13 @@ typedef struct NaiveModel
 	bool		choice_bias;
 	bool		expert_bias;
 	int			n_ff_shared;
+	bool		shared_plain;	/* the shared expert has no gate of its own */
+	int			dense_lead;		/* leading layers without experts */
+	int			kv_rank;		/* latent attention; 0: none */
+	int			q_rank;			/* 0: queries come directly */
+	int			latent_k;		/* sizes of its heads */
+	int			latent_v;
+	int			scales;			/* of tensors: 1: one value each, 2: of stacks one for each matrix */
 	bool		quantized;		/* matrices are Q8_0; too coarse to compare with this pass */
 } NaiveModel;
 
@@ -145,25 +152,30 @@ naive_norm(const Naive *v, const char *role, double *x, int n)
 	free(b);
 }
 
-/* rows [first_row, first_row + n_rows) of a matrix times x, plus the bias where there is one */
+/* rows [first_row, first_row + n_rows) of a matrix times x and its scale, plus the bias, where there are such */
 static inline void
 naive_linear(const Naive *v, const char *role, int index, int first_row, int n_rows, int n_cols, const double *x, double *out)
 {
 	char		name[64];
 	double	   *w;
 	double	   *b;
+	double	   *scale;
 	bool		stack = strstr(role, "_exps") != NULL;
 
 	snprintf(name, sizeof name, "%s.weight", role);
 	w = naive_tensor(v, name, index, first_row, n_rows, n_cols, true);
 	snprintf(name, sizeof name, "%s.bias", role);
 	b = naive_tensor(v, name, 0, stack ? index : first_row, 1, n_rows, false);
+	snprintf(name, sizeof name, "%s.scale", role);
+	scale = naive_tensor(v, name, 0, v->d->scales == 2 ? index : 0, 1, 1, false);
 	for (int r = 0; w && r < n_rows; r++)
 	{
-		out[r] = b ? b[r] : 0;
+		out[r] = 0;
 		for (int c = 0; c < n_cols; c++)
 			out[r] += w[r * n_cols + c] * x[c];
+		out[r] = out[r] * (scale ? scale[0] : 1) + (b ? b[r] : 0);
 	}
+	free(scale);
 	free(w);
 	free(b);
 }
@@ -263,6 +275,89 @@ naive_attend(const Naive *v, const double *q, const double *k, const double *val
 		for (int s = first; s <= t; s++)
 			out[i] += p[s] / sum * values[s * stride + i];
 	}
+}
+
+/* of one token: queries of all heads; its latent, made into keys and values of all heads */
+static inline void
+naive_latent_heads(const Naive *v, const double *x, int position, double *q, double *k, double *values)
+{
+	const NaiveModel *d = v->d;
+	const int	plain = d->latent_k - d->n_rot;
+	double		bottleneck[128];
+	double		latent[128];
+
+	if (d->q_rank)
+	{
+		naive_linear(v, "attn_q_a", 0, 0, d->q_rank, NAIVE_EMBD, x, bottleneck);
+		naive_norm(v, "attn_q_a_norm", bottleneck, d->q_rank);
+		naive_linear(v, "attn_q_b", 0, 0, NAIVE_HEAD * d->latent_k, d->q_rank, bottleneck, q);
+	}
+	else
+		naive_linear(v, "attn_q", 0, 0, NAIVE_HEAD * d->latent_k, NAIVE_EMBD, x, q);
+	naive_linear(v, "attn_kv_a_mqa", 0, 0, d->kv_rank + d->n_rot, NAIVE_EMBD, x, latent);
+	naive_norm(v, "attn_kv_a_norm", latent, d->kv_rank);
+	naive_rope(v, latent + d->kv_rank, position);
+	for (int h = 0; h < NAIVE_HEAD; h++)
+	{
+		double	   *key = k + h * d->latent_k;
+		double	   *k_up = naive_tensor(v, "attn_k_b.weight", h, 0, d->kv_rank, plain, true);
+		double	   *scale = naive_tensor(v, "attn_k_b.scale", 0, d->scales == 2 ? h : 0, 1, 1, false);
+
+		for (int j = 0; k_up && j < plain; j++)
+		{
+			key[j] = 0;
+			for (int i = 0; i < d->kv_rank; i++)
+				key[j] += latent[i] * k_up[i * plain + j] * (scale ? scale[0] : 1);
+		}
+		memcpy(key + plain, latent + d->kv_rank, (size_t) d->n_rot * sizeof *key);
+		naive_rope(v, q + h * d->latent_k + plain, position);
+		naive_linear(v, "attn_v_b", h, 0, d->latent_v, d->kv_rank, latent, values + h * d->latent_v);
+		free(k_up);
+		free(scale);
+	}
+}
+
+/* keys and values of every head are made, where the runtime keeps to the latents */
+static inline void
+naive_latent_attention(const Naive *v, const double *x, int n_tokens, double *out)
+{
+	const NaiveModel *d = v->d;
+	const int	nk = NAIVE_HEAD * d->latent_k;
+	const int	nv = NAIVE_HEAD * d->latent_v;
+	double	   *q = calloc((size_t) (n_tokens * nk), sizeof *q);
+	double	   *k = calloc((size_t) (n_tokens * nk), sizeof *k);
+	double	   *values = calloc((size_t) (n_tokens * nv), sizeof *values);
+	double		heads[NAIVE_HEAD * 64];
+
+	for (int t = 0; q && k && values && t < n_tokens; t++)
+	{
+		naive_latent_heads(v, x + t * NAIVE_EMBD, t, q + t * nk, k + t * nk, values + t * nv);
+		memset(heads, 0, sizeof heads);
+		for (int h = 0; h < NAIVE_HEAD; h++)
+		{
+			double		p[NAIVE_TOKENS];
+			double		sum = 0;
+
+			for (int s = 0; s <= t; s++)
+			{
+				double		score = 0;
+
+				for (int i = 0; i < d->latent_k; i++)
+					score += q[t * nk + h * d->latent_k + i] * k[s * nk + h * d->latent_k + i];
+				p[s] = exp(score * (d->attn_scale != 0 ? d->attn_scale : 1 / sqrt(d->latent_k)));
+				sum += p[s];
+			}
+			for (int s = 0; s <= t; s++)
+			{
+				for (int i = 0; i < d->latent_v; i++)
+					heads[h * d->latent_v + i] += p[s] / sum * values[s * nv + h * d->latent_v + i];
+			}
+		}
+		naive_linear(v, "attn_output", 0, 0, NAIVE_EMBD, nv, heads, out + t * NAIVE_EMBD);
+	}
+	free(q);
+	free(k);
+	free(values);
 }
 
 /* x (n_tokens, n_embd) normalised; out the same shape */
@@ -374,9 +469,10 @@ naive_route(const Naive *v, const double *x, double *weight)
 		choice[e] = p[e] + (bias ? bias[e] : 0);
 	}
 	free(bias);
+	/* a group counts by its two best with a sigmoid, else by its best */
 	for (int e = 0; d->n_groups && e < d->n_expert; e++)
 	{
-		if (naive_rank(choice + e / size * size, size, e % size) < 2)
+		if (naive_rank(choice + e / size * size, size, e % size) < (d->router == 2 ? 2 : 1))
 			groups[e / size] += choice[e];
 	}
 	for (int e = 0; d->n_groups && e < d->n_expert; e++)
@@ -404,7 +500,7 @@ naive_block(const Naive *v, const double *x, double *out)
 	double	   *gate;
 	double		logit = 0;
 
-	if (d->n_expert == 0)
+	if (d->n_expert == 0 || v->layer < d->dense_lead)
 	{
 		naive_ffn(v, "", 0, d->n_ff, x, out);
 		return;
@@ -422,12 +518,12 @@ naive_block(const Naive *v, const double *x, double *out)
 	if (d->n_ff_shared == 0)
 		return;
 	naive_ffn(v, "_shexp", 0, d->n_ff_shared, x, part);
-	gate = naive_tensor(v, "ffn_gate_inp_shexp.weight", 0, 0, 1, NAIVE_EMBD, true);
+	gate = naive_tensor(v, "ffn_gate_inp_shexp.weight", 0, 0, 1, NAIVE_EMBD, !d->shared_plain);
 	for (int i = 0; gate && i < NAIVE_EMBD; i++)
 		logit += gate[i] * x[i];
-	free(gate);
 	for (int i = 0; i < NAIVE_EMBD; i++)
-		out[i] += part[i] / (1 + exp(-logit));
+		out[i] += gate ? part[i] / (1 + exp(-logit)) : part[i];
+	free(gate);
 }
 
 /* ---- the pass ---- */
@@ -464,7 +560,7 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 		memcpy(h, x, sizeof h);
 		for (int t = 0; d->norm_before && t < n_tokens; t++)
 			naive_norm(&v, "attn_norm", h[t], NAIVE_EMBD);
-		naive_attention(&v, h[0], n_tokens, block[0]);
+		(d->kv_rank ? naive_latent_attention : naive_attention) (&v, h[0], n_tokens, block[0]);
 		for (int t = 0; t < n_tokens; t++)
 		{
 			double		out[NAIVE_EMBD];

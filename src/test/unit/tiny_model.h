@@ -62,10 +62,16 @@ tiny_tensor(TinyMaker *k, const char *role, int n_cols, int n_rows, int n_stack,
 	free(blocks);
 }
 
+/* role ends with ".weight" */
 static inline void
 tiny_matrix(TinyMaker *k, const char *role, int n_cols, int n_rows, int n_stack)
 {
+	char		name[64];
+
 	tiny_tensor(k, role, n_cols, n_rows, n_stack, 0, 2.5f / sqrtf((float) n_cols));
+	snprintf(name, sizeof name, "%.*s.scale", (int) (strlen(role) - strlen(".weight")), role);
+	if (k->d->scales)
+		tiny_tensor(k, name, k->d->scales == 2 && n_stack ? n_stack : 1, 0, 0, 1, 0.5f);
 }
 
 static inline void
@@ -114,6 +120,25 @@ tiny_attention(TinyMaker *k)
 }
 
 static inline void
+tiny_latent_attention(TinyMaker *k)
+{
+	const NaiveModel *d = k->d;
+	const int	nq = NAIVE_HEAD * d->latent_k;
+
+	if (d->q_rank)
+	{
+		tiny_matrix(k, "attn_q_a.weight", NAIVE_EMBD, d->q_rank, 0);
+		tiny_norm(k, "attn_q_a_norm", d->q_rank);
+	}
+	tiny_matrix(k, d->q_rank ? "attn_q_b.weight" : "attn_q.weight", d->q_rank ? d->q_rank : NAIVE_EMBD, nq, 0);
+	tiny_matrix(k, "attn_kv_a_mqa.weight", NAIVE_EMBD, d->kv_rank + d->n_rot, 0);
+	tiny_norm(k, "attn_kv_a_norm", d->kv_rank);
+	tiny_matrix(k, "attn_k_b.weight", d->latent_k - d->n_rot, d->kv_rank, NAIVE_HEAD);
+	tiny_matrix(k, "attn_v_b.weight", d->kv_rank, d->latent_v, NAIVE_HEAD);
+	tiny_matrix(k, "attn_output.weight", NAIVE_HEAD * d->latent_v, NAIVE_EMBD, 0);
+}
+
+static inline void
 tiny_ffn(TinyMaker *k, const char *suffix, int n_ff, int n_stack)
 {
 	const NaiveModel *d = k->d;
@@ -149,8 +174,11 @@ tiny_layer(TinyMaker *k)
 		tiny_norm(k, "post_attention_norm", NAIVE_EMBD);
 		tiny_norm(k, "post_ffw_norm", NAIVE_EMBD);
 	}
-	tiny_attention(k);
-	if (d->n_expert == 0)
+	if (d->kv_rank)
+		tiny_latent_attention(k);
+	else
+		tiny_attention(k);
+	if (d->n_expert == 0 || k->layer < d->dense_lead)
 	{
 		tiny_ffn(k, "", d->n_ff, 0);
 		return;
@@ -162,7 +190,8 @@ tiny_layer(TinyMaker *k)
 	if (d->n_ff_shared)
 	{
 		tiny_ffn(k, "_shexp", d->n_ff_shared, 0);
-		tiny_tensor(k, "ffn_gate_inp_shexp.weight", NAIVE_EMBD, 0, 0, 0, 0.3f);
+		if (!d->shared_plain)
+			tiny_tensor(k, "ffn_gate_inp_shexp.weight", NAIVE_EMBD, 0, 0, 0, 0.3f);
 	}
 }
 
