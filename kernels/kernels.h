@@ -88,6 +88,30 @@ typedef struct LlmkAttend
 } LlmkAttend;
 
 /*
+ * The state space recurrence of one head over n_tokens tokens. For token t with x (head_dim,), b and c (n_state,), and for each
+ * n in ascending order: state[n] = state[n] * decay + (x * dt) * b[n]; out = sum of state[n] * c[n], then + skip * x.
+ * state (n_state, head_dim) is written; before the first token it is read from `from`, which may be state itself.
+ */
+typedef struct LlmkScan
+{
+	int64_t		n_tokens;
+	int64_t		head_dim;
+	int64_t		n_state;
+	const float *x;				/* rows of x, b and c are ld_in apart */
+	const float *b;
+	const float *c;
+	int64_t		ld_in;
+	const float *dt;			/* one number for each token, ld_dt apart */
+	const float *decay;
+	int64_t		ld_dt;
+	float		skip;
+	const float *from;
+	float	   *state;
+	float	   *out;			/* rows are ld_out apart */
+	int64_t		ld_out;
+} LlmkScan;
+
+/*
  * out[t * ld_out + r] = sum over c of w[r][c] * a[t][c], for all tokens t of acts and the rows r of groups
  * [group_begin, group_end) (rows past n_rows are not written). Each output is one ascending chain of fused multiply-adds
  * over columns (float weights) or blocks of 32 columns (quantized weights): the same for one token and for many.
@@ -163,6 +187,9 @@ typedef struct LlmKernels
 
 	/* x *= factor */
 	void		(*scale) (float *x, int64_t n, float factor);
+
+	/* see LlmkScan. Source: Dao and Gu 2024, arXiv 2405.21060. */
+	void		(*ssm_scan) (const LlmkScan *scan);
 } LlmKernels;
 
 /* CPU feature bits; cpu_features.c alone asks the processor */

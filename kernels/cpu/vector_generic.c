@@ -2,6 +2,7 @@
  * vector_generic.c: the vector operations of kernels.h in plain C, complete, and the reference of all levels.
  */
 #include "cpu/levels.h"
+#include "cpu/scan.h"
 #include "cpu/vector.h"
 
 static void
@@ -143,6 +144,12 @@ scale_generic(float *x, int64_t n, float factor)
 		x[i] *= factor;
 }
 
+static void
+ssm_scan_generic(const LlmkScan *scan)
+{
+	llmk_scan(scan);
+}
+
 void
 llmk_vector_fill_generic(LlmKernels *k)
 {
@@ -158,5 +165,6 @@ llmk_vector_fill_generic(LlmKernels *k)
 	k->max = max_generic;
 	k->sum_exp = sum_exp_generic;
 	k->scale = scale_generic;
+	k->ssm_scan = ssm_scan_generic;
 	llmk_attention_fill_generic(k);
 }

@@ -221,7 +221,7 @@ fill_object(const LlmGguf *gguf, const Facts *facts, struct json_object *object,
 	if (facts->problem.status != LLM_OK)
 		LLM_TRY(tool_json_set_text(object, "reason", facts->problem.message, err));
 	LLM_TRY(tool_json_set_int(object, "gguf_version", gguf->version, err));
-	LLM_TRY(tool_json_set_int(object, "file_bytes", (int64_t) gguf->file.size_bytes, err));
+	LLM_TRY(tool_json_set_int(object, "file_bytes", (int64_t) llm_gguf_size_bytes(gguf), err));
 	LLM_TRY(tool_json_set_int(object, "tensor_bytes", (int64_t) facts->n_bytes, err));
 	LLM_TRY(tool_json_set_int(object, "parameters", (int64_t) facts->n_parameters, err));
 	LLM_TRY(tool_json_set_text(object, "quantization", facts->quantization, err));

@@ -146,6 +146,39 @@ static const LlmArch arch_table[] = {
 		.router = LLM_ROUTER_SOFTMAX,
 		.shared_expert = true,
 	},
+	{
+		.name = "mamba2",
+		.note = "Mamba 2: state space layers only",
+		.traits = LLM_TRAIT_ONE_BLOCK,
+		.recurrent = LLM_MIXER_MAMBA2,
+	},
+	{
+		.name = "nemotron_h",
+		.note = "Nemotron-H, Nemotron Nano 2: Mamba 2, attention without rope and squared ReLU, one block a layer",
+		.ffn = LLM_FFN_RELU_SQR,
+		.traits = LLM_TRAIT_ONE_BLOCK,
+		.no_rope_every = 1,
+		.recurrent = LLM_MIXER_MAMBA2,
+	},
+	{
+		.name = "nemotron_h_moe",
+		.note = "Nemotron 3: as nemotron_h, with experts (sigmoid router, shared expert, also in a latent space)",
+		.ffn = LLM_FFN_RELU_SQR,
+		.traits = LLM_TRAIT_ONE_BLOCK,
+		.no_rope_every = 1,
+		.recurrent = LLM_MIXER_MAMBA2,
+		.router = LLM_ROUTER_SIGMOID,
+		.router_renorm = true,
+		.shared_expert = true,
+	},
+	{
+		.name = "lfm2",
+		.note = "LFM2: gated short convolutions, some layers with attention",
+		.rope = LLM_ROPE_NEOX,
+		.qk_norm = LLM_QK_NORM_HEAD,
+		.traits = LLM_TRAIT_OUTPUT_NORM_NAME,
+		.recurrent = LLM_MIXER_SHORT_CONV,
+	},
 };
 
 int

@@ -45,6 +45,15 @@ typedef enum LlmFfnKind
 	LLM_FFN_SWIGLU_CLAMPED		/* gpt-oss: gate and up limited, see llm_ffn_activate */
 } LlmFfnKind;
 
+/* what mixes the tokens of a layer */
+typedef enum LlmMixer
+{
+	LLM_MIXER_ATTENTION = 0,
+	LLM_MIXER_MAMBA2,
+	LLM_MIXER_SHORT_CONV,		/* gated short convolution */
+	LLM_MIXER_NONE				/* the layer is a feed-forward alone */
+} LlmMixer;
+
 typedef enum LlmRouterKind
 {
 	LLM_ROUTER_NONE = 0,
@@ -71,7 +80,9 @@ typedef enum LlmTrait
 	LLM_TRAIT_ROPE_LOCAL_ONLY = 512,	/* layers without window have no rope */
 	LLM_TRAIT_FFN_NORM_NAME = 1024, /* the norm before the feed-forward is called post_attention_norm */
 	LLM_TRAIT_LATENT = 1 << 20, /* latent attention, see latent_attention.c */
-	LLM_TRAIT_DENSE_LEAD = 1 << 21	/* leading layers without experts; shared experts are counted, each as wide as another */
+	LLM_TRAIT_DENSE_LEAD = 1 << 21,	/* leading layers without experts; shared experts are counted, each as wide as another */
+	LLM_TRAIT_ONE_BLOCK = 1 << 22,	/* a layer is one block, mixer or feed-forward, behind one norm */
+	LLM_TRAIT_OUTPUT_NORM_NAME = 1 << 23	/* the last norm is called token_embd_norm */
 } LlmTrait;
 
 typedef struct LlmArch
@@ -88,6 +99,7 @@ typedef struct LlmArch
 	uint32_t	window_every;	/* LLM_WINDOW_*, or as they say */
 	uint32_t	window;			/* its size, where metadata has none */
 	double		local_rope_base;	/* of layers with a window; 0: as the others */
+	LlmMixer	recurrent;		/* of layers without key/value heads; ATTENTION: there are none */
 	LlmRouterKind router;		/* NONE: experts are refused */
 	bool		router_renorm;	/* weights of the chosen experts are made to sum to 1 */
 	bool		shared_expert;
@@ -121,6 +133,7 @@ typedef struct LlmRouterParams
 	uint32_t	n_used;
 	uint32_t	n_groups;		/* experts are chosen within the best n_groups_used of these; 1: no groups */
 	uint32_t	n_groups_used;
+	uint32_t	n_latent;		/* width that experts work in; 0: n_embd */
 } LlmRouterParams;
 
 /* latent attention: heads before keys and values were taken into one latent */
@@ -132,6 +145,19 @@ typedef struct LlmLatentParams
 	uint32_t	head_dim_v;
 	double		score_scale;	/* by YaRN; 1: none */
 } LlmLatentParams;
+
+/* recurrent layers */
+typedef struct LlmRecurrentParams
+{
+	uint32_t	n_conv;			/* taps of the convolution, that of the token itself included */
+	uint32_t	n_inner;		/* width of the layer's inside */
+	uint32_t	n_state;		/* Mamba2: numbers kept for each of them; else 0 */
+	uint32_t	n_head;			/* Mamba2: n_inner is cut into so many heads, which share inputs in n_group groups */
+	uint32_t	n_group;
+	uint32_t	n_channels;		/* of the convolution */
+	uint32_t	n_in;			/* width of the input projection */
+	size_t		state_floats;	/* of one layer: (n_conv - 1, n_channels) past inputs, then (n_head, n_state, n_inner / n_head) */
+} LlmRecurrentParams;
 
 /* shape of a model, read from metadata and checked for sense */
 typedef struct LlmHparams
@@ -166,6 +192,11 @@ typedef struct LlmHparams
 	bool		no_rope;
 	LlmRouterParams router;
 	uint32_t	n_dense_lead;	/* leading layers without experts */
+	const LlmMetaArray *kv_layers;	/* key/value heads by layer, n_head_kv or 0; NULL: n_head_kv */
+	const LlmMetaArray *ff_layers;	/* n_ff by layer, which is then the largest; NULL: n_ff */
+	uint32_t	n_layer_attn;	/* layers that attend, and that are recurrent */
+	uint32_t	n_layer_recurrent;
+	LlmRecurrentParams recurrent;
 } LlmHparams;
 
 extern const LlmArch *llm_arch_find(LlmStr name);
@@ -178,5 +209,7 @@ extern LlmStatus llm_hparams_read(const LlmMeta *meta, const LlmArch **arch, Llm
 /* what kind of layer this is: positions it sees (0: all), and LLM_ROPE_* */
 extern uint32_t llm_hparams_window(const LlmHparams *hp, uint32_t layer);
 extern int	llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
+extern LlmMixer llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
+extern uint32_t llm_hparams_ff(const LlmHparams *hp, uint32_t layer);	/* 0: no feed-forward */
 
 #endif

@@ -82,9 +82,9 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 		for (uint32_t h = 0; h < hp->n_head_kv; h++)
 		{
 			m->kernels->store_key(k + h * hp->head_dim_k, (int) hp->head_dim_k, pass->kv->type, slot,
-								  llm_kv_keys(pass->kv, segment->seq, page, pass->layer, h));
+								  llm_kv_keys(pass->kv, segment->seq, page, job->layer->state_index, h));
 			m->kernels->store_value(v + h * hp->head_dim_v, (int) hp->head_dim_v, pass->kv->type, slot,
-									llm_kv_values(pass->kv, segment->seq, page, pass->layer, h));
+									llm_kv_values(pass->kv, segment->seq, page, job->layer->state_index, h));
 		}
 	}
 }
@@ -102,9 +102,11 @@ void
 llm_attention_plan(LlmPass *pass)
 {
 	const LlmHparams *hp = &pass->model->hp;
-	const uint32_t group = hp->n_head / hp->n_head_kv;
+	const uint32_t group = hp->n_head_kv > 0 ? hp->n_head / hp->n_head_kv : 1;
 	uint32_t	row = 0;
 
+	if (hp->n_layer_attn == 0)
+		return;
 	pass->tile_heads = group < LLM_TILE_QUERIES ? group : LLM_TILE_QUERIES;
 	pass->tile_head_groups = (group + pass->tile_heads - 1) / pass->tile_heads;
 	pass->n_tiles = 0;
@@ -208,9 +210,9 @@ attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 				s->key_end[t * n_heads + h] = end;
 			}
 		}
-		a.k_page = llm_kv_keys(pass->kv, seq, page, pass->layer, kv_head);
+		a.k_page = llm_kv_keys(pass->kv, seq, page, job->layer->state_index, kv_head);
 		if (m->hp.stored_dim_v > 0)
-			a.v_page = llm_kv_values(pass->kv, seq, page, pass->layer, kv_head);
+			a.v_page = llm_kv_values(pass->kv, seq, page, job->layer->state_index, kv_head);
 		else
 			a.v_page = values_of_keys(m, a.k_page, a.kv_type, s->values);
 		m->kernels->attend_page(&a);

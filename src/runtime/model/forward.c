@@ -111,7 +111,7 @@ static void
 quantize_attn_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
 	const LlmPass *pass = arg;
-	const int64_t n = (int64_t) pass->model->hp.n_head * pass->model->hp.head_dim_v;
+	const int64_t n = pass->model->layers[pass->layer].wo.w.n_cols;
 
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
@@ -160,7 +160,8 @@ op_attn_norm(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	NormJob		job = {.pass = pass, .norm = &layer->attn_norm};
 
-	job.quantize = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w);
+	job.quantize = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w) ||
+		(layer->recurrent && llm_is_quantized(&layer->recurrent->in.w));
 	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
 }
 
@@ -217,7 +218,7 @@ op_ffn_norm(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	const LlmFfn *ffn = x ? &x->shared : &layer->ffn;
 	NormJob		job = {.pass = pass, .norm = pass->model->arch->traits & LLM_TRAIT_PARALLEL ? NULL : &layer->ffn_norm};
 
-	job.quantize = llm_is_quantized(&ffn->gate.w) || llm_is_quantized(&ffn->up.w) || (x && llm_is_quantized(&x->router.w));
+	job.quantize = llm_is_quantized(&ffn->gate.w) || llm_is_quantized(&ffn->up.w) || (x && (llm_is_quantized(&x->router.w) || llm_is_quantized(&x->latent_down.w)));
 	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
 }
 
@@ -228,10 +229,20 @@ op_ffn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	return add_block(pass, &layer->ffn_post_norm);
 }
 
-static const LlmOpFn begin_ops[] = {op_attn_norm, NULL};
-static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, op_attn_out, NULL};
-static const LlmOpFn middle_ops[] = {op_attn_residual, op_ffn_norm, NULL};
-static const LlmOpFn end_ops[] = {op_ffn_residual, NULL};
+static const LlmOpFn no_ops[] = {NULL};
+static const LlmOpFn mixer_begin_ops[] = {op_attn_norm, NULL};
+static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, NULL};
+static const LlmOpFn mixer_end_ops[] = {op_attn_out, op_attn_residual, NULL};
+static const LlmOpFn latent_end_ops[] = {op_attn_residual, NULL};
+static const LlmOpFn ffn_begin_ops[] = {op_ffn_norm, NULL};
+static const LlmOpFn ffn_end_ops[] = {op_ffn_residual, NULL};
+
+static const LlmOpFn *const mixer_ops[] = {
+	[LLM_MIXER_ATTENTION] = attention_ops,
+	[LLM_MIXER_MAMBA2] = llm_mamba2_ops,
+	[LLM_MIXER_SHORT_CONV] = llm_short_conv_ops,
+	[LLM_MIXER_NONE] = no_ops,
+};
 
 #define N_PARTS 5
 
@@ -239,10 +250,15 @@ static const LlmOpFn end_ops[] = {op_ffn_residual, NULL};
 static LlmStatus
 run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	const LlmOpFn *const parts[N_PARTS] = {begin_ops, layer->latent ? llm_latent_ops : attention_ops, middle_ops,
-	layer->experts ? llm_moe_ops : llm_ffn_ops, end_ops};
+	const bool	mixes = layer->mixer != LLM_MIXER_NONE;
+	const LlmOpFn *const parts[] = {
+		mixes ? mixer_begin_ops : no_ops, layer->latent ? llm_latent_ops : mixer_ops[layer->mixer],
+		layer->latent ? latent_end_ops : mixes ? mixer_end_ops : no_ops,
+		layer->has_ffn ? ffn_begin_ops : no_ops, !layer->has_ffn ? no_ops : layer->experts ? llm_moe_ops : llm_ffn_ops,
+		layer->has_ffn ? ffn_end_ops : no_ops,
+	};
 
-	for (; pass->part < N_PARTS; pass->part++, pass->op = 0)
+	for (; pass->part < (int) (sizeof(parts) / sizeof(parts[0])); pass->part++, pass->op = 0)
 	{
 		for (; parts[pass->part][pass->op]; pass->op++)
 			LLM_TRY(parts[pass->part][pass->op] (pass, layer, stop));
@@ -348,7 +364,9 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const size_t rows = (size_t) max_rows;
 	const size_t slots = rows * router->n_used;
 	const size_t q_width = (size_t) hp->n_head * hp->head_dim_k;
-	const size_t v_width = (size_t) hp->n_head * hp->head_dim_v;
+	const LlmRecurrentParams *recurrent = &hp->recurrent;
+	const size_t v_width = max_size((size_t) hp->n_head * hp->head_dim_v, recurrent->n_inner);
+	const size_t expert_width = router->n_latent > 0 ? router->n_latent : hp->n_embd;
 	const size_t dense_width = router->n_expert > 0 && hp->n_dense_lead == 0 ? 0 : hp->n_ff;
 	const size_t ffn_width = max_size(dense_width, hp->n_ff_shared);
 	const size_t heads_width = (size_t) hp->n_head * max_size(hp->latent.head_dim_k, hp->latent.head_dim_v);
@@ -356,8 +374,10 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const size_t rope_width = hp->n_rot / 2;
 	const size_t local_rows = m->n_ropes > 1 ? rows : 0;
 	const size_t shared_rows = hp->n_ff_shared > 0 ? rows : 0;
-	const size_t row_width = max_size(max_size(hp->n_embd, ffn_width), max_size(v_width, hp->latent.q_rank));
-	const size_t terms = max_size(rows * max_size(row_width, max_size(latent_width, heads_width)), slots * max_size(hp->n_embd, hp->n_ff_expert));
+	const size_t widest = max_size(max_size(hp->n_embd, ffn_width), max_size(v_width, hp->latent.q_rank));
+	const size_t row_width = max_size(widest, router->n_latent);
+	const size_t terms = max_size(rows * max_size(row_width, max_size(latent_width, heads_width)),
+								  slots * max_size(expert_width, hp->n_ff_expert));
 	const size_t term_blocks = terms / LLM_QK + max_size(rows * (hp->latent.kv_rank > 0 ? hp->n_head : 1), slots);
 	size_t		used = 0;
 
@@ -400,10 +420,16 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->slot_row, slots * sizeof(int32_t)},
 		{(void **) &pass->expert_slots, router->n_expert * sizeof(int32_t)},
 		{(void **) &pass->expert_tiles, slots * sizeof(LlmExpertTile)},
-		{(void **) &pass->slot_x, slots * hp->n_embd * sizeof(float)},
+		{(void **) &pass->slot_x, slots * expert_width * sizeof(float)},
 		{(void **) &pass->slot_gate, slots * hp->n_ff_expert * sizeof(float)},
 		{(void **) &pass->slot_up, slots * hp->n_ff_expert * sizeof(float)},
 		{(void **) &pass->shared_out, shared_rows * hp->n_embd * sizeof(float)},
+		{(void **) &pass->latent, rows * router->n_latent * sizeof(float)},
+		{(void **) &pass->latent_out, rows * router->n_latent * sizeof(float)},
+		{(void **) &pass->mix_in, rows * recurrent->n_in * sizeof(float)},
+		{(void **) &pass->mix, rows * recurrent->n_channels * sizeof(float)},
+		{(void **) &pass->dt, rows * recurrent->n_head * sizeof(float)},
+		{(void **) &pass->decay, rows * recurrent->n_head * sizeof(float)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);

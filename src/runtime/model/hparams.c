@@ -14,6 +14,7 @@
 #define MAX_HEADS	4096
 #define MAX_HEAD	4096
 #define MAX_EXPERTS 4096
+#define MAX_TAPS	256
 
 typedef struct KeyReader
 {
@@ -109,13 +110,93 @@ str_is(LlmStr s, const char *text)
 
 /* ---- sizes ---- */
 
+/* a number, or one for each layer: then *value is the largest, and *by_layer the list */
+static LlmStatus
+read_by_layer(const KeyReader *r, const char *suffix, bool required, uint32_t max, uint32_t n_layer, uint32_t *value,
+			  const LlmMetaArray **by_layer)
+{
+	KeyName		key;
+	const LlmMetaEntry *entry = llm_meta_find(r->meta, key_name(r, suffix, key));
+
+	if (!entry || entry->type != LLM_META_ARRAY || entry->array.type == LLM_META_STRING ||
+		entry->array.type == LLM_META_FLOAT32 || entry->array.type == LLM_META_FLOAT64)
+		return read_uint(r, suffix, required, 0, max, value);
+	if (entry->array.count < n_layer)
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" has %llu elements for %u layers", key,
+						(unsigned long long) entry->array.count, n_layer);
+	*value = 0;
+	for (uint32_t i = 0; i < n_layer; i++)
+	{
+		int64_t		v = llm_meta_array_int(&entry->array, i);
+
+		if (v < 0 || v > max)
+			return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" is %lld for layer %u, outside 0 to %u", key,
+							(long long) v, i, max);
+		if (v > *value)
+			*value = (uint32_t) v;
+	}
+	*by_layer = &entry->array;
+	return LLM_OK;
+}
+
+static uint32_t
+of_layer(const LlmMetaArray *by_layer, uint32_t layer, uint32_t all)
+{
+	return by_layer ? (uint32_t) llm_meta_array_int(by_layer, layer) : all;
+}
+
+uint32_t
+llm_hparams_ff(const LlmHparams *hp, uint32_t layer)
+{
+	return of_layer(hp->ff_layers, layer, hp->n_ff);
+}
+
+LlmMixer
+llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
+{
+	if (arch->recurrent == LLM_MIXER_ATTENTION || of_layer(hp->kv_layers, layer, hp->n_head_kv) > 0)
+		return LLM_MIXER_ATTENTION;
+	if ((arch->traits & LLM_TRAIT_ONE_BLOCK) && llm_hparams_ff(hp, layer) > 0)
+		return LLM_MIXER_NONE;
+	return arch->recurrent;
+}
+
+/* key/value heads and feed-forwards by layer are such as are computed */
+static LlmStatus
+check_layers(const KeyReader *r, LlmHparams *hp)
+{
+	const bool	one_block = has_trait(r, LLM_TRAIT_ONE_BLOCK);
+
+	for (uint32_t i = 0; i < hp->n_layer; i++)
+	{
+		uint32_t	n_kv = of_layer(hp->kv_layers, i, hp->n_head_kv);
+		uint32_t	n_ff = llm_hparams_ff(hp, i);
+		LlmMixer	mixer = llm_hparams_mixer(r->arch, hp, i);
+
+		if (n_kv != hp->n_head_kv && (n_kv != 0 || r->arch->recurrent == LLM_MIXER_ATTENTION))
+			return llm_fail(r->err, LLM_E_UNSUPPORTED, "layers with %u and with %u key/value heads are not supported for "
+							"architecture \"%s\"", n_kv, hp->n_head_kv, r->arch->name);
+		if (one_block ? n_ff > 0 && n_kv > 0 : n_ff == 0)
+			return llm_fail(r->err, LLM_E_FORMAT, "layer %u of architecture \"%s\" cannot have %u key/value heads and a "
+							"feed-forward of %u", i, r->arch->name, n_kv, n_ff);
+		hp->n_layer_attn += mixer == LLM_MIXER_ATTENTION;
+		hp->n_layer_recurrent += mixer == LLM_MIXER_MAMBA2 || mixer == LLM_MIXER_SHORT_CONV;
+	}
+	return LLM_OK;
+}
+
 static LlmStatus
 read_heads(const KeyReader *r, LlmHparams *hp)
 {
-	LLM_TRY(read_uint(r, "attention.head_count", true, 1, MAX_HEADS, &hp->n_head));
+	const uint32_t min = r->arch->recurrent == LLM_MIXER_ATTENTION ? 1 : 0;
+
+	LLM_TRY(read_uint(r, "attention.head_count", min > 0, min, MAX_HEADS, &hp->n_head));
 	hp->n_head_kv = hp->n_head;
-	LLM_TRY(read_uint(r, "attention.head_count_kv", false, 1, MAX_HEADS, &hp->n_head_kv));
-	if (hp->n_head % hp->n_head_kv != 0)
+	LLM_TRY(read_by_layer(r, "attention.head_count_kv", false, MAX_HEADS, hp->n_layer, &hp->n_head_kv, &hp->kv_layers));
+	LLM_TRY(check_layers(r, hp));
+	if (hp->n_head_kv == 0 && min == 0)
+		return LLM_OK;			/* no layer attends */
+	if (hp->n_head_kv == 0 || hp->n_head == 0 || hp->n_head % hp->n_head_kv != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", hp->n_head,
 						hp->n_head_kv);
 	hp->head_dim_k = hp->n_embd / hp->n_head;
@@ -173,14 +254,58 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_uint(r, "block_count", true, 1, MAX_LAYERS, &hp->n_layer));
 	LLM_TRY(read_uint(r, "context_length", true, 1, MAX_CONTEXT, &hp->n_ctx_train));
 	LLM_TRY(read_uint(r, "embedding_length", true, 1, MAX_WIDTH, &hp->n_embd));
-	LLM_TRY(read_uint(r, "feed_forward_length", true, 1, MAX_WIDTH, &hp->n_ff));
+	LLM_TRY(read_by_layer(r, "feed_forward_length", true, MAX_WIDTH, hp->n_layer, &hp->n_ff, &hp->ff_layers));
 	LLM_TRY(read_heads(r, hp));
 	hp->stored_dim_v = hp->head_dim_v;
 	if (has_trait(r, LLM_TRAIT_LATENT))
 		LLM_TRY(read_latent(r, hp));
+	if (has_trait(r, LLM_TRAIT_ONE_BLOCK))	/* some of these files have the other name */
+		LLM_TRY(read_double(r, "attention.layer_norm_epsilon", false, 0.0, 1.0, &eps));
 	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
-						true, 0.0, 1.0, &eps));
+						eps == 0, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
+	return LLM_OK;
+}
+
+/* ---- recurrent layers ---- */
+
+static LlmStatus
+read_mamba2(const KeyReader *r, LlmRecurrentParams *p)
+{
+	p->n_group = 1;
+	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
+	LLM_TRY(read_uint(r, "ssm.inner_size", true, 1, MAX_WIDTH, &p->n_inner));
+	LLM_TRY(read_uint(r, "ssm.state_size", true, 1, MAX_HEAD, &p->n_state));
+	LLM_TRY(read_uint(r, "ssm.time_step_rank", true, 1, MAX_HEADS, &p->n_head));
+	LLM_TRY(read_uint(r, "ssm.group_count", false, 1, MAX_HEADS, &p->n_group));
+	if (p->n_inner % p->n_head != 0 || p->n_head % p->n_group != 0)
+		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
+						p->n_head, p->n_group);
+	p->n_channels = p->n_inner + 2 * p->n_group * p->n_state;
+	p->n_in = p->n_inner + p->n_channels + p->n_head;
+	return LLM_OK;
+}
+
+static LlmStatus
+read_recurrent(const KeyReader *r, LlmHparams *hp)
+{
+	LlmRecurrentParams *p = &hp->recurrent;
+
+	switch (r->arch->recurrent)
+	{
+		case LLM_MIXER_MAMBA2:
+			LLM_TRY(read_mamba2(r, p));
+			break;
+		case LLM_MIXER_SHORT_CONV:
+			LLM_TRY(read_uint(r, "shortconv.l_cache", true, 2, MAX_TAPS, &p->n_conv));
+			p->n_inner = hp->n_embd;
+			p->n_channels = hp->n_embd;
+			p->n_in = 3 * hp->n_embd;
+			break;
+		default:
+			return LLM_OK;
+	}
+	p->state_floats = (size_t) (p->n_conv - 1) * p->n_channels + (size_t) p->n_inner * p->n_state;
 	return LLM_OK;
 }
 
@@ -406,6 +531,10 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 		LLM_TRY(read_uint(r, "leading_dense_block_count", false, 0, MAX_LAYERS, &hp->n_dense_lead));
 	else
 		LLM_TRY(refuse_unless(r, "leading_dense_block_count", 0));
+	if (has_trait(r, LLM_TRAIT_ONE_BLOCK))
+		LLM_TRY(read_uint(r, "moe_latent_size", false, 0, MAX_WIDTH, &hp->router.n_latent));
+	else
+		LLM_TRY(refuse_unless(r, "moe_latent_size", 0));
 	LLM_TRY(refuse_unless(r, "interleave_moe_layer_step", 1));
 	return refuse_unless(r, "moe_every_n_layers", 1);
 }
@@ -420,7 +549,7 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 	hp->embed_scale = has_trait(r, LLM_TRAIT_EMBED_SQRT) ? sqrtf((float) hp->n_embd) : 1;
 	hp->residual_scale = 1;
 	hp->logit_scale = 1;
-	hp->attn_scale = 1.0f / sqrtf((float) (wide ? hp->n_embd / hp->n_head : hp->head_dim_k));
+	hp->attn_scale = hp->n_head_kv == 0 ? 1 : 1.0f / sqrtf((float) (wide ? hp->n_embd / hp->n_head : hp->head_dim_k));
 	if (hp->latent.kv_rank > 0)
 		hp->attn_scale = (float) (hp->latent.score_scale / sqrt((double) hp->latent.head_dim_k));
 	hp->attn_cap = r->arch->attn_cap;
@@ -457,6 +586,7 @@ refuse_others(const KeyReader *r)
 	KeyName		key;
 
 	LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
+	LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
 	LLM_TRY(refuse_unless(r, "pooling_type", 0));
 	LLM_TRY(refuse_unless(r, "nextn_predict_layers", 0));
 	LLM_TRY(refuse_present(r, "rope.dimension_sections"));
@@ -488,6 +618,7 @@ llm_hparams_read(const LlmMeta *meta, const LlmArch **arch_out, LlmHparams *hp, 
 	}
 	memset(hp, 0, sizeof(*hp));
 	LLM_TRY(read_sizes(&r, hp));
+	LLM_TRY(read_recurrent(&r, hp));
 	LLM_TRY(read_rope(&r, hp));
 	LLM_TRY(read_windows(&r, hp));
 	LLM_TRY(read_experts(&r, hp));

@@ -192,7 +192,8 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 		llm_norm_row(m, &job->layer->k_norm, k, hp->latent.kv_rank, k);
 		rope(k + hp->latent.kv_rank, cosine, sine, n_pairs);
 		m->kernels->store_key(k, (int) hp->head_dim_k, pass->kv->type, (int) (position % LLMK_PAGE_KEYS),
-							  llm_kv_keys(pass->kv, segment->seq, position / LLMK_PAGE_KEYS, pass->layer, 0));
+							  llm_kv_keys(pass->kv, segment->seq, position / LLMK_PAGE_KEYS,
+										  pass->model->layers[pass->layer].state_index, 0));
 	}
 }
 

@@ -56,6 +56,8 @@ typedef struct LlmExperts
 	LlmExpertLinear gate;		/* (n_ff_expert, n_embd) */
 	LlmExpertLinear up;
 	LlmExpertLinear down;		/* (n_embd, n_ff_expert) */
+	LlmLinear	latent_down;	/* (n_latent, n_embd): experts' n_embd is then n_latent; w.data NULL: none */
+	LlmLinear	latent_up;		/* (n_embd, n_latent) */
 	LlmFfn		shared;			/* n_ff_shared wide; up.w.data NULL: none */
 	const float *shared_gate;	/* (n_embd), the shared expert's output is times the sigmoid of it; NULL: none */
 } LlmExperts;
@@ -68,8 +70,23 @@ typedef struct LlmLatent
 	LlmExpertLinear v_up;		/* by head: (latent.head_dim_v, kv_rank) */
 } LlmLatent;
 
+/* a recurrent layer; its output projection is the layer's wo */
+typedef struct LlmRecurrentLayer
+{
+	LlmLinear	in;				/* (n_in, n_embd) */
+	const float *conv;			/* (n_conv, n_channels): tap by tap, that of the token itself last */
+	const float *conv_bias;		/* (n_channels), NULL: none */
+	const float *dt_bias;		/* Mamba2: (n_head) */
+	const float *a;				/* (n_head), negative */
+	const float *d;				/* (n_head) */
+	const float *norm;			/* (n_inner), by group */
+} LlmRecurrentLayer;
+
 typedef struct LlmLayer
 {
+	LlmMixer	mixer;
+	bool		has_ffn;
+	uint32_t	state_index;	/* among the layers that attend, or that are recurrent: its place in pages or state */
 	uint32_t	window;			/* positions it sees; 0: all */
 	int			rope;			/* LLM_ROPE_* */
 	LlmNorm		attn_norm;		/* (n_embd) */
@@ -80,7 +97,8 @@ typedef struct LlmLayer
 	LlmNorm		k_norm;
 	const float *sinks;			/* (n_head), NULL: none */
 	LlmLatent  *latent;			/* NULL: none */
-	LlmLinear	wo;				/* (n_embd, n_head * head_dim_v) */
+	LlmRecurrentLayer *recurrent;	/* NULL: none */
+	LlmLinear	wo;				/* (n_embd, n_head * head_dim_v), or (n_embd, n_inner) */
 	LlmNorm		attn_post_norm; /* (n_embd) */
 	LlmNorm		ffn_norm;		/* (n_embd) */
 	LlmFfn		ffn;			/* of layers without experts */

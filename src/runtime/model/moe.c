@@ -235,17 +235,27 @@ typedef struct SlotJob
 	bool		quantize;
 } SlotJob;
 
+/* width of what experts read and give */
+static int64_t
+expert_width(const LlmPass *pass)
+{
+	const LlmHparams *hp = &pass->model->hp;
+
+	return hp->router.n_latent > 0 ? hp->router.n_latent : hp->n_embd;
+}
+
 static void
 gather_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
 	const SlotJob *job = arg;
 	const LlmPass *pass = job->pass;
-	const int64_t n = pass->model->hp.n_embd;
+	const int64_t n = expert_width(pass);
+	const float *in = pass->model->hp.router.n_latent > 0 ? pass->latent : pass->norm;
 
 	(void) thread;
 	for (int64_t slot = begin; slot < end; slot++)
 	{
-		memcpy(pass->slot_x + slot * n, pass->norm + pass->slot_row[slot] * n, (size_t) n * sizeof(float));
+		memcpy(pass->slot_x + slot * n, in + pass->slot_row[slot] * n, (size_t) n * sizeof(float));
 		if (job->quantize)
 			llm_linear_quantize_row(pass, pass->slot_x, slot, n);
 	}
@@ -263,7 +273,7 @@ op_gather(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	const LlmExperts *x = layer->experts;
 	SlotJob		job = {pass, x, llm_is_quantized(&x->up.w) || llm_is_quantized(&x->gate.w)};
 
-	return llm_pool_run(pass->pool, gather_piece, &job, n_slots(pass), llm_rows_per_piece(pass->model->hp.n_embd), stop);
+	return llm_pool_run(pass->pool, gather_piece, &job, n_slots(pass), llm_rows_per_piece(expert_width(pass)), stop);
 }
 
 static LlmStatus
@@ -272,7 +282,7 @@ op_expert_gate_up(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	const LlmExperts *x = layer->experts;
 	const LlmExpertLinear *lin[2] = {&x->up, &x->gate};
 	float	   *out[2] = {pass->slot_up, pass->slot_gate};
-	LlmkActs	acts = llm_linear_acts(pass, pass->slot_x, (int) n_slots(pass), pass->model->hp.n_embd,
+	LlmkActs	acts = llm_linear_acts(pass, pass->slot_x, (int) n_slots(pass), expert_width(pass),
 									   llm_is_quantized(&x->up.w) || llm_is_quantized(&x->gate.w));
 
 	return llm_linear_run_experts(pass, lin, out, x->gate.w.data ? 2 : 1, &acts, stop);
@@ -339,13 +349,14 @@ combine_piece(void *arg, int64_t begin, int64_t end, int thread)
 	const SlotJob *job = arg;
 	const LlmPass *pass = job->pass;
 	const LlmKernels *k = pass->model->kernels;
-	const int64_t n = pass->model->hp.n_embd;
+	const int64_t n = expert_width(pass);
 	const int64_t n_used = pass->model->hp.router.n_used;
+	float	   *sums = pass->model->hp.router.n_latent > 0 ? pass->latent_out : pass->block_out;
 
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
 	{
-		float	   *out = pass->block_out + row * n;
+		float	   *out = sums + row * n;
 
 		memset(out, 0, (size_t) n * sizeof(float));
 		for (int64_t i = row * n_used; i < (row + 1) * n_used; i++)
@@ -355,11 +366,6 @@ combine_piece(void *arg, int64_t begin, int64_t end, int thread)
 			k->scale(expert_out, n, pass->row_weight[i]);
 			k->add(out, expert_out, n);
 		}
-		if (job->experts->shared.up.w.data)
-		{
-			k->scale(pass->shared_out + row * n, n, shared_weight(job->experts, pass->norm + row * n, n));
-			k->add(out, pass->shared_out + row * n, n);
-		}
 	}
 }
 
@@ -368,13 +374,77 @@ static LlmStatus
 op_combine(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	SlotJob		job = {pass, layer->experts, false};
-	int64_t		width = (int64_t) pass->model->hp.n_embd * pass->model->hp.router.n_used;
+	int64_t		width = expert_width(pass) * pass->model->hp.router.n_used;
 
 	(void) stop;
 	return llm_pool_run(pass->pool, combine_piece, &job, pass->n_rows, llm_rows_per_piece(width), NULL);
 }
 
+static void
+add_shared_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const SlotJob *job = arg;
+	const LlmPass *pass = job->pass;
+	const LlmKernels *k = pass->model->kernels;
+	const int64_t n = pass->model->hp.n_embd;
+
+	(void) thread;
+	for (int64_t row = begin; row < end; row++)
+	{
+		k->scale(pass->shared_out + row * n, n, shared_weight(job->experts, pass->norm + row * n, n));
+		k->add(pass->block_out + row * n, pass->shared_out + row * n, n);
+	}
+}
+
+/* adds in place, so it does not pause */
+static LlmStatus
+op_add_shared(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	SlotJob		job = {pass, layer->experts, false};
+
+	(void) stop;
+	if (!layer->experts->shared.up.w.data)
+		return LLM_OK;
+	return llm_pool_run(pass->pool, add_shared_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), NULL);
+}
+
+/* ---- experts in a latent space: what they read and the sum of what they give are projected ---- */
+
+static LlmStatus
+op_latent_down(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmLinear *lin[1] = {&layer->experts->latent_down};
+	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, llm_is_quantized(&lin[0]->w));
+
+	return lin[0]->w.data ? llm_linear_run(pass, lin, &pass->latent, 1, &acts, stop) : LLM_OK;
+}
+
+static void
+quantize_latent_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const LlmPass *pass = arg;
+
+	(void) thread;
+	for (int64_t row = begin; row < end; row++)
+		llm_linear_quantize_row(pass, pass->latent_out, row, expert_width(pass));
+}
+
+static LlmStatus
+op_latent_up(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmLinear *lin[1] = {&layer->experts->latent_up};
+	const int64_t n = expert_width(pass);
+	LlmkActs	acts;
+
+	if (!lin[0]->w.data)
+		return LLM_OK;
+	acts = llm_linear_acts(pass, pass->latent_out, pass->n_rows, n, llm_is_quantized(&lin[0]->w));
+	if (acts.term[0].q)
+		LLM_TRY(llm_pool_run(pass->pool, quantize_latent_piece, pass, pass->n_rows, llm_rows_per_piece(n), stop));
+	return llm_linear_run(pass, lin, &pass->block_out, 1, &acts, stop);
+}
+
 const LlmOpFn llm_moe_ops[] = {
-	op_route, op_shared_gate_up, op_shared_act, op_shared_down, op_gather, op_expert_gate_up, op_expert_act, op_expert_down,
-	op_combine, NULL
+	op_route, op_latent_down, op_shared_gate_up, op_shared_act, op_shared_down, op_gather, op_expert_gate_up, op_expert_act,
+	op_expert_down, op_combine, op_latent_up, op_add_shared, NULL
 };

@@ -85,7 +85,7 @@ struct LlmPass
 	float	   *q;				/* (max_rows, n_head * head_dim_k) */
 	float	   *k;				/* (max_rows, n_head_kv * head_dim_k) */
 	float	   *v;				/* (max_rows, n_head_kv * head_dim_v) */
-	float	   *attn;			/* (max_rows, n_head * head_dim_v) */
+	float	   *attn;			/* (max_rows, n_head * head_dim_v), or (max_rows, n_inner): input of wo */
 	float	   *q_down;			/* latent attention: (max_rows, q_rank) */
 	float	   *heads;			/* and (max_rows, n_head, head_dim_k or head_dim_v of a head): queries, later values */
 	float	   *gate;			/* (max_rows, n_ff), or as wide as the shared expert */
@@ -110,6 +110,15 @@ struct LlmPass
 	float	   *slot_gate;		/* (max_rows * n_used, n_ff_expert) */
 	float	   *slot_up;
 	float	   *shared_out;		/* (max_rows, n_embd) */
+
+	float	   *latent;			/* (max_rows, n_latent): what experts read instead of norm, and the sum of what they give */
+	float	   *latent_out;
+
+	/* recurrent layers */
+	float	   *mix_in;			/* (max_rows, n_in): input projection */
+	float	   *mix;			/* (max_rows, n_channels): after the convolution */
+	float	   *dt;				/* (max_rows, n_head): time steps, and what is kept of the state over each */
+	float	   *decay;
 
 	LlmTileScratch *scratch;	/* one for each thread */
 	void	   *block;			/* the memory of all of the above */
@@ -153,11 +162,29 @@ extern void llm_attention_plan(LlmPass *pass);
 extern LlmStatus llm_attention_store(LlmPass *pass, const LlmLayer *layer);
 extern LlmStatus llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
 
+/*
+ * short_conv.c: input projection of a recurrent layer to mix_in; the causal convolution of one row over inputs (n_channels)
+ * at in, ld_in apart, its segment's last row also noting the inputs that the next token needs; and where a layer's state lies
+ * in that of a sequence.
+ */
+extern LlmStatus llm_recurrent_in(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
+extern void llm_conv_row(const LlmPass *pass, const LlmLayer *layer, int64_t row, const float *in, int64_t ld_in, float *out);
+
+static inline float *
+llm_layer_state(const LlmPass *pass, const LlmLayer *layer, const LlmRecurrentState *state)
+{
+	return state->data + layer->state_index * pass->model->hp.recurrent.state_floats;
+}
+
 /* an operation of a layer: can be run again from its start, or does not pause */
 typedef LlmStatus (*LlmOpFn) (LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
 
 /* latent_attention.c: the same as operations, from pass->norm to pass->block_out */
 extern const LlmOpFn llm_latent_ops[];
+
+/* mixers between norm and output projection, from norm to attn; they end with NULL */
+extern const LlmOpFn llm_short_conv_ops[];
+extern const LlmOpFn llm_mamba2_ops[];	/* ssm.c */
 
 /* forward.c: rows of a piece of row-wise work over so many elements, and one norm: out may be x, norm without weight copies */
 extern int64_t llm_rows_per_piece(int64_t width);

@@ -243,6 +243,78 @@ load_attention(LlmLoader *ld, int layer, LlmLayer *l)
 	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) hp->n_head * hp->head_dim_v, &l->wo);
 }
 
+/* ---- recurrent layers ---- */
+
+/* a small tensor as n_rows * n_cols floats; by columns: transposed. A tensor with a dimension of 1 may be a vector. */
+static LlmStatus
+load_table(LlmLoader *ld, const char *name, int64_t n_rows, int64_t n_cols, bool by_columns, const float **out)
+{
+	LlmModel   *m = ld->model;
+	const LlmPackTensor *t = llm_pack_find(&m->pack, name);
+	LlmkMatrix	matrix;
+	void	   *row;
+	void	   *table;
+
+	if (t && t->is_vector && (n_rows == 1 || n_cols == 1))
+		return llm_load_vector(ld, name, n_rows * n_cols, true, out);
+	LLM_TRY(load_matrix(ld, name, n_rows, n_cols, 1, &matrix));
+	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) n_rows, (size_t) n_cols * sizeof(float), &table, ld->err));
+	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) n_cols, sizeof(float), &row, ld->err));
+	for (int64_t r = 0; r < n_rows; r++)
+	{
+		m->kernels->get_row[matrix.type] (&matrix, r, row);
+		for (int64_t c = 0; c < n_cols; c++)
+			((float *) table)[by_columns ? c * n_rows + r : r * n_cols + c] = ((const float *) row)[c];
+	}
+	*out = table;
+	return LLM_OK;
+}
+
+static LlmStatus
+load_mamba2(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	TensorName	name;
+
+	LLM_TRY(load_linear(ld, layer, "ssm_in", p->n_in, ld->model->hp.n_embd, &x->in));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_conv1d", "weight"), p->n_channels, p->n_conv, true, &x->conv));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_conv1d", "bias"), p->n_channels, false, &x->conv_bias));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_dt", "bias"), p->n_head, true, &x->dt_bias));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_norm", "weight"), p->n_group, p->n_inner / p->n_group, false, &x->norm));
+	snprintf(name, sizeof(name), "blk.%d.ssm_a", layer);
+	LLM_TRY(load_table(ld, name, p->n_head, 1, false, &x->a));
+	snprintf(name, sizeof(name), "blk.%d.ssm_d", layer);
+	return load_table(ld, name, p->n_head, 1, false, &x->d);
+}
+
+static LlmStatus
+load_short_conv(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	TensorName	name;
+
+	LLM_TRY(load_linear(ld, layer, "shortconv.in_proj", p->n_in, ld->model->hp.n_embd, &x->in));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "shortconv.conv", "weight"), p->n_channels, p->n_conv, true, &x->conv));
+	return llm_load_vector(ld, tensor_name(name, layer, "shortconv.conv", "bias"), p->n_channels, false, &x->conv_bias);
+}
+
+static LlmStatus
+load_recurrent(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	const bool	mamba2 = l->mixer == LLM_MIXER_MAMBA2;
+	void	   *p;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmRecurrentLayer), &p, ld->err));
+	memset(p, 0, sizeof(LlmRecurrentLayer));
+	l->recurrent = p;
+	if (mamba2)
+		LLM_TRY(load_mamba2(ld, layer, l->recurrent));
+	else
+		LLM_TRY(load_short_conv(ld, layer, l->recurrent));
+	return load_linear(ld, layer, mamba2 ? "ssm_out" : "shortconv.out_proj", hp->n_embd, hp->recurrent.n_inner, &l->wo);
+}
+
 /* ---- feed-forward ---- */
 
 static LlmStatus
@@ -250,17 +322,18 @@ load_ffn(LlmLoader *ld, int layer, LlmFfn *ffn)
 {
 	const LlmHparams *hp = &ld->model->hp;
 	const LlmArch *arch = ld->model->arch;
-	const Part	parts[] = {{&ffn->gate, hp->n_ff}, {&ffn->up, hp->n_ff}};
+	const int64_t n_ff = llm_hparams_ff(hp, (uint32_t) layer);
+	const Part	parts[] = {{&ffn->gate, n_ff}, {&ffn->up, n_ff}};
 
 	if (arch->traits & LLM_TRAIT_FUSED_GATE)
 		LLM_TRY(load_fused(ld, layer, "ffn_up", hp->n_embd, parts, 2));
 	else
 	{
 		if (arch->ffn != LLM_FFN_RELU_SQR)
-			LLM_TRY(load_linear(ld, layer, "ffn_gate", hp->n_ff, hp->n_embd, &ffn->gate));
-		LLM_TRY(load_linear(ld, layer, "ffn_up", hp->n_ff, hp->n_embd, &ffn->up));
+			LLM_TRY(load_linear(ld, layer, "ffn_gate", n_ff, hp->n_embd, &ffn->gate));
+		LLM_TRY(load_linear(ld, layer, "ffn_up", n_ff, hp->n_embd, &ffn->up));
 	}
-	return load_linear(ld, layer, "ffn_down", hp->n_embd, hp->n_ff, &ffn->down);
+	return load_linear(ld, layer, "ffn_down", hp->n_embd, n_ff, &ffn->down);
 }
 
 /* biases of experts come as a matrix, which is packed like one; here they become rows again */
@@ -310,6 +383,7 @@ static LlmStatus
 load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 {
 	const LlmHparams *hp = &ld->model->hp;
+	const int64_t n_in = hp->router.n_latent > 0 ? hp->router.n_latent : hp->n_embd;
 	LlmExperts *x;
 	TensorName	name;
 	void	   *p;
@@ -320,9 +394,14 @@ load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 	LLM_TRY(load_linear(ld, layer, "ffn_gate_inp", hp->router.n_expert, hp->n_embd, &x->router));
 	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "exp_probs_b", "bias"), hp->router.n_expert, false, &x->choice_bias));
 	if (ld->model->arch->ffn != LLM_FFN_RELU_SQR)
-		LLM_TRY(load_expert_linear(ld, layer, "ffn_gate_exps", hp->n_ff_expert, hp->n_embd, &x->gate));
-	LLM_TRY(load_expert_linear(ld, layer, "ffn_up_exps", hp->n_ff_expert, hp->n_embd, &x->up));
-	LLM_TRY(load_expert_linear(ld, layer, "ffn_down_exps", hp->n_embd, hp->n_ff_expert, &x->down));
+		LLM_TRY(load_expert_linear(ld, layer, "ffn_gate_exps", hp->n_ff_expert, n_in, &x->gate));
+	LLM_TRY(load_expert_linear(ld, layer, "ffn_up_exps", hp->n_ff_expert, n_in, &x->up));
+	LLM_TRY(load_expert_linear(ld, layer, "ffn_down_exps", n_in, hp->n_ff_expert, &x->down));
+	if (hp->router.n_latent > 0)
+	{
+		LLM_TRY(load_linear(ld, layer, "ffn_latent_down", n_in, hp->n_embd, &x->latent_down));
+		LLM_TRY(load_linear(ld, layer, "ffn_latent_up", hp->n_embd, n_in, &x->latent_up));
+	}
 	LLM_TRY(load_shared_expert(ld, layer, x));
 	*out = x;
 	return LLM_OK;
@@ -338,10 +417,14 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 
 	l->window = llm_hparams_window(hp, (uint32_t) layer);
 	l->rope = llm_hparams_rope(arch, hp, (uint32_t) layer);
-	if (arch->norm_place != LLM_NORM_AFTER)
+	l->mixer = llm_hparams_mixer(arch, hp, (uint32_t) layer);
+	l->has_ffn = llm_hparams_ff(hp, (uint32_t) layer) > 0;
+	if (l->mixer == LLM_MIXER_NONE)
+		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->ffn_norm));
+	else if (arch->norm_place != LLM_NORM_AFTER)
 	{
 		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->attn_norm));
-		if (!(arch->traits & LLM_TRAIT_PARALLEL))
+		if (l->has_ffn && !(arch->traits & LLM_TRAIT_PARALLEL))
 			LLM_TRY(load_norm(ld, layer, arch->traits & LLM_TRAIT_FFN_NORM_NAME ? "post_attention_norm" : "ffn_norm", hp->n_embd,
 							  &l->ffn_norm));
 	}
@@ -350,7 +433,12 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 		LLM_TRY(load_norm(ld, layer, "post_attention_norm", hp->n_embd, &l->attn_post_norm));
 		LLM_TRY(load_norm(ld, layer, "post_ffw_norm", hp->n_embd, &l->ffn_post_norm));
 	}
-	LLM_TRY(arch->traits & LLM_TRAIT_LATENT ? load_latent(ld, layer, l) : load_attention(ld, layer, l));
+	if (l->mixer == LLM_MIXER_ATTENTION)
+		LLM_TRY(arch->traits & LLM_TRAIT_LATENT ? load_latent(ld, layer, l) : load_attention(ld, layer, l));
+	else if (l->mixer != LLM_MIXER_NONE)
+		LLM_TRY(load_recurrent(ld, layer, l));
+	if (!l->has_ffn)
+		return LLM_OK;
 	if (hp->router.n_expert > 0 && (uint32_t) layer >= hp->n_dense_lead)
 		return load_experts(ld, layer, &l->experts);
 	return load_ffn(ld, layer, &l->ffn);
@@ -360,10 +448,13 @@ LlmStatus
 llm_load_weights(LlmLoader *ld)
 {
 	LlmModel   *m = ld->model;
+	uint32_t	n_attn = 0;
+	uint32_t	n_recurrent = 0;
 	void	   *p;
 
 	LLM_TRY(load_matrix(ld, "token_embd.weight", m->hp.n_vocab, m->hp.n_embd, 1, &m->token_embd));
-	LLM_TRY(load_norm(ld, -1, "output_norm", m->hp.n_embd, &m->output_norm));
+	LLM_TRY(load_norm(ld, -1, m->arch->traits & LLM_TRAIT_OUTPUT_NORM_NAME ? "token_embd_norm" : "output_norm", m->hp.n_embd,
+					  &m->output_norm));
 	if (llm_pack_find(&m->pack, "output.weight"))
 		LLM_TRY(load_linear(ld, -1, "output", m->hp.n_vocab, m->hp.n_embd, &m->output));
 	else
@@ -372,7 +463,10 @@ llm_load_weights(LlmLoader *ld)
 	m->layers = p;
 	memset(p, 0, m->hp.n_layer * sizeof(LlmLayer));
 	for (uint32_t i = 0; i < m->hp.n_layer; i++)
+	{
 		LLM_TRY(load_layer(ld, (int) i, &m->layers[i]));
+		m->layers[i].state_index = m->layers[i].recurrent ? n_recurrent++ : m->layers[i].mixer == LLM_MIXER_NONE ? 0 : n_attn++;
+	}
 	LLM_TRY(llm_load_rope(ld));
 
 	for (uint64_t i = 0; i < m->pack.n_tensors; i++)

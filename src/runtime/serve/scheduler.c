@@ -32,19 +32,23 @@ static LlmStatus
 create_parts(LlmScheduler *s, LlmError *err)
 {
 	const LlmHparams *hp = &s->model->hp;
+	size_t		least;
 	void	   *p;
 
-	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer, hp->n_head_kv, hp->head_dim_k,
+	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer_attn, hp->n_head_kv, hp->head_dim_k,
 							 hp->stored_dim_v, err));
+	llm_kv_pool_set_recurrent(&s->kv, hp->recurrent.state_floats * hp->n_layer_recurrent);
 	llm_prefix_cache_init(&s->prefixes, &s->kv, s->options.prefix_cache_bytes / s->kv.page_bytes, s->allocator);
 	s->pass_bytes = llm_pass_bytes(s->model, s->options.batch_tokens, llm_pool_threads(s->pool));
-	if (s->options.memory_limit_bytes && s->pass_bytes + s->kv.page_bytes > s->options.memory_limit_bytes)
+	least = s->pass_bytes + (1 + 2 * s->kv.state_pages) * s->kv.page_bytes;
+	if (s->options.memory_limit_bytes && least > s->options.memory_limit_bytes)
 	{
 		LlmStatus	status = llm_fail(err, LLM_E_LIMIT, "running the model needs at least %zu kB, but only %zu kB may be taken",
-									  (s->pass_bytes + s->kv.page_bytes) / 1024, s->options.memory_limit_bytes / 1024);
+									  least / 1024, s->options.memory_limit_bytes / 1024);
 
-		llm_error_detail(err, "A batch of %d tokens takes %zu kB, a cache page of %d tokens %zu kB.", s->options.batch_tokens,
-						 s->pass_bytes / 1024, LLMK_PAGE_KEYS, s->kv.page_bytes / 1024);
+		llm_error_detail(err, "A batch of %d tokens takes %zu kB, a cache page of %d tokens %zu kB, the recurrent state of a "
+						 "sequence %zu kB.", s->options.batch_tokens, s->pass_bytes / 1024, LLMK_PAGE_KEYS,
+						 s->kv.page_bytes / 1024, 2 * s->kv.state_pages * s->kv.page_bytes / 1024);
 		llm_error_hint(err, "Raise the memory limit or lower the tokens of a batch.");
 		return status;
 	}
@@ -124,18 +128,19 @@ llm_scheduler_free(LlmScheduler *s)
 static size_t
 worst_pages(const LlmRequest *r, int n_lanes)
 {
+	const size_t states = 2 * r->scheduler->kv.state_pages; /* of a sequence: one known, one being made */
 	size_t		longest = 0;
 
 	if (r->kind == LLM_REQUEST_GENERATE)
-		return llm_kv_pages_for((size_t) r->n_prompt + r->max_output - 1);
+		return llm_kv_pages_for((size_t) r->n_prompt + r->max_output - 1) + states;
 	for (int b = 0; b < r->n_branches; b++)
 		longest = r->branches[b].n_tokens > longest ? r->branches[b].n_tokens : longest;
 	if (longest <= 1)
-		return llm_kv_pages_for(r->n_prompt);
+		return llm_kv_pages_for(r->n_prompt) + states;
 
 	/* a branch copies the prompt's partial last page and goes on from there */
-	return llm_kv_pages_for(r->n_prompt) +
-		(size_t) n_lanes * (llm_kv_pages_for(r->n_prompt % LLMK_PAGE_KEYS + longest - 1));
+	return llm_kv_pages_for(r->n_prompt) + states +
+		(size_t) n_lanes * (llm_kv_pages_for(r->n_prompt % LLMK_PAGE_KEYS + longest - 1) + states);
 }
 
 static LlmStatus
@@ -164,8 +169,9 @@ admit(LlmScheduler *s, LlmError *err)
 		{
 			LlmError	own;
 
-			llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for keys and values, more than the %zu kB that the limit leaves",
-					 need * (s->kv.page_bytes / 1024), limit * (s->kv.page_bytes / 1024));
+			llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s, more than the %zu kB that the limit leaves",
+					 need * s->kv.page_bytes / 1024, s->kv.state_pages > 0 ? "its state" : "keys and values",
+					 limit * s->kv.page_bytes / 1024);
 			llm_error_hint(&own, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
 			llm_request_end_error(r, &own);
 			continue;
@@ -176,6 +182,8 @@ admit(LlmScheduler *s, LlmError *err)
 		/* remembered prompts make room for those that run */
 		while (s->prefixes.n_pages > limit - s->reserved_pages - need)
 			llm_prefix_cache_evict(&s->prefixes);
+		if (s->options.memory_limit_bytes && s->kv.state_pages > 0)
+			llm_kv_pool_trim(&s->kv, llm_kv_pool_used(&s->kv)); /* free pages and states cannot take each other's place */
 		LLM_TRY(llm_prefix_cache_get(&s->prefixes, r->tokens, r->n_prompt, &r->main.seq, err));
 		r->n_cached = r->main.seq.n_past;
 		s->stats.cached_tokens += r->n_cached;
@@ -289,6 +297,27 @@ take(void *ctx, int output, float *logits, LlmError *err)
 	return LLM_OK;
 }
 
+/*
+ * Put a computed prompt into the prefix cache. Its pages are shared with the request and counted there until it ends; a state
+ * is memory of its own from the next step on, and must fit beside what the admitted requests may need.
+ */
+static void
+remember(LlmScheduler *s, LlmRequest *r)
+{
+	r->remembered = true;
+	if (s->kv.state_pages > 0)
+	{
+		const size_t need = llm_kv_pages_for(r->n_prompt) + s->kv.state_pages;
+		const size_t room = page_limit(s) - s->reserved_pages;
+
+		while (s->prefixes.n_pages > 0 && (need > room || s->prefixes.n_pages > room - need))
+			llm_prefix_cache_evict(&s->prefixes);
+		if (need > room)
+			return;
+	}
+	llm_prefix_cache_put(&s->prefixes, r->tokens, r->n_prompt, &r->main.seq);
+}
+
 static void
 commit(LlmScheduler *s)
 {
@@ -302,12 +331,9 @@ commit(LlmScheduler *s)
 			continue;			/* ended by another of its lanes */
 		if (lane->seq.n_past < r->n_prompt)
 			s->stats.prompt_tokens += s->segments[i].n_tokens;
-		lane->seq.n_past += s->segments[i].n_tokens;
+		llm_kv_seq_commit(&s->kv, &lane->seq, s->segments[i].n_tokens);
 		if (!r->remembered && lane == &r->main && lane->seq.n_past >= r->n_prompt)
-		{
-			llm_prefix_cache_put(&s->prefixes, r->tokens, r->n_prompt, &lane->seq);
-			r->remembered = true;
-		}
+			remember(s, r);
 		switch (r->kind)
 		{
 			case LLM_REQUEST_GENERATE:
@@ -365,7 +391,7 @@ llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *e
 	}
 	*more = has_work(s);
 	if (!*more)
-		llm_kv_pool_trim(&s->kv, s->kv.n_used + IDLE_BYTES / s->kv.page_bytes);
+		llm_kv_pool_trim(&s->kv, llm_kv_pool_used(&s->kv) + IDLE_BYTES / s->kv.page_bytes);
 	return LLM_OK;
 }
 
@@ -383,5 +409,5 @@ void
 llm_scheduler_stats(const LlmScheduler *s, LlmSchedulerStats *stats)
 {
 	*stats = s->stats;
-	stats->memory_bytes = s->pass_bytes + s->kv.n_pages * s->kv.page_bytes;
+	stats->memory_bytes = s->pass_bytes + llm_kv_pool_bytes(&s->kv);
 }

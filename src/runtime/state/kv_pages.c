@@ -33,8 +33,27 @@ llm_kv_pool_init(LlmKvPool *pool, const LlmAllocator *a, LlmKvType type, uint32_
 	pool->head_dim_v = head_dim_v;
 	pool->key_bytes = key_bytes;
 	pool->head_bytes = head_bytes;
-	pool->page_bytes = page_bytes;
+	pool->page_bytes = page_bytes ? page_bytes : LLMK_ALIGN;	/* without layers that attend a page is empty */
 	return LLM_OK;
+}
+
+void
+llm_kv_pool_set_recurrent(LlmKvPool *pool, size_t n_floats)
+{
+	llm_recurrent_init(&pool->recurrent, pool->allocator, n_floats);
+	pool->state_pages = (n_floats * sizeof(float) + pool->page_bytes - 1) / pool->page_bytes;
+}
+
+size_t
+llm_kv_pool_used(const LlmKvPool *pool)
+{
+	return pool->n_used + pool->recurrent.n_used * pool->state_pages;
+}
+
+size_t
+llm_kv_pool_bytes(const LlmKvPool *pool)
+{
+	return pool->n_pages * pool->page_bytes + pool->recurrent.n_states * pool->recurrent.n_floats * sizeof(float);
 }
 
 static void
@@ -48,13 +67,18 @@ page_destroy(LlmKvPool *pool, LlmKvPage *page)
 void
 llm_kv_pool_trim(LlmKvPool *pool, size_t keep_pages)
 {
-	while (pool->free_pages && pool->n_pages > keep_pages)
+	const size_t states = pool->recurrent.n_used * pool->state_pages;
+	size_t		keep = keep_pages > states ? keep_pages - states : 0;
+
+	while (pool->free_pages && pool->n_pages > keep)
 	{
 		LlmKvPage  *page = pool->free_pages;
 
 		pool->free_pages = page->next_free;
 		page_destroy(pool, page);
 	}
+	if (pool->state_pages > 0)
+		llm_recurrent_trim(&pool->recurrent, keep_pages > pool->n_pages ? (keep_pages - pool->n_pages) / pool->state_pages : 0);
 }
 
 void
@@ -121,12 +145,21 @@ llm_kv_seq_free(LlmKvPool *pool, LlmKvSeq *seq)
 void
 llm_kv_seq_cut(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_positions)
 {
-	uint32_t	keep = (uint32_t) llm_kv_pages_for(n_positions);
+	uint32_t	keep;
 
+	if (seq->state && n_positions < seq->n_past)
+		n_positions = 0;
+	keep = (uint32_t) llm_kv_pages_for(n_positions);
 	while (seq->n_pages > keep)
 		page_release(pool, seq->pages[--seq->n_pages]);
 	if (seq->n_past > n_positions)
 		seq->n_past = n_positions;
+	llm_recurrent_release(&pool->recurrent, seq->next_state);
+	seq->next_state = NULL;
+	if (n_positions > 0)
+		return;
+	llm_recurrent_release(&pool->recurrent, seq->state);
+	seq->state = NULL;
 }
 
 /* room for n page pointers */
@@ -157,6 +190,8 @@ llm_kv_seq_reserve(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_new, LlmError *err
 	uint32_t	n_before = seq->n_pages;
 
 	LLM_TRY(grow_table(pool, seq, n_pages, err));
+	if (pool->recurrent.n_floats > 0 && n_new > 0 && !seq->next_state)
+		LLM_TRY(llm_recurrent_get(&pool->recurrent, &seq->next_state, err));
 
 	/* pages past n_past that exist already are empty and owned; only the partial one may be shared */
 	if (first < seq->n_pages && n_new > 0 && seq->pages[first]->n_refs > 1)
@@ -183,12 +218,26 @@ llm_kv_seq_reserve(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_new, LlmError *err
 	return LLM_OK;
 }
 
+void
+llm_kv_seq_commit(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_new)
+{
+	seq->n_past += n_new;
+	if (!seq->next_state)
+		return;
+	llm_recurrent_release(&pool->recurrent, seq->state);
+	seq->state = seq->next_state;
+	seq->next_state = NULL;
+}
+
 LlmStatus
 llm_kv_seq_fork(LlmKvPool *pool, const LlmKvSeq *src, uint32_t n_positions, LlmKvSeq *dst, LlmError *err)
 {
-	uint32_t	n_pages = (uint32_t) llm_kv_pages_for(n_positions);
+	uint32_t	n_pages;
 
 	llm_kv_seq_init(dst);
+	if (pool->recurrent.n_floats > 0 && n_positions != src->n_past)
+		return LLM_OK;
+	n_pages = (uint32_t) llm_kv_pages_for(n_positions);
 	LLM_TRY(grow_table(pool, dst, n_pages, err));
 	for (uint32_t i = 0; i < n_pages; i++)
 	{
@@ -197,6 +246,7 @@ llm_kv_seq_fork(LlmKvPool *pool, const LlmKvSeq *src, uint32_t n_positions, LlmK
 	}
 	dst->n_pages = n_pages;
 	dst->n_past = n_positions;
+	dst->state = llm_recurrent_share(src->state);
 	return LLM_OK;
 }
 

@@ -3,7 +3,8 @@
  *
  * An entry is the tokens of a prompt and a sequence that shares its pages. Prompts of one statement have their fixed part
  * in common, and the turns of a chat all but the last; so a few entries, used least recently thrown out first, find them.
- * Reuse cannot change a result: pages hold what the same tokens at the same positions gave, bit by bit.
+ * Reuse cannot change a result: pages hold what the same tokens at the same positions gave, bit by bit. Where the model has
+ * recurrent layers, their state is known at the end of a stored prompt only, so a prompt must begin with all of it.
  */
 #ifndef LLM_PREFIX_CACHE_H
 #define LLM_PREFIX_CACHE_H
@@ -27,7 +28,7 @@ typedef struct LlmPrefixCache
 {
 	const LlmAllocator *allocator;
 	LlmKvPool  *pool;
-	size_t		max_pages;		/* held by all entries together (shared ones counted each time); 0: the cache is off */
+	size_t		max_pages;		/* held by all entries together (shared ones, and states, counted each time); 0: off */
 	size_t		n_pages;
 	uint64_t	clock;
 	int			n_entries;

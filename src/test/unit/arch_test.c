@@ -41,18 +41,18 @@ static const Case cases[] = {
 	{
 		.what = "scales of matrices",
 		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
-			.renorm = true, .scales = true},
+			.renorm = true, .scales = 2},
 		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
 	},
 	{
 		.what = "scales of joined matrices",
 		.d = {.arch = "phi3", SHAPE(2, 16, 10000), .norm_before = true, .neox = true, .fused_qkv = true, .fused_gate = true,
-			.biases = true, .scales = true},
+			.biases = true, .scales = 1},
 	},
 	{
 		.what = "joined matrices that part inside of a group of rows",
 		.d = {.arch = "phi3", .n_layer = 2, .n_head_kv = 2, .n_rot = 16, .n_ff = 100, .rope_base = 10000, .norm_before = true,
-			.neox = true, .fused_qkv = true, .fused_gate = true, .biases = true, .scales = true},
+			.neox = true, .fused_qkv = true, .fused_gate = true, .biases = true, .scales = 1},
 	},
 	{
 		.what = "yarn, query scale", .tied = true,
@@ -215,12 +215,6 @@ static const Case cases[] = {
 		.keys = {KEY("attention.key_length_mla", 40), KEY("attention.value_length_mla", 32), KEY("attention.kv_lora_rank", 64),
 			KEY("attention.q_lora_rank", 32), KEY("expert_count", 8), KEY("expert_used_count", 2),
 			KEY("expert_shared_count", 1), KEY("leading_dense_block_count", 2)},
-	},
-	{
-		.what = "scales of tensors",
-		.d = {.arch = "llama", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 2, .router = 1,
-			.renorm = true, .scales = 2},
-		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 2)},
 	},
 	{
 		.what = "scales of stacks",
