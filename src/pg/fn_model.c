@@ -359,6 +359,8 @@ pgllm_fn_llm_supported(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	uint32_t	features = llmk_cpu_features();
 	const LlmKernels *active = llmk_select(pgllm_cpu_kernels, features);
+	int			n_tokenizers;
+	const LlmTokenizerKindInfo *tokenizers = llm_tokenizer_kinds(&n_tokenizers);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < llm_arch_count(); i++)
@@ -371,8 +373,8 @@ pgllm_fn_llm_supported(PG_FUNCTION_ARGS)
 			put_supported(rsinfo, "tensor type", info->name,
 						  info->quantized ? "multiplied as 8-bit integers" : "multiplied as 32-bit floats");
 	}
-	put_supported(rsinfo, "tokenizer", "gpt2", "byte-level BPE; the model names its pre-tokenizer");
-	put_supported(rsinfo, "tokenizer", "llama", "SentencePiece BPE");
+	for (int i = 0; i < n_tokenizers; i++)
+		put_supported(rsinfo, "tokenizer", tokenizers[i].name, tokenizers[i].note);
 	for (int i = 0; i < llmk_level_count(); i++)
 	{
 		const LlmKernels *level = llmk_level(i);

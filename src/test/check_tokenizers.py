@@ -7,12 +7,13 @@
 The reference is made from the file's own vocabulary: for byte-level BPE the tokenizers library with the pre-tokenizer that
 Hugging Face defines for its name (tokenizer.ggml.pre), for WordPiece the same library with BERT's normalizer, else the sentencepiece library. --trained makes a small vocabulary for each
 NAME instead: of a pre-tokenizer (its merges cross what the pre-tokenizer cuts, so that every cut shows; "all" are all that are
-defined here). Needs the PyPI packages tokenizers,
+defined here), or "unigram". Needs the PyPI packages tokenizers,
 sentencepiece and gguf; RAYON_NUM_THREADS=1 gives the library one thread when measuring speed. Prints one line for each model and, for a
 difference, the text and both lists of ids; ends with 1 if there is any.
 """
 import argparse
 import functools
+import io
 import json
 import random
 import struct
@@ -171,6 +172,72 @@ def trained_bpe(name, path):
     close_writer(writer)
 
 
+def fields_of(message, number):
+    """The byte strings of a field in a protocol buffer."""
+    def varint(i):
+        value = shift = 0
+        while True:
+            value |= (message[i] & 127) << shift
+            shift, i = shift + 7, i + 1
+            if message[i - 1] < 128:
+                return value, i
+    i, found = 0, []
+    while i < len(message):
+        key, i = varint(i)
+        if key & 7 == 2:
+            size, i = varint(i)
+            if key >> 3 == number:
+                found.append(message[i:i + size])
+            i += size
+        else:
+            i = varint(i)[1] if key & 7 == 0 else i + (4 if key & 7 == 5 else 8)
+    return found
+
+
+def trained_unigram_model(texts, **options):
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=made, model_type="unigram", num_threads=1, hard_vocab_limit=False,
+                                             minloglevel=2, **options)
+    return made.getvalue()
+
+
+def char_map_of(model):
+    return fields_of(fields_of(model, 3)[0], 2)[0]
+
+
+def pieces_of(processor):
+    ids = range(processor.get_piece_size())
+    types = [2 if processor.is_unknown(i) else 3 if processor.is_control(i) else 1 for i in ids]
+    return [processor.id_to_piece(i) for i in ids], [processor.get_score(i) for i in ids], types
+
+
+def trained_unigram(path):
+    """A GGUF file of a small unigram model, and that model."""
+    r = random.Random(5)
+    texts = [random_text(r)[:200].replace("\0", "") for _ in range(3000)]
+    model = trained_unigram_model(texts, vocab_size=8000, character_coverage=0.98, normalization_rule_name="nmt_nfkc")
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    tokens, scores, types = pieces_of(processor)
+    writer = GGUFWriter(path, "t5")
+    writer.add_tokenizer_model("t5")
+    writer.add_token_list(tokens)
+    writer.add_token_scores(scores)
+    writer.add_token_types(types)
+    writer.add_unk_token_id(processor.unk_id())
+    writer.add_eos_token_id(processor.eos_id())
+    writer.add_precompiled_charsmap(char_map_of(model))
+    close_writer(writer)
+    return processor
+
+
+class Processor:
+    def __init__(self, processor):
+        self.processor = processor
+
+    def ids(self, texts):
+        return [self.processor.encode(text) for text in texts]
+
+
 def close_writer(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -196,9 +263,9 @@ def wire(number, value):
 class SentencePiece:
     """A model for the sentencepiece library (sentencepiece_model.proto) with the same pieces, scores and types."""
 
-    def __init__(self, tokens, scores, types, space_prefix):
+    def __init__(self, tokens, scores, types, space_prefix, model_type=2):
         pieces = b"".join(wire(1, wire(1, t) + wire(2, float(s)) + wire(3, int(k))) for t, s, k in zip(tokens, scores, types))
-        trainer = wire(3, 2) + wire(35, 1)                          # BPE, with tokens of bytes
+        trainer = wire(3, model_type) + wire(35, 1)                 # 1: unigram, 2: BPE; with tokens of bytes
         normalizer = wire(1, "identity") + wire(3, int(space_prefix)) + wire(4, 0) + wire(5, 1)
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=pieces + wire(2, trainer) + wire(3, normalizer))
 
@@ -288,8 +355,8 @@ def ours(program, command, path, values):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def compare(program, path, n, seed):
-    tokenizer, note = reference(path)
+def compare(program, path, n, seed, known=None):
+    tokenizer, note = known or reference(path)
     r = random.Random(seed)
     texts = [random_text(r) for _ in range(n)]
     expected = tokenizer.ids(texts)
@@ -307,6 +374,8 @@ def compare_trained(program, name, n, seed):
         return sum(compare_trained(program, one, n, seed) for one in names)
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/{name}.gguf"
+        if name == "unigram":
+            return compare(program, path, n, seed, (Processor(trained_unigram(path)), name))
         trained_bpe(name, path)
         return compare(program, path, n, seed)
 

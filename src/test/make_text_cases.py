@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write src/test/unit/jinja_cases.h and tokenizer_cases.h: what jinja2 and the tokenizers and sentencepiece libraries make of our inputs.
+"""Write src/test/unit/jinja_cases.h, tokenizer_cases.h and unigram_cases.h: what jinja2 and the tokenizers and sentencepiece libraries make of our inputs.
 
     python3 src/test/make_text_cases.py
 
@@ -7,6 +7,7 @@ The results are kept in the tree, so the tests need neither library. Needs the P
 """
 import os
 import random
+import tempfile
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -97,6 +98,28 @@ def wordpiece_cases(texts):
     return lines
 
 
+# parts of one character and of several, one the beginning of another; some become nothing, some spaces
+UNIGRAM_RULES = [(c, " ") for c in "\t\n\r\u00a0\u2003\u3000\u2581"] + [(chr(c), "") for c in [*range(1, 9), 0x200b, 0xfeff]] + [
+    ("\ufb01", "fi"), ("\ufdfa", "صلى الله عليه وسلم"), ("ß", "ss"), ("e\u0301", "é"), ("e\u0301\u0323", "ẹ́"), ("\u00a8", " \u0308"), ("日本", "日 本 "), ("Å", "å")
+] + [(chr(0xFF00 + c - 0x20), chr(c)) for c in range(0x21, 0x7F)]
+
+
+def unigram_cases(texts):
+    """As SentencePiece has it, with a small map; and with the text as it is, no space before it, and tokens of bytes."""
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        rules.writelines("\t".join(" ".join("%X" % ord(c) for c in side) for side in rule) + "\n" for rule in UNIGRAM_RULES)
+        rules.flush()
+        model = check_tokenizers.trained_unigram_model(TRAINING, vocab_size=220, normalization_rule_tsv=rules.name)
+    processor = check_tokenizers.sentencepiece.SentencePieceProcessor(model_proto=model)
+    tokens, scores, types = check_tokenizers.pieces_of(processor)
+    lines = array("char *const ", "unigram_tokens", [c_string(t) for t in tokens]) + array("float ", "unigram_scores", ["%sf" % repr(float(s)) for s in scores])
+    lines += array("int32_t ", "unigram_types", [str(t) for t in types]) + array("uint8_t ", "unigram_map", [str(b) for b in check_tokenizers.char_map_of(model)])
+    lines += ids_of(check_tokenizers.Processor(processor), texts, "unigram")
+    tokens += [f"<0x{b:02X}>" for b in range(256)]
+    plain = check_tokenizers.SentencePiece(tokens, scores + [0.0] * 256, types + [6] * 256, False, model_type=1)
+    return lines + ids_of(plain, texts, "unigram_plain")
+
+
 def ids_of(tokenizer, texts, name):
     """All ids in one array, the ids of text i in front of end i."""
     ids, ends = [], []
@@ -112,6 +135,7 @@ def tokenizer_cases():
     lines = ["static const struct\n{\n\tconst char *bytes;\n\tsize_t\t\tlen;\n}\t\t\ttokenizer_texts[] = {"]
     lines += [f"\t{{{c_string(t)}, {len(t.encode())}}}," for t in texts] + ["};"]
     put("tokenizer_cases.h", "small vocabularies, texts, and the ids that the tokenizers and sentencepiece libraries give.", lines + bpe_cases(texts) + spm_cases(texts) + wordpiece_cases(texts))
+    put("unigram_cases.h", "a small unigram vocabulary, its character map, and the ids that the sentencepiece library gives for the texts of tokenizer_cases.h.", unigram_cases(texts))
 
 
 if __name__ == "__main__":

@@ -32,28 +32,41 @@ llm_byte_token_value(LlmStr text)
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+/* in order of their names */
+static const LlmTokenizerKindInfo kinds[] = {
+	{"bert", "WordPiece", LLM_KIND_WORDPIECE},
+	{"gpt2", "byte-level BPE; the model names its pre-tokenizer", LLM_KIND_BPE},
+	{"llama", "SentencePiece BPE", LLM_KIND_SPM},
+	{"t5", "SentencePiece unigram", LLM_KIND_UNIGRAM},
+};
+
+#define N_KINDS ((int) (sizeof(kinds) / sizeof(kinds[0])))
+
+const LlmTokenizerKindInfo *
+llm_tokenizer_kinds(int *n)
+{
+	*n = N_KINDS;
+	return kinds;
+}
+
 /* which kind */
 static LlmStatus
 load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
-	LlmStr		model;
+	LlmStr		name;
 
-	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.model", true, &model, err));
-	if (model.len == 4 && memcmp(model.data, "gpt2", 4) == 0)
-		t->kind = LLM_KIND_BPE;
-	else if (model.len == 5 && memcmp(model.data, "llama", 5) == 0)
-		t->kind = LLM_KIND_SPM;
-	else if (model.len == 4 && memcmp(model.data, "bert", 4) == 0)
-		t->kind = LLM_KIND_WORDPIECE;
-	else
+	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.model", true, &name, err));
+	for (int i = 0; i < N_KINDS; i++)
 	{
-		llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (model.len < 64 ? model.len : 64),
-				 model.data);
-		llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
-						 "\"llama\" (SentencePiece BPE) and \"bert\" (WordPiece) are supported.");
-		return LLM_E_UNSUPPORTED;
+		if (name.len != strlen(kinds[i].name) || memcmp(name.data, kinds[i].name, name.len) != 0)
+			continue;
+		t->kind = kinds[i].kind;
+		return LLM_OK;
 	}
-	return LLM_OK;
+	llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (name.len < 64 ? name.len : 64), name.data);
+	llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
+					 "\"llama\" (SentencePiece BPE), \"bert\" (WordPiece) and \"t5\" (unigram) are supported.");
+	return LLM_E_UNSUPPORTED;
 }
 
 static LlmStatus
@@ -129,6 +142,16 @@ load_wordpiece(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 }
 
 static LlmStatus
+load_unigram(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	snprintf(t->kind_name, sizeof(t->kind_name), "unigram");
+	t->add_eos = true;
+	t->add_space_prefix = true;
+	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_space_prefix", false, &t->add_space_prefix, err));
+	return llm_unigram_load(t, meta, err);
+}
+
+static LlmStatus
 load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LLM_TRY(load_kind(t, meta, err));
@@ -136,7 +159,10 @@ load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LLM_TRY(llm_special_tokens_load(t, meta, err));
 	if (t->kind == LLM_KIND_WORDPIECE)
 		return load_wordpiece(t, meta, err);
-	LLM_TRY(t->kind == LLM_KIND_BPE ? load_bpe(t, meta, err) : load_spm(t, meta, err));
+	if (t->kind == LLM_KIND_UNIGRAM)
+		LLM_TRY(load_unigram(t, meta, err));
+	else
+		LLM_TRY(t->kind == LLM_KIND_BPE ? load_bpe(t, meta, err) : load_spm(t, meta, err));
 	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_bos_token", false, &t->add_bos, err));
 	return llm_meta_bool(meta, "tokenizer.ggml.add_eos_token", false, &t->add_eos, err);
 }
@@ -168,6 +194,7 @@ llm_tokenizer_free(LlmTokenizer *t)
 	llm_vocab_free(&t->vocab);
 	llm_merges_free(&t->merges);
 	llm_free(t->allocator, t->token_rank);
+	llm_free(t->allocator, t->token_score);
 	llm_free(t->allocator, t->special);
 	llm_free(t->allocator, t->info);
 	llm_free(t->allocator, t);
@@ -187,6 +214,8 @@ encode_between(LlmEncoder *e, const char *bytes, size_t len, bool after_special,
 		return llm_bpe_encode(e, bytes, len, err);
 	if (e->t->kind == LLM_KIND_WORDPIECE)
 		return llm_wordpiece_encode(e, bytes, len, err);
+	if (e->t->kind == LLM_KIND_UNIGRAM)
+		return llm_unigram_encode(e, bytes, len, e->t->add_space_prefix && after_special, err);
 	return llm_spm_encode(e, bytes, len, e->t->add_space_prefix && after_special, err);
 }
 

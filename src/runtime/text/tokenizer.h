@@ -1,9 +1,9 @@
 /*
  * tokenizer.h: text to token ids and back, as the model's metadata describes it.
  *
- * Kinds: byte-level BPE (pre-tokenizer patterns run by PCRE2) and SentencePiece BPE. Special tokens are recognised only
- * when asked for, and only where every byte came from the template: row text can never make one. Immutable after
- * creation. Source of formats: ggml/docs/gguf.md; Sennrich et al. 2016, arXiv 1508.07909; Kudo and Richardson 2018.
+ * Kinds: byte-level BPE (pre-tokenizer patterns run by PCRE2), SentencePiece BPE and unigram, WordPiece. Special tokens are
+ * recognised only when asked for, and only where every byte came from the template: row text can never make one. Immutable
+ * after creation. Source of formats: ggml/docs/gguf.md; Sennrich et al. 2016, arXiv 1508.07909; Kudo and Richardson 2018.
  */
 #ifndef LLM_TOKENIZER_H
 #define LLM_TOKENIZER_H
@@ -13,11 +13,29 @@
 
 typedef struct LlmTokenizer LlmTokenizer;
 
+typedef enum LlmTokenizerKind
+{
+	LLM_KIND_BPE,
+	LLM_KIND_SPM,
+	LLM_KIND_WORDPIECE,
+	LLM_KIND_UNIGRAM
+} LlmTokenizerKind;
+
+typedef struct LlmTokenizerKindInfo
+{
+	const char *name;			/* tokenizer.ggml.model */
+	const char *note;
+	LlmTokenizerKind kind;
+} LlmTokenizerKindInfo;
+
 typedef enum LlmTokenizeFlags
 {
 	LLM_TOKENIZE_ADD_SPECIAL = 1,	/* what the metadata adds: bos before, eos after */
 	LLM_TOKENIZE_PARSE_SPECIAL = 2	/* recognise special tokens in template bytes */
 } LlmTokenizeFlags;
+
+/* the kinds that are known, *n of them, in order of their names */
+extern const LlmTokenizerKindInfo *llm_tokenizer_kinds(int *n);
 
 /*
  * meta must outlive the tokenizer. Errors: LLM_E_UNSUPPORTED naming tokenizer model or pre-tokenizer; LLM_E_FORMAT for a

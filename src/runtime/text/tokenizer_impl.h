@@ -3,11 +3,12 @@
  *
  * The way of a text: special tokens are cut out first (special_tokens.c), the text between them goes to the tokenizer's
  * kind: bpe.c and spm.c cut it into symbols and merge neighbours until no pair has a merge (merge.h), wordpiece.c takes
- * words apart by the longest token.
+ * words apart by the longest token, unigram.c finds the most likely tokens.
  */
 #ifndef LLM_TOKENIZER_IMPL_H
 #define LLM_TOKENIZER_IMPL_H
 
+#include "text/char_map.h"
 #include "text/merge.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
@@ -31,13 +32,6 @@ typedef struct LlmTokenInfo
 	bool		lstrip;			/* special: takes white space before it, or after it, along */
 	bool		rstrip;
 } LlmTokenInfo;
-
-typedef enum LlmTokenizerKind
-{
-	LLM_KIND_BPE,
-	LLM_KIND_SPM,
-	LLM_KIND_WORDPIECE
-} LlmTokenizerKind;
 
 struct LlmTokenizer
 {
@@ -74,6 +68,11 @@ struct LlmTokenizer
 
 	bool		lowercase;		/* WordPiece */
 	bool		strip_accents;
+
+	float	   *token_score;	/* unigram (n_vocab) */
+	float		unknown_score;
+	LlmCharMap	char_map;
+	bool		merge_spaces;
 };
 
 /* one run of llm_tokenize */
@@ -122,6 +121,8 @@ extern LlmStatus llm_bpe_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *er
 extern LlmStatus llm_bpe_encode(LlmEncoder *e, const char *bytes, size_t len, LlmError *err);
 extern LlmStatus llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 extern LlmStatus llm_spm_encode(LlmEncoder *e, const char *bytes, size_t len, bool space_prefix, LlmError *err);
+extern LlmStatus llm_unigram_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
+extern LlmStatus llm_unigram_encode(LlmEncoder *e, const char *bytes, size_t len, bool space_prefix, LlmError *err);
 extern LlmStatus llm_wordpiece_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 extern LlmStatus llm_wordpiece_encode(LlmEncoder *e, const char *bytes, size_t len, LlmError *err);
 

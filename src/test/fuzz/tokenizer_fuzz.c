@@ -1,6 +1,7 @@
 /*
  * tokenizer_fuzz.c: any vocabulary and any text. The input is a byte of flags, then strings that end with a NUL: the
- * tokens, an empty one, for BPE the merges, an empty one, and the text. What a tokenizer makes must lie in its vocabulary,
+ * tokens, an empty one, for BPE the merges, an empty one, for unigram a byte and so many bytes of the character map, and
+ * the text. What a tokenizer makes must lie in its vocabulary,
  * must not depend on pauses, and data must not make control tokens. BPE with a token for every byte must give the text
  * back.
  */
@@ -13,8 +14,22 @@
 
 enum
 {
-	IS_SPM = 1, HAS_ALL_BYTES = 2, ADD_SPECIAL = 4, PARSE_SPECIAL = 8, FROM_DATA = 16, SPACE_PREFIX = 32, ODD_TYPES = 64
+	KIND_LOW = 1, HAS_ALL_BYTES = 2, ADD_SPECIAL = 4, PARSE_SPECIAL = 8, FROM_DATA = 16, SPACE_PREFIX = 32, ODD_TYPES = 64,
+	KIND_HIGH = 128
 };
+
+typedef enum Kind
+{
+	BPE, SPM, WORDPIECE, UNIGRAM
+} Kind;
+
+static const char *const kind_names[] = {"gpt2", "llama", "bert", "t5"};
+
+static Kind
+kind_of(int flags)
+{
+	return (Kind) ((flags & KIND_LOW ? 1 : 0) + (flags & KIND_HIGH ? 2 : 0));
+}
 
 static const char *const pre_names[] = {"default", "smollm", "llama-bpe", "gpt-2", "qwen2"};
 
@@ -46,9 +61,32 @@ read_strings(Input *in, const char *strings[MAX_STRINGS])
 	return n;
 }
 
+/*
+ * The map's bytes as they are, or, so that most get past the first checks, with a length before them that says that three
+ * quarters are units, and a NUL at the end.
+ */
+static void
+write_char_map(GgufWriter *w, Input *in, bool raw)
+{
+	size_t		n = in->len > 0 ? (uint8_t) in->data[0] : 0;
+	uint32_t	units_bytes;
+
+	if (n == 0 || n > in->len - 1)
+		return;
+	units_bytes = (uint32_t) (n * 3 / 4) & ~3u;
+	gw_array(w, "tokenizer.ggml.precompiled_charsmap", LLM_META_UINT8, raw ? n : n + 5);
+	if (!raw)
+		gw_put(&w->keys, &units_bytes, 4);
+	gw_put(&w->keys, in->data + 1, n);
+	if (!raw)
+		gw_put(&w->keys, NULL, 1);
+	in->data += n + 1;
+	in->len -= n + 1;
+}
+
 /* the alphabet of GPT-2, or "<0x41>" */
 static void
-add_byte_tokens(GgufWriter *w, bool spm)
+add_byte_tokens(GgufWriter *w, bool by_number)
 {
 	int			next = 256;
 
@@ -58,7 +96,7 @@ add_byte_tokens(GgufWriter *w, bool spm)
 		int			c = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174 ? b : next++;
 		int			len;
 
-		if (spm)
+		if (by_number)
 			len = snprintf(text, sizeof(text), "<0x%02X>", b);
 		else if (c < 0x80)
 			len = snprintf(text, sizeof(text), "%c", c);
@@ -72,12 +110,13 @@ static void
 write_vocabulary(GgufWriter *w, Input *in, int flags)
 {
 	const char *strings[MAX_STRINGS];
-	bool		spm = flags & IS_SPM;
+	Kind		kind = kind_of(flags);
+	bool		spm = kind == SPM || kind == UNIGRAM;
 	bool		bytes = flags & HAS_ALL_BYTES;
 	uint64_t	n = read_strings(in, strings);
 	uint64_t	n_tokens = n + (bytes ? 256 : 0);
 
-	gw_string(w, "tokenizer.ggml.model", spm ? "llama" : "gpt2");
+	gw_string(w, "tokenizer.ggml.model", kind_names[kind]);
 	gw_string(w, "tokenizer.ggml.pre", pre_names[n % 5]);
 	gw_bool(w, "tokenizer.ggml.add_space_prefix", (flags & SPACE_PREFIX) != 0);
 	gw_array(w, "tokenizer.ggml.tokens", LLM_META_STRING, n_tokens);
@@ -96,11 +135,16 @@ write_vocabulary(GgufWriter *w, Input *in, int flags)
 	gw_array(w, "tokenizer.ggml.scores", LLM_META_FLOAT32, n_tokens);
 	for (uint64_t i = 0; i < n_tokens; i++)
 	{
-		float		score = (float) (i % 7);
+		float		score = (float) (i % 7) - (kind == UNIGRAM ? 5 : 0);
 
 		gw_put(&w->keys, &score, sizeof(score));
 	}
-	if (!spm)
+	gw_bool(w, "tokenizer.ggml.remove_extra_whitespaces", n % 2 == 0);
+	if (kind == UNIGRAM)
+		write_char_map(w, in, (flags & ODD_TYPES) != 0);
+	else if (kind == WORDPIECE)
+		gw_bool(w, "tokenizer.ggml.normalizer.lowercase", (flags & SPACE_PREFIX) != 0);
+	else if (kind == BPE)
 		gw_strings(w, "tokenizer.ggml.merges", strings, read_strings(in, strings));
 }
 
@@ -137,7 +181,7 @@ check_text(const LlmTokenizer *t, LlmText text, int flags)
 		abort();
 	if (llm_detokenize(t, ids.ids, ids.n, false, &back, &err) != LLM_OK)
 		abort();
-	if ((flags & HAS_ALL_BYTES) && !(flags & (IS_SPM | ADD_SPECIAL | PARSE_SPECIAL | ODD_TYPES)) &&
+	if (kind_of(flags) == BPE && (flags & HAS_ALL_BYTES) && !(flags & (ADD_SPECIAL | PARSE_SPECIAL | ODD_TYPES)) &&
 		(back.len != text.len || (text.len && memcmp(back.data, text.bytes, text.len) != 0)))
 		abort();
 	llm_tokens_free(&ids);
