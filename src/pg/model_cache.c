@@ -370,6 +370,24 @@ pgllm_model_use(const text *name, PgLlmKind kind)
 	return &m->pub;
 }
 
+void
+pgllm_model_step(PgLlmModel *model, bool *more)
+{
+	LlmError	err;
+
+	CHECK_FOR_INTERRUPTS();
+	llm_pool_set_limit(pool, pgllm_cpu_share_begin(pool_threads));
+	PG_TRY();
+	{
+		PGLLM_RUN(llm_scheduler_step(model->scheduler, pgllm_stop(), more, &err), &err);
+	}
+	PG_FINALLY();
+	{
+		pgllm_cpu_share_end();
+	}
+	PG_END_TRY();
+}
+
 int
 pgllm_models_open(PgLlmOpenModelInfo **out)
 {

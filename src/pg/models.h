@@ -117,6 +117,12 @@ extern int	pgllm_models_open(PgLlmOpenModelInfo **out);
 /* memory of everything that outlives a statement, and of all schedulers: what pg_llm.memory_limit counts */
 extern MemoryContext pgllm_context(void);
 
+/* ---- cpu_share.c ---- */
+
+/* a step of computing begins: of so many threads, those that this session may use now; and it ends, also by an error */
+extern int	pgllm_cpu_share_begin(int threads);
+extern void pgllm_cpu_share_end(void);
+
 /* ---- module.c ---- */
 
 /* a number that changes from one statement of the client to the next */
