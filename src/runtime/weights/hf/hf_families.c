@@ -333,10 +333,7 @@ nemotron_h(LlmHfParams *p)
 	bool	   *has_experts;
 	bool		any = false;
 
-	if (json_object_is_type(types, json_type_array))
-		p->n_layer = json_object_array_length(types);
-	if (p->n_layer < 1 || p->n_layer > 4096)
-		return llm_fail(p->err, LLM_E_FORMAT, "config.json has %llu layers", (unsigned long long) p->n_layer);
+	(void) llm_hf_get(&p->config, "num_hidden_layers");
 	LLM_TRY(layer_kinds(p, "*", "attention|full_attention", &attends));
 	LLM_TRY(layer_kinds(p, "-", "mlp", &feeds));
 	LLM_TRY(layer_kinds(p, "E", "moe", &has_experts));

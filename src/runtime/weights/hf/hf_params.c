@@ -154,9 +154,13 @@ read_heads(LlmHfParams *p)
 static LlmStatus
 read_sizes(LlmHfParams *p)
 {
+	struct json_object *kinds = llm_hf_get(&p->config, "layers_block_type");
 	bool		found;
 
-	LLM_TRY(llm_hf_required(&p->config, "num_hidden_layers|n_layer", &p->n_layer));
+	if (json_object_is_type(kinds, json_type_array))	/* says it by itself, and before a number that may contradict */
+		p->n_layer = json_object_array_length(kinds);
+	else
+		LLM_TRY(llm_hf_required(&p->config, "num_hidden_layers|n_layer", &p->n_layer));
 	if (p->n_layer < 1 || p->n_layer > MAX_LAYERS)
 		return llm_fail(p->err, LLM_E_FORMAT, "key \"num_hidden_layers\" of config.json is %llu, outside 1 to %d",
 						(unsigned long long) p->n_layer, MAX_LAYERS);

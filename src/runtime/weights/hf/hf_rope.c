@@ -253,11 +253,11 @@ find_dicts(LlmHfParams *p, struct json_object **global, struct json_object **loc
 		return LLM_OK;
 	if (!json_object_is_type(dict, json_type_object))
 		return llm_hf_refuse(&p->config, "rope_parameters", dict);
-	if (json_object_object_get_ex(dict, "sliding_attention", local) | json_object_object_get_ex(dict, "full_attention", global))
-	{
-		if (!json_object_is_type(*global, json_type_object) || (*local && !json_object_is_type(*local, json_type_object)))
-			return llm_hf_refuse(&p->config, "rope_parameters", dict);
-	}
+	(void) json_object_object_get_ex(dict, "sliding_attention", local);
+	if (!json_object_object_get_ex(dict, "full_attention", global) && !*local)
+		*global = dict;
+	if (!json_object_is_type(*global, json_type_object) || (*local && !json_object_is_type(*local, json_type_object)))
+		return llm_hf_refuse(&p->config, "rope_parameters", dict);
 	return LLM_OK;
 }
 

@@ -8,9 +8,12 @@
 #include "weights/hf/hf_tokenizer.h"
 
 #include <json-c/json.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_EOS 64
+#define MAX_VOCAB (1 << 22)
+#define NAME_BYTES 16
 
 static LlmStr
 text_of(struct json_object *json)
@@ -18,13 +21,43 @@ text_of(struct json_object *json)
 	return (LlmStr) {json_object_get_string(json), (size_t) json_object_get_string_len(json)};
 }
 
+/* ids alone: a text for each that no text of a row is */
 static LlmStatus
-write_file(LlmHfFolder *folder, const char *name, const char *key, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
+write_no_tokenizer(LlmHfFolder *folder, uint64_t n_vocab, LlmMetaWriter *meta, LlmError *err)
+{
+	LlmStr	   *names;
+	uint32_t   *types;
+	void	   *ptr;
+
+	if (n_vocab < 1 || n_vocab > MAX_VOCAB)
+		return llm_fail(err, LLM_E_LIMIT, "key \"vocab_size\" of config.json is %llu, outside 1 to %d", (unsigned long long) n_vocab, MAX_VOCAB);
+	LLM_TRY(llm_arena_alloc(&folder->arena, n_vocab, sizeof(LlmStr), &ptr, err));
+	names = ptr;
+	LLM_TRY(llm_arena_alloc(&folder->arena, n_vocab, sizeof(uint32_t), &ptr, err));
+	types = ptr;
+	for (uint64_t i = 0; i < n_vocab; i++)
+	{
+		LLM_TRY(llm_arena_alloc(&folder->arena, NAME_BYTES, 1, &ptr, err));
+		names[i] = (LlmStr) {ptr, (size_t) snprintf(ptr, NAME_BYTES, "<|%u|>", (unsigned) i)};
+		types[i] = 3;			/* control: never made from data */
+	}
+	LLM_TRY(llm_meta_write_string(meta, "tokenizer.ggml.model", (LlmStr) {"none", 4}, err));
+	LLM_TRY(llm_meta_write_strings(meta, "tokenizer.ggml.tokens", names, n_vocab, err));
+	return llm_meta_write_uints(meta, "tokenizer.ggml.token_type", types, n_vocab, err);
+}
+
+static LlmStatus
+write_tokenizer(LlmHfFolder *folder, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
 {
 	LlmStr		text;
 
-	LLM_TRY(llm_hf_text(folder, name, stop, &text, err));
-	return text.data ? llm_meta_write_string(meta, key, text, err) : LLM_OK;
+	LLM_TRY(llm_hf_text(folder, "tokenizer.json", stop, &text, err));
+	if (!text.data)
+		return write_no_tokenizer(folder, n_vocab, meta, err);
+	LLM_TRY(llm_meta_write_string(meta, "tokenizer.ggml.model", (LlmStr) {"huggingface", 11}, err));
+	LLM_TRY(llm_meta_write_string(meta, "tokenizer.huggingface.json", text, err));
+	LLM_TRY(llm_hf_text(folder, "tokenizer_config.json", stop, &text, err));
+	return text.data ? llm_meta_write_string(meta, "tokenizer.huggingface.config", text, err) : LLM_OK;
 }
 
 /* ---- special tokens ---- */
@@ -161,14 +194,12 @@ write_prompts(LlmHfFolder *folder, const LlmStop *stop, LlmMetaWriter *meta, Llm
 }
 
 LlmStatus
-llm_hf_tokenizer(LlmHfFolder *folder, struct json_object *config, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
+llm_hf_tokenizer(LlmHfFolder *folder, struct json_object *config, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
 {
 	struct json_object *files[3] = {NULL, config, NULL};
 	LlmStatus	status;
 
-	LLM_TRY(llm_meta_write_string(meta, "tokenizer.ggml.model", (LlmStr) {"huggingface", 11}, err));
-	LLM_TRY(write_file(folder, "tokenizer.json", "tokenizer.huggingface.json", stop, meta, err));
-	LLM_TRY(write_file(folder, "tokenizer_config.json", "tokenizer.huggingface.config", stop, meta, err));
+	LLM_TRY(write_tokenizer(folder, n_vocab, stop, meta, err));
 	LLM_TRY(write_prompts(folder, stop, meta, err));
 	LLM_TRY(llm_hf_json(folder, "generation_config.json", stop, &files[0], err));
 	status = llm_hf_json(folder, "tokenizer_config.json", stop, &files[2], err);

@@ -8,7 +8,7 @@
 #include "weights/hf/hf_folder.h"
 #include "weights/meta_writer.h"
 
-/* config: the model's config.json */
-extern LlmStatus llm_hf_tokenizer(LlmHfFolder *folder, struct json_object *config, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err);
+/* config: the model's config.json; n_vocab: rows of its embeddings, whose ids are all there is to say without tokenizer.json */
+extern LlmStatus llm_hf_tokenizer(LlmHfFolder *folder, struct json_object *config, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err);
 
 #endif
