@@ -137,6 +137,43 @@ test_pooling_option(void)
 	}
 }
 
+/* a decoder's mean, first or each vector: the same bytes whatever steps the text is read in */
+static void
+test_pooling_in_steps(void)
+{
+	static const LlmPooling kinds[] = {LLM_POOLING_NONE, LLM_POOLING_MEAN, LLM_POOLING_CLS, LLM_POOLING_LAST};
+	static const int steps[] = {512, 64, 7, 1};
+	int32_t		ids[150];
+	float		first[150 * 24];
+	LlmError	err;
+
+	encoder_ids(150, 2, 3, ids);
+	for (size_t k = 0; k < 4; k++)
+	{
+		const LlmModelOptions options = {.kv_type = LLM_KV_F16, .pooling = &kinds[k]};
+
+		for (size_t i = 0; i < 4; i++)
+		{
+			const LlmSchedulerOptions scheduler = {.batch_tokens = steps[i], .prefix_cache_bytes = i % 2 ? 1 << 24 : 0};
+			Running		run = start("qwen3-last", &options, &scheduler);
+			LlmRequest *r[2];
+
+			for (int again = 0; again < 2; again++)
+			{
+				CHECK(test_ok(llm_request_embed(run.s, ids, 150, &r[again], &err), &err));
+				CHECK(test_ok(llm_scheduler_run(run.s, NULL, &err), &err));
+				CHECK(llm_request_finish(r[again]) == LLM_FINISH_STOP);
+				if (i == 0 && again == 0)
+					memcpy(first, llm_request_vector(r[0]), llm_request_n_vectors(r[0]) * 24 * sizeof(float));
+				CHECK_MSG(memcmp(first, llm_request_vector(r[again]), llm_request_n_vectors(r[again]) * 24 * sizeof(float)) == 0,
+						  "%s in steps of %d", llm_pooling_name(kinds[k]), steps[i]);
+			}
+			CHECK((llm_request_cached_tokens(r[1]) > 0) == (i % 2 && kinds[k] == LLM_POOLING_LAST));
+			finish(&run);
+		}
+	}
+}
+
 /* ---- tokens ---- */
 
 static void
@@ -378,6 +415,7 @@ main(void)
 	test_kinds();
 	test_refused_requests();
 	test_pooling_option();
+	test_pooling_in_steps();
 	test_pairs("bert-cross");
 	test_pairs("xlm-roberta-cross");
 	test_pairs("modern-bert-cross");
