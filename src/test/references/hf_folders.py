@@ -63,6 +63,8 @@ MODELS = {
     "phi3": ("Phi3Config", "Phi3ForCausalLM", dict(BASE, sliding_window=9), "float32", None),
     "phi3-longrope": ("Phi3Config", "Phi3ForCausalLM", dict(WIDE, max_position_embeddings=256, original_max_position_embeddings=64,
                                                             rope_parameters=longrope(8)), "float32", None),
+    "phi3-partial": ("Phi3Config", "Phi3ForCausalLM", dict(WIDE, rope_parameters=dict(rope_type="default", rope_theta=10000.0,
+                                                           partial_rotary_factor=0.75)), "float16", None),
     "nemotron": ("NemotronConfig", "NemotronForCausalLM", dict(BASE), "float32", None),
     "nemotron_h": ("NemotronHConfig", "NemotronHForCausalLM", dict(
         without(BASE, "num_hidden_layers"), **MAMBA, head_dim=16, layers_block_type=["mamba", "mlp", "attention", "mlp", "mamba"]), "float32", None),
@@ -129,6 +131,8 @@ def write(folder, names):
         path = os.path.join(folder, name)
         model.save_pretrained(path, **({"max_shard_size": shard} if shard else {}))
         model = getattr(transformers, model_class).from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+        # longrope: transformers takes the short factors while a text is within the original context, pg_llm by the context given
+        n_ctx = 64 if "longrope" in name else 0
         cases = []
         n_vocab = config.vocab_size
         for n in (1, 7, 40):
@@ -137,7 +141,7 @@ def write(folder, names):
                 logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
             cases.append({"token_ids": ids, "logits": [float(f"{x:.7g}") for x in logits.tolist()]})
         with open(os.path.join(path, "reference.json"), "w") as f:
-            json.dump({"transformers": transformers.__version__, "cases": cases}, f)
+            json.dump({"transformers": transformers.__version__, "n_ctx": n_ctx, "cases": cases}, f)
         print(name, os.listdir(path))
 
 
@@ -147,9 +151,11 @@ def check(folder, names):
     for name in names or sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         with open(os.path.join(path, "reference.json")) as f:
-            cases = json.load(f)["cases"]
+            reference = json.load(f)
+        cases = reference["cases"]
+        context = ["--ctx", str(reference["n_ctx"])] if reference["n_ctx"] else []
         lines = "".join(json.dumps({"token_ids": c["token_ids"]}) + "\n" for c in cases)
-        run = subprocess.run([os.environ.get("LLM", "build/llm"), "logits", path, "--kv", "f32"], input=lines, capture_output=True, text=True)
+        run = subprocess.run([os.environ.get("LLM", "build/llm"), "logits", path, "--kv", "f32", *context], input=lines, capture_output=True, text=True)
         if run.returncode != 0:
             print(f"{name:20} {run.stderr.strip()}")
             failed += 1

@@ -354,6 +354,7 @@ nemotron_h(LlmHfParams *p)
 	LLM_TRY(llm_hf_put_uint(p, "attention.value_length", p->head_dim));
 	LLM_TRY(llm_hf_must_be(&p->config, "mlp_hidden_act", "relu2"));
 	LLM_TRY(llm_hf_must_be(&p->config, "mamba_hidden_act", "silu"));
+	LLM_TRY(llm_hf_copy_float(p, "time_step_min", "ssm.time_step_min"));	/* this class, unlike others, computes with it */
 	(void) llm_hf_get(&p->config, "rope_theta|partial_rotary_factor|rope_parameters");	/* attention has no positions */
 	if (any)
 		LLM_TRY(nemotron_h_experts(p));
