@@ -152,29 +152,6 @@ load_unigram(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return llm_unigram_load(t, meta, err);
 }
 
-/* the texts are names of ids, which only tools show */
-static LlmStatus
-load_none(LlmTokenizer *t, LlmError *err)
-{
-	snprintf(t->kind_name, sizeof(t->kind_name), "none");
-	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
-	for (int32_t id = 0; id < t->n_vocab; id++)
-	{
-		LlmStr		text = llm_token_string(t, id);
-
-		LLM_TRY(llm_vocab_add(&t->vocab, text.data, text.len, err));
-	}
-	return LLM_OK;
-}
-
-static LlmStatus
-refuse_text(LlmError *err)
-{
-	llm_fail(err, LLM_E_UNSUPPORTED, "model has no tokenizer");
-	llm_error_hint(err, "Put the model's tokenizer.json into its folder.");
-	return LLM_E_UNSUPPORTED;
-}
-
 /* pre-tokenizers that RoBERTa and its kin have, and no other */
 static bool
 pairs_as_roberta(const LlmMeta *meta)
@@ -211,6 +188,29 @@ load_separator(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	if (add)
 		t->separator = id < (uint64_t) t->n_vocab ? (int32_t) id : t->eos;
 	return LLM_OK;
+}
+
+/* the texts are names of ids, which only tools show */
+static LlmStatus
+load_none(LlmTokenizer *t, LlmError *err)
+{
+	snprintf(t->kind_name, sizeof(t->kind_name), "none");
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	for (int32_t id = 0; id < t->n_vocab; id++)
+	{
+		LlmStr		text = llm_token_string(t, id);
+
+		LLM_TRY(llm_vocab_add(&t->vocab, text.data, text.len, err));
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+refuse_text(LlmError *err)
+{
+	llm_fail(err, LLM_E_UNSUPPORTED, "model has no tokenizer");
+	llm_error_hint(err, "Put the model's tokenizer.json into its folder.");
+	return LLM_E_UNSUPPORTED;
 }
 
 static LlmStatus

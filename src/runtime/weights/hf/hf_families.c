@@ -21,7 +21,7 @@ static LlmStatus
 layer_norm(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size|n_inner", "feed_forward_length"));
-	return llm_hf_copy_float(p, "layer_norm_eps|layer_norm_epsilon|norm_eps|norm_epsilon", "attention.layer_norm_epsilon");
+	return llm_hf_copy_float(p, "norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon", "attention.layer_norm_epsilon");
 }
 
 static LlmStatus
@@ -124,7 +124,14 @@ granite(LlmHfParams *p)
 static LlmStatus
 cohere2(LlmHfParams *p)
 {
+	static const char *const on[] = {"use_gated_activation", "use_parallel_block", "rotary_pct"};
+
 	LLM_TRY(layer_norm(p));
+	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+		LLM_TRY(llm_hf_must_equal(&p->config, on[i], 1));
+	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "rope_gptj"));
+	LLM_TRY(llm_hf_must_be(&p->config, "order_of_interleaved_layers", "local_attn_first"));
+	LLM_TRY(llm_hf_must_equal(&p->config, "layer_switch", 4));
 	return llm_hf_copy_float(p, "logit_scale", "logit_scale");
 }
 
@@ -249,13 +256,14 @@ state_space(LlmHfParams *p, const char *heads, const char *head_dim, const char 
 	LLM_TRY(llm_hf_required(&p->config, head_dim, &dim));
 	LLM_TRY(llm_hf_required(&p->config, "n_groups", &p->n_group));
 	LLM_TRY(check_step_limit(p));
-	(void) llm_hf_get(&p->config, "expand");	/* the number of heads says it */
+	LLM_TRY(llm_hf_must_equal(&p->config, "rms_norm", 1));
+	(void) llm_hf_get(&p->config, "expand|intermediate_size");	/* the number of heads says it */
 	LLM_TRY(llm_hf_put_uint(p, "ssm.inner_size", n_head * dim));
 	LLM_TRY(llm_hf_put_uint(p, "ssm.time_step_rank", n_head));
 	LLM_TRY(llm_hf_put_uint(p, "ssm.group_count", p->n_group));
 	LLM_TRY(llm_hf_copy_uint(p, state, "ssm.state_size"));
 	LLM_TRY(llm_hf_copy_uint(p, "conv_kernel", "ssm.conv_kernel"));
-	return llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_rms_epsilon");
+	return llm_hf_copy_float(p, "layer_norm_epsilon|rms_norm_eps|norm_eps", "attention.layer_norm_rms_epsilon");
 }
 
 static LlmStatus
@@ -363,6 +371,37 @@ nemotron_h(LlmHfParams *p)
 	return state_space(p, "mamba_num_heads", "mamba_head_dim", "ssm_state_size");
 }
 
+/* which layers attend: listed by kind in new files, by number in older ones; the others convolve */
+static LlmStatus
+lfm2_layers(LlmHfParams *p, bool **attends)
+{
+	struct json_object *numbers = llm_hf_get(&p->config, "full_attn_idxs");
+	bool	   *convolves;
+	void	   *ptr;
+
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "full_attention", attends));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "conv", &convolves));
+	for (uint64_t i = 0; *attends && i < p->n_layer; i++)
+		if ((*attends)[i] == convolves[i])
+			return llm_hf_refuse(&p->config, "layer_types", llm_hf_get(&p->config, "layer_types"));
+	if (*attends)
+		return LLM_OK;
+	if (!json_object_is_type(numbers, json_type_array))
+		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layer_types)");
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+	memset(ptr, 0, p->n_layer * sizeof(bool));
+	*attends = ptr;
+	for (size_t i = 0; i < json_object_array_length(numbers); i++)
+	{
+		int64_t		layer = json_object_get_int64(json_object_array_get_idx(numbers, i));
+
+		if (layer < 0 || (uint64_t) layer >= p->n_layer)
+			return llm_hf_refuse(&p->config, "full_attn_idxs", numbers);
+		(*attends)[layer] = true;
+	}
+	return LLM_OK;
+}
+
 static LlmStatus
 lfm2(LlmHfParams *p)
 {
@@ -372,7 +411,6 @@ lfm2(LlmHfParams *p)
 	bool		adjust = true;
 	bool		found;
 	bool	   *attends;
-	bool	   *convolves;
 
 	LLM_TRY(llm_hf_required(&p->config, "block_ff_dim|intermediate_size", &n_ff));
 	LLM_TRY(llm_hf_uint(&p->config, "block_multiple_of", &found, &multiple));
@@ -385,15 +423,9 @@ lfm2(LlmHfParams *p)
 			return llm_fail(p->err, LLM_E_FORMAT, "keys block_* of config.json give no width of the feed-forward");
 		n_ff = (n_ff + multiple - 1) / multiple * multiple;
 	}
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "full_attention", &attends));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "conv", &convolves));
-	(void) llm_hf_get(&p->config, "full_attn_idxs|block_dim|block_mlp_init_scale|block_norm_eps|block_out_init_scale|block_use_swiglu");
+	LLM_TRY(lfm2_layers(p, &attends));
+	(void) llm_hf_get(&p->config, "block_dim|block_mlp_init_scale|block_norm_eps|block_out_init_scale|block_use_swiglu");
 	(void) llm_hf_get(&p->config, "block_use_xavier_init|conv_dim|conv_dim_out|conv_use_xavier_init|num_heads|use_pos_enc");
-	if (!attends)
-		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layer_types)");
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		if (attends[i] == convolves[i])
-			return llm_hf_refuse(&p->config, "layer_types", llm_hf_get(&p->config, "layer_types"));
 	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", n_ff));
 	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
@@ -429,7 +461,8 @@ static LlmStatus
 nomic_bert(LlmHfParams *p)
 {
 	static const char *const off[] = {"causal", "prenorm", "qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "rotary_emb_interleaved",
-	"parallel_block", "parallel_block_tied_norm", "tie_word_embeddings", "use_rms_norm", "scale_attn_by_inverse_layer_idx"};
+	"parallel_block", "parallel_block_tied_norm", "use_rms_norm", "scale_attn_by_inverse_layer_idx"};
+	uint64_t	trained = 2048;
 	uint64_t	n_types = 1;
 	bool		found;
 
@@ -440,7 +473,9 @@ nomic_bert(LlmHfParams *p)
 	LLM_TRY(llm_hf_must_equal(&p->config, "rotary_emb_fraction", 1));
 	LLM_TRY(llm_hf_must_equal(&p->config, "scale_attn_weights", 1));
 	LLM_TRY(llm_hf_must_equal(&p->config, "reorder_and_upcast_attn", 0));
-	(void) llm_hf_get(&p->config, "max_trained_positions|rotary_scaling_factor|use_flash_attn|type_vocab_size");
+	(void) llm_hf_get(&p->config, "rotary_scaling_factor");	/* beyond what it was trained for, which is left out */
+	LLM_TRY(llm_hf_uint(&p->config, "max_trained_positions", &found, &trained));
+	p->n_ctx = p->n_ctx < trained ? p->n_ctx : trained;
 	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
 	return llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err);
 }

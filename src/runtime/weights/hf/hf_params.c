@@ -144,7 +144,7 @@ read_heads(LlmHfParams *p)
 	p->n_head_kv = p->n_head;
 	LLM_TRY(llm_hf_uint(&p->config, "num_key_value_heads", &found, &p->n_head_kv));
 	p->head_dim = p->n_embd / p->n_head;
-	LLM_TRY(llm_hf_uint(&p->config, "head_dim|attention_head_dim", &found, &p->head_dim));
+	LLM_TRY(llm_hf_uint(&p->config, "head_dim|attention_head_dim|kv_channels", &found, &p->head_dim));
 	if (p->n_head_kv == 0 || p->head_dim == 0)
 		return llm_fail(p->err, LLM_E_FORMAT, "heads of config.json are not possible: %llu key/value heads of %llu dimensions",
 						(unsigned long long) p->n_head_kv, (unsigned long long) p->head_dim);
@@ -312,7 +312,7 @@ read_tied(LlmHfParams *p)
 {
 	bool		found;
 
-	LLM_TRY(llm_hf_bool(&p->config, "tie_word_embeddings", &found, &p->tied));
+	LLM_TRY(llm_hf_bool(&p->config, "tie_word_embeddings|tie_embedding", &found, &p->tied));
 	if (p->config.text != p->config.root && !found)
 	{
 		struct json_object *value;

@@ -14,6 +14,7 @@
 #define MAX_EOS 64
 #define MAX_VOCAB (1 << 22)
 #define NAME_BYTES 16
+#define PROMPT_KEY_BYTES 256
 
 static LlmStr
 text_of(struct json_object *json)
@@ -183,12 +184,21 @@ write_prompts(LlmHfFolder *folder, const LlmStop *stop, LlmMetaWriter *meta, Llm
 
 	LLM_TRY(llm_hf_json(folder, "config_sentence_transformers.json", stop, &file, err));
 	if (json_object_is_type(file, json_type_object) && json_object_object_get_ex(file, "prompts", &value) &&
-		json_object_is_type(value, json_type_object) && json_object_object_length(value) > 0)
+		json_object_is_type(value, json_type_object))
 	{
-		const char *json = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+		json_object_object_foreach(value, task, prompt)
+		{
+			char		key[PROMPT_KEY_BYTES];
 
-		status = llm_meta_write_string(meta, "general.prompts", (LlmStr) {json, strlen(json)}, err);
+			if (status != LLM_OK || !json_object_is_type(prompt, json_type_string) ||
+				snprintf(key, sizeof(key), "sentence_transformers.prompt.%s", task) >= (int) sizeof(key))
+				continue;
+			status = llm_meta_write_string(meta, key, text_of(prompt), err);
+		}
 	}
+	if (status == LLM_OK && json_object_is_type(file, json_type_object) &&
+		json_object_object_get_ex(file, "default_prompt_name", &value) && json_object_is_type(value, json_type_string))
+		status = llm_meta_write_string(meta, "sentence_transformers.default_prompt_name", text_of(value), err);
 	json_object_put(file);
 	return status;
 }
