@@ -110,6 +110,12 @@ MODELS = {
     "xlm-roberta": ("XLMRobertaConfig", "XLMRobertaModel", dict(ENCODER, pad_token_id=1, bos_token_id=0), "float16", None),
     "xlm-roberta-classifier": ("XLMRobertaConfig", "XLMRobertaForSequenceClassification", dict(
         ENCODER, pad_token_id=1, bos_token_id=0, num_labels=1), "float32", None),
+    "nomic-bert": ("NomicBertConfig", "NomicBertModel", dict(ENCODER), "float32", None),
+    "eurobert": ("EuroBertConfig", "EuroBertModel", dict(ENCODER, num_key_value_heads=2, mask_token_id=4), "float32", None),
+    "jina-v3": ("JinaEmbeddingsV3Config", "JinaEmbeddingsV3Model", dict(ENCODER), "float32", None),
+    "gemma-embedding": ("Gemma3TextConfig", "Gemma3TextModel", dict(
+        ENCODER, num_hidden_layers=7, head_dim=16, num_key_value_heads=2, sliding_window=9, use_bidirectional_attention=True), "float32", None),
+    "qwen3-embedding": ("Qwen3Config", "Qwen3Model", dict(BASE, head_dim=16), "float32", None),
     "modern-bert": ("ModernBertConfig", "ModernBertModel", dict(MODERN), "float32", None),
     "modern-bert-classifier": ("ModernBertConfig", "ModernBertForSequenceClassification", dict(MODERN, num_labels=2,
                                                                                               classifier_pooling="mean"), "float32", None),

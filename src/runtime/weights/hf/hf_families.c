@@ -88,7 +88,7 @@ gpt_oss(LlmHfParams *p)
 }
 
 static LlmStatus
-gemma(LlmHfParams *p)
+gemma_keys(LlmHfParams *p)
 {
 	double		scalar;
 	bool		found;
@@ -97,9 +97,15 @@ gemma(LlmHfParams *p)
 	LLM_TRY(llm_hf_float(&p->config, "query_pre_attn_scalar", &found, &scalar));
 	if (found && scalar > 0)
 		LLM_TRY(llm_hf_put_float(p, "attention.scale", 1 / sqrt(scalar)));
-	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
 	LLM_TRY(llm_hf_copy_float(p, "attn_logit_softcapping", "attn_logit_softcapping"));
 	return llm_hf_copy_float(p, "final_logit_softcapping", "final_logit_softcapping");
+}
+
+static LlmStatus
+gemma(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
+	return gemma_keys(p);
 }
 
 /* soft caps that Gemma 2 takes from its row of the table unless metadata says otherwise: none is not something that GGUF can say */
@@ -437,16 +443,24 @@ lfm2(LlmHfParams *p)
 /* ---- encoders ---- */
 
 static LlmStatus
-bert(LlmHfParams *p)
+encoder_sizes(LlmHfParams *p)
 {
 	uint64_t	n_types = 1;
 	bool		found;
 
 	LLM_TRY(layer_norm(p));
+	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
+	return llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err);
+}
+
+static LlmStatus
+bert(LlmHfParams *p)
+{
+	bool		found;
+
+	LLM_TRY(encoder_sizes(p));
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
 	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
-	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
-	LLM_TRY(llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err));
 	if (!(p->family->has & LLM_HF_OFFSET_POSITIONS))
 		return LLM_OK;
 	LLM_TRY(llm_hf_uint(&p->config, "pad_token_id", &found, &p->first_position));
@@ -463,21 +477,20 @@ nomic_bert(LlmHfParams *p)
 	static const char *const off[] = {"causal", "prenorm", "qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "rotary_emb_interleaved",
 	"parallel_block", "parallel_block_tied_norm", "use_rms_norm", "scale_attn_by_inverse_layer_idx"};
 	uint64_t	trained = 2048;
-	uint64_t	n_types = 1;
 	bool		found;
 
-	LLM_TRY(layer_norm(p));
+	LLM_TRY(encoder_sizes(p));
 	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
 		LLM_TRY(llm_hf_must_equal(&p->config, off[i], 0));
 	LLM_TRY(llm_hf_must_be(&p->config, "activation_function", "swiglu"));
+	LLM_TRY(llm_hf_must_be(&p->config, "hidden_act", "silu"));
 	LLM_TRY(llm_hf_must_equal(&p->config, "rotary_emb_fraction", 1));
 	LLM_TRY(llm_hf_must_equal(&p->config, "scale_attn_weights", 1));
 	LLM_TRY(llm_hf_must_equal(&p->config, "reorder_and_upcast_attn", 0));
 	(void) llm_hf_get(&p->config, "rotary_scaling_factor");	/* beyond what it was trained for, which is left out */
 	LLM_TRY(llm_hf_uint(&p->config, "max_trained_positions", &found, &trained));
 	p->n_ctx = p->n_ctx < trained ? p->n_ctx : trained;
-	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
-	return llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err);
+	return LLM_OK;
 }
 
 static LlmStatus
@@ -489,6 +502,47 @@ write_classifier_pooling(LlmHfParams *p)
 	if (!pooling)
 		return LLM_OK;
 	return llm_hf_put_uint(p, "classifier.pooling_type", strcmp(json_object_get_string(pooling), "mean") == 0 ? 1 : 2);
+}
+
+/* in both directions, with what follows the mean in folders of its own: linear, without activation */
+static LlmStatus
+gemma_embedding(LlmHfParams *p)
+{
+	static const char *const files[] = {"2_Dense/config.json", "3_Dense/config.json"};
+	struct json_object *config;
+	struct json_object *value;
+	bool		both_ways = false;
+	bool		found;
+
+	LLM_TRY(llm_hf_bool(&p->config, "use_bidirectional_attention", &found, &both_ways));
+	if (!both_ways)
+		return llm_fail(p->err, LLM_E_UNSUPPORTED, "model class \"Gemma3TextModel\" is not supported with attention in one direction");
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+	{
+		LLM_TRY(llm_hf_json(p->folder, files[i], NULL, &config, p->err));
+		if (!config)
+			continue;
+		found = !json_object_object_get_ex(config, "activation_function", &value) || !json_object_is_type(value, json_type_string) ||
+			strstr(json_object_get_string(value), "Identity") != NULL;
+		json_object_put(config);
+		if (!found)
+			return llm_fail(p->err, LLM_E_UNSUPPORTED, "activation_function of file \"%s\" is not supported: it is not Identity", files[i]);
+	}
+	return gemma_keys(p);
+}
+
+static LlmStatus
+jina_v3(LlmHfParams *p)
+{
+	LLM_TRY(encoder_sizes(p));
+	return llm_hf_must_equal(&p->config, "rotary_emb_fraction", 1);
+}
+
+static LlmStatus
+eurobert(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "classifier_pooling");	/* of a classifier, which this class has not */
+	return dense(p);
 }
 
 /* which layers have a window: listed in new files, every so many (from the first) in older ones */
@@ -522,6 +576,10 @@ modern_bert(LlmHfParams *p)
 #define PAIRS llm_hf_rules_rope_pairs
 #define COMMON llm_hf_rules_llama
 #define ENCODER LLM_HF_IS_ENCODER
+#define GEMMA3_DEFAULTS \
+	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "\
+	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "\
+	"\"tie_word_embeddings\": true}"
 
 static const LlmHfFamily families[] = {
 	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, dense},
@@ -539,13 +597,9 @@ static const LlmHfFamily families[] = {
 	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu", LLAMA_LIKE,
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"tie_word_embeddings\": true}", gemma2},
 	{"Gemma3ForCausalLM", "gemma3", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
-	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "
-	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "
-	"\"tie_word_embeddings\": true}", gemma},
+	GEMMA3_DEFAULTS, gemma},
 	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
-	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "
-	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "
-	"\"tie_word_embeddings\": true}", gemma},
+	GEMMA3_DEFAULTS, gemma},
 	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
 	layer_norm},
@@ -574,6 +628,11 @@ static const LlmHfFamily families[] = {
 	{"XLMRobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, bert},
 	{"XLMRobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
 	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, bert},
+	{"Gemma3TextModel", "gemma-embedding", {llm_hf_rules_dense_after, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh",
+	LLAMA_LIKE | ENCODER, GEMMA3_DEFAULTS, gemma_embedding},
+	{"EuroBertModel", "eurobert", {COMMON}, "silu", ENCODER | LLM_HF_HAS_ROPE, NULL, eurobert},
+	{"JinaEmbeddingsV3Model", "jina-bert-v3", {llm_hf_rules_jina_v3, llm_hf_rules_nomic_bert, llm_hf_rules_bert}, "gelu",
+	ENCODER | LLM_HF_HAS_ROPE, NULL, jina_v3},
 	{"NomicBertModel", "nomic-bert", {llm_hf_rules_nomic_bert, llm_hf_rules_bert}, NULL, ENCODER | LLM_HF_HAS_ROPE, NULL, nomic_bert},
 	{"ModernBertModel", "modern-bert", {llm_hf_rules_modern_bert}, "gelu", ENCODER | LLM_HF_HAS_ROPE,
 	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},

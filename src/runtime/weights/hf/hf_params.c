@@ -207,6 +207,34 @@ write_windows(LlmHfParams *p)
 
 /* ---- embeddings ---- */
 
+/* what follows the model in sentence-transformers: only what is computed here */
+static LlmStatus
+check_modules(LlmHfParams *p, const LlmStop *stop)
+{
+	static const char *const known[] = {"Transformer", "Pooling", "Normalize"};
+	struct json_object *modules;
+	struct json_object *type;
+	struct json_object *path;
+	LlmStatus	status = LLM_OK;
+
+	LLM_TRY(llm_hf_json(p->folder, "modules.json", stop, &modules, p->err));
+	for (size_t i = 0; json_object_is_type(modules, json_type_array) && i < json_object_array_length(modules); i++)
+	{
+		struct json_object *module = json_object_array_get_idx(modules, i);
+		const char *name = json_object_object_get_ex(module, "type", &type) ? json_object_get_string(type) : "";
+		const char *folder = json_object_object_get_ex(module, "path", &path) ? json_object_get_string(path) : "";
+		const char *last = name && strrchr(name, '.') ? strrchr(name, '.') + 1 : name ? name : "";
+		bool		is_known = strcmp(last, "Dense") == 0 && folder && (strcmp(folder, "2_Dense") == 0 || strcmp(folder, "3_Dense") == 0);
+
+		for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+			is_known = is_known || strcmp(last, known[k]) == 0;
+		if (!is_known && status == LLM_OK)
+			status = llm_fail(p->err, LLM_E_UNSUPPORTED, "module \"%.60s\" of file \"modules.json\" is not supported", last);
+	}
+	json_object_put(modules);
+	return status;
+}
+
 /* how the vectors of tokens become one: what sentence-transformers stores beside the model */
 static LlmStatus
 write_pooling(LlmHfParams *p, const LlmStop *stop)
@@ -221,6 +249,7 @@ write_pooling(LlmHfParams *p, const LlmStop *stop)
 	int			type = 0;
 	int			n = 0;
 
+	LLM_TRY(check_modules(p, stop));
 	LLM_TRY(llm_hf_json(p->folder, "1_Pooling/config.json", stop, &pooling, p->err));
 	if (!pooling)
 		return LLM_OK;
