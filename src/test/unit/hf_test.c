@@ -462,6 +462,72 @@ test_changes(void)
 	hf_end();
 }
 
+/* ---- metadata beside the weights ---- */
+
+static void
+check_string(const LlmSource *source, const char *key, const char *value)
+{
+	LlmStr		text = {NULL, 0};
+	LlmError	err;
+
+	CHECK(llm_meta_string(source->meta, key, value != NULL, &text, &err) == LLM_OK);
+	CHECK_MSG(value ? text.len == strlen(value) && memcmp(text.data, value, text.len) == 0 : text.data == NULL, "%s: %.*s", key,
+			  (int) text.len, text.data);
+}
+
+static void
+check_number(const LlmSource *source, const char *key, uint64_t value)
+{
+	uint64_t	number = UINT64_MAX;
+	LlmError	err;
+
+	CHECK_MSG(llm_meta_uint(source->meta, key, false, UINT32_MAX, &number, &err) == LLM_OK && number == value, "%s: %lld", key,
+			  (long long) number);
+}
+
+/* what says how text is meant goes into metadata; an id that no row has does not */
+static void
+test_text_side(void)
+{
+	HfHeader	h = hf_llama(NULL);
+	LlmSource	source;
+	const LlmMetaArray *ends;
+	LlmError	err;
+
+	hf_begin();
+	hf_write_text("config.json", "{" HF_CONFIG ", \"bos_token_id\": 1, \"eos_token_id\": 2, \"pad_token_id\": -1}");
+	hf_write_text("generation_config.json", "{\"eos_token_id\": [3, 128001, 2]}");
+	hf_write_text("tokenizer.json", "{\"a\": 1}");
+	hf_write_text("tokenizer_config.json", "{\"chat_template\": [{\"name\": \"tool\", \"template\": \"x\"}, "
+				  "{\"name\": \"default\", \"template\": \"{{ messages }}\"}]}");
+	hf_write_text("config_sentence_transformers.json", "{\"prompts\": {\"query\": \"q: \", \"document\": \"\"}, \"default_prompt_name\": \"query\"}");
+	hf_write_text("modules.json", "[{\"type\": \"sentence_transformers.models.Transformer\", \"path\": \"\"}]");
+	hf_finish(&h, "model.safetensors");
+	CHECK_MSG(llm_source_open(hf_folder_path, &llm_malloc_allocator, NULL, &source, &err) == LLM_OK, "%s", err.message);
+	check_string(&source, "tokenizer.ggml.model", "huggingface");
+	check_string(&source, "tokenizer.huggingface.json", "{\"a\": 1}");
+	check_string(&source, "tokenizer.chat_template", "{{ messages }}");
+	check_string(&source, "sentence_transformers.prompt.query", "q: ");
+	check_string(&source, "sentence_transformers.prompt.document", "");
+	check_string(&source, "sentence_transformers.default_prompt_name", "query");
+	check_number(&source, "tokenizer.huggingface.vocab_size", 5);
+	check_number(&source, "tokenizer.ggml.bos_token_id", 1);
+	check_number(&source, "tokenizer.ggml.eos_token_id", 3);
+	check_number(&source, "tokenizer.ggml.padding_token_id", UINT64_MAX);
+	CHECK(llm_meta_array(source.meta, "tokenizer.ggml.eos_token_ids", true, LLM_META_UINT32, &ends, &err) == LLM_OK && ends->count == 2 &&
+		  llm_meta_array_int(ends, 1) == 2);
+	llm_source_close(&source);
+
+	/* a template in a file of its own comes first */
+	hf_write_text("chat_template.jinja", "{{ 1 }}");
+	CHECK(llm_source_open(hf_folder_path, &llm_malloc_allocator, NULL, &source, &err) == LLM_OK);
+	check_string(&source, "tokenizer.chat_template", "{{ 1 }}");
+	llm_source_close(&source);
+	hf_write_text("modules.json", "[{\"type\": \"sentence_transformers.models.LSTM\", \"path\": \"1_LSTM\"}]");
+	expect(LLM_E_UNSUPPORTED, "module \"LSTM\"", "a module that is not known");
+	hf_end();
+}
+
 int
 main(void)
 {
@@ -479,5 +545,6 @@ main(void)
 	test_configs();
 	test_tensors();
 	test_changes();
+	test_text_side();
 	CHECK_DONE();
 }
