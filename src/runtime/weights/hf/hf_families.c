@@ -3,22 +3,22 @@
  *
  * Source: transformers 5, configuration_*.py and modeling_*.py; llama.cpp, conversion/.
  */
-#include "weights/hf/hf_params.h"
+#include "weights/hf/hf_families.h"
 
 #include <json-c/json.h>
 #include <math.h>
 #include <string.h>
 
 /* the configuration's own word for the feed-forward is the same for nearly all */
-static LlmStatus
-dense(LlmHfParams *p)
+LlmStatus
+llm_hf_dense(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "feed_forward_length"));
 	return llm_hf_copy_float(p, "rms_norm_eps|norm_eps", "attention.layer_norm_rms_epsilon");
 }
 
-static LlmStatus
-layer_norm(LlmHfParams *p)
+LlmStatus
+llm_hf_layer_norm(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size|n_inner", "feed_forward_length"));
 	return llm_hf_copy_float(p, "norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon", "attention.layer_norm_epsilon");
@@ -35,7 +35,7 @@ experts(LlmHfParams *p)
 static LlmStatus
 mixtral(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	return experts(p);
 }
 
@@ -46,7 +46,7 @@ ministral3(LlmHfParams *p)
 	struct json_object *beta;
 	double		value;
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	if (!rope || !json_object_object_get_ex(rope, "llama_4_scaling_beta", &beta) || !beta)
 		return LLM_OK;
 	LLM_TRY(llm_hf_float_of(&p->config, beta, "llama_4_scaling_beta", &value));
@@ -58,7 +58,7 @@ qwen_experts(LlmHfParams *p)
 {
 	struct json_object *dense_layers;
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(experts(p));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
 	LLM_TRY(llm_hf_copy_uint(p, "shared_expert_intermediate_size", "expert_shared_feed_forward_length"));
@@ -72,14 +72,14 @@ qwen_experts(LlmHfParams *p)
 static LlmStatus
 olmoe(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	return experts(p);
 }
 
 static LlmStatus
 gpt_oss(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(experts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_alpha", 1.702));
 	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_limit", 7));
@@ -87,13 +87,13 @@ gpt_oss(LlmHfParams *p)
 	return llm_hf_copy_uint(p, "intermediate_size", "expert_feed_forward_length");
 }
 
-static LlmStatus
-gemma_keys(LlmHfParams *p)
+LlmStatus
+llm_hf_gemma_keys(LlmHfParams *p)
 {
 	double		scalar;
 	bool		found;
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(llm_hf_float(&p->config, "query_pre_attn_scalar", &found, &scalar));
 	if (found && scalar > 0)
 		LLM_TRY(llm_hf_put_float(p, "attention.scale", 1 / sqrt(scalar)));
@@ -105,7 +105,7 @@ static LlmStatus
 gemma(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
-	return gemma_keys(p);
+	return llm_hf_gemma_keys(p);
 }
 
 /* soft caps that Gemma 2 takes from its row of the table unless metadata says otherwise: none is not something that GGUF can say */
@@ -120,7 +120,7 @@ gemma2(LlmHfParams *p)
 static LlmStatus
 granite(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(llm_hf_copy_float(p, "attention_multiplier", "attention.scale"));
 	LLM_TRY(llm_hf_copy_float(p, "embedding_multiplier", "embedding_scale"));
 	LLM_TRY(llm_hf_copy_float(p, "residual_multiplier", "residual_scale"));
@@ -132,7 +132,7 @@ cohere2(LlmHfParams *p)
 {
 	static const char *const on[] = {"use_gated_activation", "use_parallel_block", "rotary_pct"};
 
-	LLM_TRY(layer_norm(p));
+	LLM_TRY(llm_hf_layer_norm(p));
 	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
 		LLM_TRY(llm_hf_must_equal(&p->config, on[i], 1));
 	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "rope_gptj"));
@@ -147,7 +147,7 @@ smollm3(LlmHfParams *p)
 {
 	struct json_object *list = llm_hf_get(&p->config, "no_rope_layers");
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	if (!json_object_is_type(list, json_type_array))
 		return llm_hf_must_equal(&p->config, "no_rope_layer_interval", 4);
 	(void) llm_hf_get(&p->config, "no_rope_layer_interval");
@@ -189,7 +189,7 @@ latent_sizes(LlmHfParams *p)
 static LlmStatus
 deepseek(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(latent_sizes(p));
 	LLM_TRY(experts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_freq", 1));
@@ -440,136 +440,6 @@ lfm2(LlmHfParams *p)
 	return llm_hf_rope(p);
 }
 
-/* ---- encoders ---- */
-
-static LlmStatus
-encoder_sizes(LlmHfParams *p)
-{
-	uint64_t	n_types = 1;
-	bool		found;
-
-	LLM_TRY(layer_norm(p));
-	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
-	return llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err);
-}
-
-static LlmStatus
-bert(LlmHfParams *p)
-{
-	bool		found;
-
-	LLM_TRY(encoder_sizes(p));
-	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
-	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
-	if (!(p->family->has & LLM_HF_OFFSET_POSITIONS))
-		return LLM_OK;
-	LLM_TRY(llm_hf_uint(&p->config, "pad_token_id", &found, &p->first_position));
-	p->first_position = found ? p->first_position + 1 : 0;
-	if (p->first_position >= p->n_ctx)
-		return llm_fail(p->err, LLM_E_FORMAT, "key \"pad_token_id\" of config.json leaves no positions");
-	p->n_ctx -= p->first_position;
-	return LLM_OK;
-}
-
-static LlmStatus
-nomic_bert(LlmHfParams *p)
-{
-	static const char *const off[] = {"causal", "prenorm", "qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "rotary_emb_interleaved",
-	"parallel_block", "parallel_block_tied_norm", "use_rms_norm", "scale_attn_by_inverse_layer_idx"};
-	uint64_t	trained = 2048;
-	bool		found;
-
-	LLM_TRY(encoder_sizes(p));
-	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
-		LLM_TRY(llm_hf_must_equal(&p->config, off[i], 0));
-	LLM_TRY(llm_hf_must_be(&p->config, "activation_function", "swiglu"));
-	LLM_TRY(llm_hf_must_be(&p->config, "hidden_act", "silu"));
-	LLM_TRY(llm_hf_must_equal(&p->config, "rotary_emb_fraction", 1));
-	LLM_TRY(llm_hf_must_equal(&p->config, "scale_attn_weights", 1));
-	LLM_TRY(llm_hf_must_equal(&p->config, "reorder_and_upcast_attn", 0));
-	(void) llm_hf_get(&p->config, "rotary_scaling_factor");	/* beyond what it was trained for, which is left out */
-	LLM_TRY(llm_hf_uint(&p->config, "max_trained_positions", &found, &trained));
-	p->n_ctx = p->n_ctx < trained ? p->n_ctx : trained;
-	return LLM_OK;
-}
-
-static LlmStatus
-write_classifier_pooling(LlmHfParams *p)
-{
-	struct json_object *pooling = llm_hf_get(&p->config, "classifier_pooling");
-
-	LLM_TRY(llm_hf_must_be(&p->config, "classifier_pooling", "cls|mean"));
-	if (!pooling)
-		return LLM_OK;
-	return llm_hf_put_uint(p, "classifier.pooling_type", strcmp(json_object_get_string(pooling), "mean") == 0 ? 1 : 2);
-}
-
-/* in both directions, with what follows the mean in folders of its own: linear, without activation */
-static LlmStatus
-gemma_embedding(LlmHfParams *p)
-{
-	static const char *const files[] = {"2_Dense/config.json", "3_Dense/config.json"};
-	struct json_object *config;
-	struct json_object *value;
-	bool		both_ways = false;
-	bool		found;
-
-	LLM_TRY(llm_hf_bool(&p->config, "use_bidirectional_attention", &found, &both_ways));
-	if (!both_ways)
-		return llm_fail(p->err, LLM_E_UNSUPPORTED, "model class \"Gemma3TextModel\" is not supported with attention in one direction");
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-	{
-		LLM_TRY(llm_hf_json(p->folder, files[i], NULL, &config, p->err));
-		if (!config)
-			continue;
-		found = !json_object_object_get_ex(config, "activation_function", &value) || !json_object_is_type(value, json_type_string) ||
-			strstr(json_object_get_string(value), "Identity") != NULL;
-		json_object_put(config);
-		if (!found)
-			return llm_fail(p->err, LLM_E_UNSUPPORTED, "activation_function of file \"%s\" is not supported: it is not Identity", files[i]);
-	}
-	return gemma_keys(p);
-}
-
-static LlmStatus
-jina_v3(LlmHfParams *p)
-{
-	LLM_TRY(encoder_sizes(p));
-	return llm_hf_must_equal(&p->config, "rotary_emb_fraction", 1);
-}
-
-static LlmStatus
-eurobert(LlmHfParams *p)
-{
-	(void) llm_hf_get(&p->config, "classifier_pooling");	/* of a classifier, which this class has not */
-	return dense(p);
-}
-
-/* which layers have a window: listed in new files, every so many (from the first) in older ones */
-static LlmStatus
-modern_bert(LlmHfParams *p)
-{
-	uint64_t	every = 3;
-	bool		found;
-	bool	   *local;
-	void	   *ptr;
-
-	LLM_TRY(layer_norm(p));
-	LLM_TRY(llm_hf_copy_uint(p, "local_attention", "attention.sliding_window"));
-	LLM_TRY(llm_hf_uint(&p->config, "global_attn_every_n_layers", &found, &every));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", &local));
-	if (!local)
-	{
-		LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
-		local = ptr;
-		for (uint64_t i = 0; i < p->n_layer; i++)
-			local[i] = every == 0 || i % every != 0;
-	}
-	LLM_TRY(llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer));
-	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
-	return write_classifier_pooling(p);
-}
-
 /* ---- the table ---- */
 
 #define LLAMA_LIKE (LLM_HF_HAS_ROPE | LLM_HF_HAS_WINDOWS)
@@ -582,17 +452,17 @@ modern_bert(LlmHfParams *p)
 	"\"tie_word_embeddings\": true}"
 
 static const LlmHfFamily families[] = {
-	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, dense},
-	{"LLaMAForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, dense},
-	{"MistralForCausalLM", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"LLaMAForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"MistralForCausalLM", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"MixtralForCausalLM", "llama", {llm_hf_rules_mixtral, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, mixtral},
 	{"Ministral3ForCausalLM", "mistral3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
 	{"Mistral3ForConditionalGeneration", "mistral3", {llm_hf_rules_text_part, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
-	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
-	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"Qwen2MoeForCausalLM", "qwen2moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, NULL, qwen_experts},
-	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", dense},
-	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", dense},
+	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", llm_hf_dense},
+	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", llm_hf_dense},
 	{"Qwen3MoeForCausalLM", "qwen3moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, "{\"norm_topk_prob\": false}", qwen_experts},
 	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu", LLAMA_LIKE,
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"tie_word_embeddings\": true}", gemma2},
@@ -600,16 +470,16 @@ static const LlmHfFamily families[] = {
 	GEMMA3_DEFAULTS, gemma},
 	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
 	GEMMA3_DEFAULTS, gemma},
-	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
-	layer_norm},
+	llm_hf_layer_norm},
 	{"SmolLM3ForCausalLM", "smollm3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true}", smollm3},
 	{"GraniteForCausalLM", "granite", {PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, granite},
 	{"GptOssForCausalLM", "gpt-oss", {llm_hf_rules_gpt_oss, COMMON}, "silu", LLAMA_LIKE, NULL, gpt_oss},
 	{"OlmoeForCausalLM", "olmoe", {llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"norm_topk_prob\": false}", olmoe},
-	{"Olmo2ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, NULL, dense},
-	{"Olmo3ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, "{\"sliding_window\": 4096}", dense},
-	{"Glm4ForCausalLM", "glm4", {llm_hf_rules_glm4, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", dense},
+	{"Olmo2ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"Olmo3ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, "{\"sliding_window\": 4096}", llm_hf_dense},
+	{"Glm4ForCausalLM", "glm4", {llm_hf_rules_glm4, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", llm_hf_dense},
 	{"Cohere2ForCausalLM", "cohere2", {COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625}", cohere2},
 	{"DeepseekV2ForCausalLM", "deepseek2", {llm_hf_rules_deepseek, llm_hf_rules_experts, COMMON}, "silu", 0,
 	"{\"rms_norm_eps\": 1e-06}", deepseek_v2},
@@ -618,28 +488,28 @@ static const LlmHfFamily families[] = {
 	{"Mamba2ForCausalLM", "mamba2", {llm_hf_rules_mamba2}, "silu", 0, "{\"n_groups\": 1, \"conv_kernel\": 4}", mamba2},
 	{"NemotronHForCausalLM", "nemotron_h", {llm_hf_rules_mamba2, llm_hf_rules_nemotron_h}, NULL, 0, "{\"conv_kernel\": 4}", nemotron_h},
 	{"Lfm2ForCausalLM", "lfm2", {llm_hf_rules_lfm2, COMMON}, NULL, 0, "{\"tie_word_embeddings\": true}", lfm2},
-	{"BertModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, bert},
-	{"BertForMaskedLM", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, bert},
+	{"BertModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
+	{"BertForMaskedLM", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
 	{"BertForSequenceClassification", "bert", {llm_hf_rules_bert_classifier, llm_hf_rules_bert}, "gelu",
-	ENCODER | LLM_HF_HAS_CLASSIFIER, NULL, bert},
-	{"RobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, bert},
+	ENCODER | LLM_HF_HAS_CLASSIFIER, NULL, llm_hf_bert},
+	{"RobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, llm_hf_bert},
 	{"RobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
-	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, bert},
-	{"XLMRobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, bert},
+	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, llm_hf_bert},
+	{"XLMRobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, llm_hf_bert},
 	{"XLMRobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
-	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, bert},
+	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, llm_hf_bert},
 	{"Gemma3TextModel", "gemma-embedding", {llm_hf_rules_dense_after, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh",
-	LLAMA_LIKE | ENCODER, GEMMA3_DEFAULTS, gemma_embedding},
-	{"EuroBertModel", "eurobert", {COMMON}, "silu", ENCODER | LLM_HF_HAS_ROPE, NULL, eurobert},
+	LLAMA_LIKE | ENCODER, GEMMA3_DEFAULTS, llm_hf_gemma_embedding},
+	{"EuroBertModel", "eurobert", {COMMON}, "silu", ENCODER | LLM_HF_HAS_ROPE, NULL, llm_hf_eurobert},
 	{"JinaEmbeddingsV3Model", "jina-bert-v3", {llm_hf_rules_jina_v3, llm_hf_rules_nomic_bert, llm_hf_rules_bert}, "gelu",
-	ENCODER | LLM_HF_HAS_ROPE, NULL, jina_v3},
-	{"NomicBertModel", "nomic-bert", {llm_hf_rules_nomic_bert, llm_hf_rules_bert}, NULL, ENCODER | LLM_HF_HAS_ROPE, NULL, nomic_bert},
+	ENCODER | LLM_HF_HAS_ROPE, NULL, llm_hf_jina_v3},
+	{"NomicBertModel", "nomic-bert", {llm_hf_rules_nomic_bert, llm_hf_rules_bert}, NULL, ENCODER | LLM_HF_HAS_ROPE, NULL, llm_hf_nomic_bert},
 	{"ModernBertModel", "modern-bert", {llm_hf_rules_modern_bert}, "gelu", ENCODER | LLM_HF_HAS_ROPE,
-	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", llm_hf_modern_bert},
 	{"ModernBertForMaskedLM", "modern-bert", {llm_hf_rules_modern_bert}, "gelu", ENCODER | LLM_HF_HAS_ROPE,
-	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", llm_hf_modern_bert},
 	{"ModernBertForSequenceClassification", "modern-bert", {llm_hf_rules_modern_bert_classifier, llm_hf_rules_modern_bert}, "gelu",
-	ENCODER | LLM_HF_HAS_ROPE | LLM_HF_HAS_CLASSIFIER, "{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	ENCODER | LLM_HF_HAS_ROPE | LLM_HF_HAS_CLASSIFIER, "{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", llm_hf_modern_bert},
 };
 
 const LlmHfFamily *
