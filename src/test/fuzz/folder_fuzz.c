@@ -1,5 +1,5 @@
 /*
- * hf_fuzz.c: any bytes as a Hugging Face folder: configuration, index, safetensors header; then every tensor is read and packed.
+ * folder_fuzz.c: any bytes as a Hugging Face folder: configuration, index, safetensors header; then every tensor is read and packed.
  *
  * The input is texts parted by a zero byte: config.json, model.safetensors.index.json (empty: one file), then the file itself.
  */
@@ -93,7 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (folder[0] == '\0')
 	{
-		snprintf(folder, sizeof(folder), "/dev/shm/hf_fuzz_XXXXXX");
+		snprintf(folder, sizeof(folder), "/dev/shm/folder_fuzz_XXXXXX");
 		if (!mkdtemp(folder))
 			abort();
 		atexit(remove_folder);
