@@ -67,6 +67,11 @@ static const Case cases[] = {
 		.d = {.arch = "qwen2", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true},
 	},
 	{
+		.what = "windows in all layers",
+		.d = {.arch = "qwen2", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true, .window = 45},
+		.keys = {KEY("attention.sliding_window", 45)},
+	},
+	{
 		.what = "shared expert",
 		.d = {.arch = "qwen2moe", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true, .n_expert = 6,
 			.n_used = 3, .router = 1, .n_ff_shared = 160},
@@ -433,7 +438,7 @@ static void
 test_refused_keys(void)
 {
 	static const TinyKey of_llama[] = {
-		KEY("attention.sliding_window", 100), KEY("attention.temperature_scale", 0.5), KEY("logit_scale", 2),
+		KEY("attention.temperature_scale", 0.5), KEY("logit_scale", 2),
 		KEY("embedding_scale", 2), KEY("residual_scale", 2), KEY("attention.clamp_kqv", 8),
 		KEY("nextn_predict_layers", 1),
 		KEY("rope.dimension_sections", 1), KEY("attention.key_length_swa", 32), KEY("rope.scaling.alpha", 2),
@@ -467,6 +472,7 @@ test_refused_latent(void)
 	check_refused(c, &(TinyKey) KEY("attention.temperature_scale", 0.5), LLM_E_UNSUPPORTED, "temperature_scale");
 	check_refused(c, &(TinyKey) KEY("nextn_predict_layers", 1), LLM_E_UNSUPPORTED, "nextn_predict_layers");
 	check_refused(c, &(TinyKey) SWITCH("attention.causal", false), LLM_E_UNSUPPORTED, "attention.causal");
+	check_refused(c, &(TinyKey) KEY("attention.sliding_window", 100), LLM_E_UNSUPPORTED, "sliding_window");
 	check_refused(c, &(TinyKey) KEY("attention.q_lora_rank", 16), LLM_E_FORMAT, "attn_q_a");
 	check_refused(c, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_FORMAT, "ffn_gate");
 	tiny_make(&k, &c->d, c->keys + 1, c->tied);

@@ -107,6 +107,10 @@ find_rule(const LlmHfFamily *family, LlmStr name, uint32_t *layer, uint32_t *exp
 		{
 			if (!fits(rule->from, name, layer, expert, ending))
 				continue;
+			if (str_is(*ending, ".gamma"))	/* older names of norms */
+				*ending = (LlmStr) {".weight", 7};
+			if (str_is(*ending, ".beta"))
+				*ending = (LlmStr) {".bias", 5};
 			if (ending->len == 0 || str_is(*ending, ".weight") || str_is(*ending, ".bias") ||
 				(rule->how == LLM_HF_DROP && rule->from[strlen(rule->from) - 1] == '.'))
 				return rule;
