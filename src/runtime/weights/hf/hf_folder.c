@@ -2,6 +2,7 @@
  * hf_folder.c: finding, opening and reading the files of a Hugging Face folder.
  */
 #include "weights/hf/hf_folder.h"
+#include "weights/hf/quant.h"
 
 #include "text/json_parse.h"
 #include "weights/hf/json_scan.h"
@@ -500,6 +501,9 @@ llm_hf_folder_open(const char *path, const LlmAllocator *a, const LlmStop *stop,
 void
 llm_hf_folder_close(LlmHfFolder *folder)
 {
+	if (folder->reader)
+		llm_hf_reader_free(folder->reader);
+	folder->reader = NULL;
 	for (uint32_t i = 0; folder->files && i < folder->list.n_files; i++)
 		llm_file_close(&folder->files[i]);
 	llm_source_list_free(&folder->list);

@@ -347,7 +347,7 @@ write_encoder(LlmHfParams *p)
 static LlmStatus
 find_family(LlmHfParams *p)
 {
-	struct json_object *quantization;
+	struct json_object *quantization = llm_hf_get(&p->config, "quantization_config");
 
 	p->family = llm_hf_family(p->config.architecture);
 	if (!p->family)
@@ -357,8 +357,11 @@ find_family(LlmHfParams *p)
 		return LLM_E_UNSUPPORTED;
 	}
 	p->arch = p->family->arch;
-	if (json_object_object_get_ex(p->config.root, "quantization_config", &quantization) && quantization)
-		return llm_hf_refuse(&p->config, "quantization_config", quantization);
+	if (!quantization)
+		quantization = llm_hf_get(&p->config, "compression_config");
+	if (!quantization)
+		json_object_object_get_ex(p->config.root, "quantization_config", &quantization);
+	LLM_TRY(llm_hf_quant_config(quantization, &p->quantization, p->err));
 	return llm_hf_config_defaults(&p->config, p->family->defaults, p->folder->arena.allocator);
 }
 

@@ -252,7 +252,7 @@ convert(HfSource *s, LlmHfParams *p, const LlmStop *stop, LlmError *err)
 
 	LLM_TRY(llm_hf_params_read(p, stop));
 	LLM_TRY(llm_hf_tokens(&s->folder, p->config.root, p->n_vocab, stop, &s->writer, err));
-	LLM_TRY(llm_hf_weights(&s->folder, &weights, err));
+	LLM_TRY(llm_hf_weights(&s->folder, &p->quantization, &weights, stop, err));
 	LLM_TRY(llm_hf_tensors(p, &weights, &s->tensors, err));
 	return llm_meta_parse((const uint8_t *) s->writer.buf.data, s->writer.buf.len, s->writer.n_entries, s->allocator, &s->meta, &used,
 						  err);
