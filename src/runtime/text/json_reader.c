@@ -156,8 +156,8 @@ unescape(LlmJsonReader *r, const char *s, size_t len, char *out, size_t *n_out, 
 	for (size_t i = 0; i < len;)
 	{
 		const char *at;
-		uint32_t	c;
-		size_t		used;
+		uint32_t	c = 0;
+		size_t		used = 0;
 
 		if (s[i] != '\\')
 		{
