@@ -79,7 +79,7 @@ tool_usage(FILE *to)
 		  "  inspect MODEL [--json]\n"
 		  "        what the file holds, and whether it can be run here\n"
 		  "  tokenize MODEL [--bos] [--special]\n"
-		  "        \"text\" -> [id, …]; --bos adds what the metadata adds, --special parses special tokens\n"
+		  "        \"text\" or [\"two\", \"texts\"] -> [id, …], [id, …] -> \"text\"; --bos adds what the metadata adds, --special parses special tokens\n"
 		  "  render MODEL | --template FILE [--now TIME]\n"
 		  "        {\"messages\": […], \"add_generation_prompt\": true, …} -> \"text\"; TIME (seconds since 1970 or\n"
 		  "        ISO 8601, local time unless it names a zone) is the clock that templates see\n"
