@@ -81,7 +81,9 @@ def char_map():
 def unigram(normalizer, pre, decoder, byte_fallback=False, scheme=None):
     t = Tokenizer(models.Unigram())
     t.normalizer, t.pre_tokenizer, t.decoder = normalizer, pre, decoder
-    t.train_from_iterator(training_texts(), trainers.UnigramTrainer(vocab_size=3000, unk_token="<unk>", special_tokens=["<s>", "<pad>", "</s>", "<unk>"], show_progress=False))
+    # the trainer takes every character, so texts are plain ones: the random texts then have many unknown characters
+    texts = ["".join(random.Random(i).choices(check_tokenizers.WORDS + check_tokenizers.CODE + list(check_tokenizers.EMOJI), k=20)) for i in range(2000)]
+    t.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=3000, unk_token="<unk>", special_tokens=["<s>", "<pad>", "</s>", "<unk>"], show_progress=False))
     if byte_fallback:
         state = json.loads(t.to_str())
         state["model"]["vocab"] += [[f"<0x{b:02X}>", -30.0 - b / 7] for b in range(256)]

@@ -216,8 +216,9 @@ add_char_range(Parser *p, uint32_t first, uint32_t last, int *group, LlmClassSet
 	return LLM_OK;
 }
 
+/* \w: in brackets Oniguruma does not count six digits and fractions of Latin-1 that count elsewhere */
 static LlmStatus
-add_word(Parser *p, LlmClassSet *set, LlmError *err)
+add_word(Parser *p, bool in_brackets, LlmClassSet *set, LlmError *err)
 {
 	static const LlmCharRange symbols[] = {
 		{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}, {0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}
@@ -226,7 +227,7 @@ add_word(Parser *p, LlmClassSet *set, LlmError *err)
 
 	add_categories(p, llm_class_property((LlmStr) {"l", 1}) | llm_class_property((LlmStr) {"m", 1}) | LLM_CLASS_BIT(LLM_CLASS_ND) |
 				   LLM_CLASS_BIT(LLM_CLASS_NL) | LLM_CLASS_BIT(LLM_CLASS_PC), set);
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
+	for (size_t i = in_brackets ? 3 : 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
 		LLM_TRY(add_range(p, symbols[i].first, symbols[i].last, &group, set, err));
 	return LLM_OK;
 }
@@ -254,7 +255,7 @@ add_property(Parser *p, LlmStr name, bool negated, LlmClassSet *set, LlmError *e
 	else if (name.len == 5 && memcmp(name.data, "space", 5) == 0)
 		add_space(p, &own);
 	else if (name.len == 4 && memcmp(name.data, "word", 4) == 0)
-		LLM_TRY(add_word(p, &own, err));
+		LLM_TRY(add_word(p, true, &own, err));
 	else if (!script)
 		return bad_pattern(p, LLM_E_UNSUPPORTED, "names a property that is not known", err);
 	for (size_t i = 0; i < n; i++)
@@ -297,7 +298,7 @@ read_plain_char(Parser *p, uint32_t *c, LlmError *err)
 
 /* behind a backslash: one character into *c, or (*is_set) characters into set */
 static LlmStatus
-read_escape(Parser *p, uint32_t *c, bool *is_set, LlmClassSet *set, LlmError *err)
+read_escape(Parser *p, bool in_brackets, uint32_t *c, bool *is_set, LlmClassSet *set, LlmError *err)
 {
 	char		e;
 	LlmClassSet own = {{0}};
@@ -335,7 +336,7 @@ read_escape(Parser *p, uint32_t *c, bool *is_set, LlmClassSet *set, LlmError *er
 		else if (e == 's' || e == 'S')
 			add_space(p, &own);
 		else if (e == 'w' || e == 'W')
-			LLM_TRY(add_word(p, &own, err));
+			LLM_TRY(add_word(p, in_brackets, &own, err));
 		else
 			for (const char *h = "0123456789abcdefABCDEF"; *h; h++)
 				llm_class_set_add(&own, (uint8_t) *h);
@@ -407,7 +408,7 @@ read_bracket_item(Parser *p, int *group, LlmClassSet *set, LlmError *err)
 		return LLM_OK;
 	}
 	if (accept(p, "\\"))
-		LLM_TRY(read_escape(p, &first, &is_set, set, err));
+		LLM_TRY(read_escape(p, true, &first, &is_set, set, err));
 	else
 		LLM_TRY(read_plain_char(p, &first, err));
 	if (is_set)
@@ -416,7 +417,7 @@ read_bracket_item(Parser *p, int *group, LlmClassSet *set, LlmError *err)
 		return add_char(p, first, group, set, err);
 	p->pos++;
 	if (accept(p, "\\"))
-		LLM_TRY(read_escape(p, &last, &is_set, set, err));
+		LLM_TRY(read_escape(p, true, &last, &is_set, set, err));
 	else
 		LLM_TRY(read_plain_char(p, &last, err));
 	if (is_set || last < first)
@@ -474,7 +475,7 @@ put_word_boundary(Parser *p, bool is_boundary, LlmError *err)
 		memset(&word, 0, sizeof(word));
 		if (i == 4)
 			break;
-		LLM_TRY(add_word(p, &word, err));
+		LLM_TRY(add_word(p, false, &word, err));
 		LLM_TRY(put_set(p, &word, err));
 	}
 	return LLM_OK;
@@ -670,7 +671,7 @@ read_atom(Parser *p, bool *is_atom, LlmError *err)
 	else
 	{
 		if (accept(p, "\\"))
-			LLM_TRY(read_escape(p, &c, &is_set, &set, err));
+			LLM_TRY(read_escape(p, false, &c, &is_set, &set, err));
 		else
 			LLM_TRY(read_plain_char(p, &c, err));
 		if (!is_set)

@@ -304,7 +304,10 @@ decoder_text(const LlmTokenizer *t, int32_t id, bool with_special, bool *skip)
 	const LlmHf *hf = t->hf;
 	int32_t		k = hf->added_of[id];
 
-	*skip = (!with_special && t->info[id].hidden) || llm_hf_token_text(t, id).len == 0;
+	/* a special token that the normalizer changes is none to the library here */
+	*skip = llm_hf_token_text(t, id).len == 0 ||
+		(!with_special && t->info[id].hidden && hf->added[k].pattern.len == hf->added[k].content.len &&
+		 memcmp(hf->added[k].pattern.data, hf->added[k].content.data, hf->added[k].content.len) == 0);
 	return k >= 0 ? hf->added[k].pattern : llm_vocab_bytes(&t->vocab, id);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "text/bert_chars.h"
 #include "text/hf.h"
+#include "text/hf_chars.h"
 #include "text/unicode_class.h"
 #include "text/utf8.h"
 
@@ -107,7 +108,7 @@ emit_lower(const LlmHfText *in, size_t begin, size_t end, uint32_t c, LlmHfText 
 		return emit_char(in, begin, end, c, out, err);
 	if (c == 0x130)
 		return llm_hf_emit(in, begin, end, "i\xCC\x87", 3, out, err);
-	return emit_char(in, begin, end, (uint32_t) utf8proc_tolower((utf8proc_int32_t) c), out, err);
+	return emit_char(in, begin, end, llm_hf_lower(c), out, err);
 }
 
 static bool
@@ -123,14 +124,6 @@ is_nmt_space(uint32_t c)
 		c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
 }
 
-static bool
-is_mark(uint32_t c)
-{
-	uint8_t		class = c < 0x300 || c == LLM_HF_BAD_CHAR ? LLM_CLASS_LU : llm_unicode_class(c);
-
-	return class >= LLM_CLASS_MN && class <= LLM_CLASS_ME;
-}
-
 /* steps that look at one character at a time */
 static LlmStatus
 map_char(LlmHfStepKind kind, const LlmHfText *in, size_t begin, size_t end, uint32_t c, LlmHfText *out, LlmError *err)
@@ -138,7 +131,7 @@ map_char(LlmHfStepKind kind, const LlmHfText *in, size_t begin, size_t end, uint
 	if (kind == LLM_HF_LOWERCASE)
 		return emit_lower(in, begin, end, c, out, err);
 	if (kind == LLM_HF_STRIP_ACCENTS)
-		return is_mark(c) ? LLM_OK : emit_char(in, begin, end, c, out, err);
+		return c != LLM_HF_BAD_CHAR && llm_hf_is_mark(c) ? LLM_OK : emit_char(in, begin, end, c, out, err);
 	return is_nmt_removed(c) ? LLM_OK : emit_char(in, begin, end, is_nmt_space(c) ? ' ' : c, out, err);
 }
 
@@ -167,7 +160,7 @@ bert_char(const LlmHfStep *step, const LlmHfText *in, size_t begin, size_t end, 
 
 	if (c < 0x80 || c == LLM_HF_BAD_CHAR || !step->strip_accents)
 		return step->lowercase ? emit_lower(in, begin, end, c, out, err) : emit_char(in, begin, end, c, out, err);
-	n = utf8proc_decompose_char((utf8proc_int32_t) c, part, 32, UTF8PROC_DECOMPOSE, &boundary);
+	n = llm_hf_may_decompose(c, false) ? utf8proc_decompose_char((utf8proc_int32_t) c, part, 32, UTF8PROC_DECOMPOSE, &boundary) : -1;
 	if (n < 0 || n > 32)
 	{
 		part[0] = (utf8proc_int32_t) c;

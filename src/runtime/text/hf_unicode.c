@@ -5,6 +5,7 @@
  * across such a place. Single characters that have no decomposition, most of all, are copied.
  */
 #include "text/hf.h"
+#include "text/hf_chars.h"
 #include "text/unicode_class.h"
 #include "text/utf8.h"
 
@@ -25,7 +26,7 @@ begins_segment(uint32_t c)
 	if (c >= 0x1100 && c <= 0x11FF)
 		return false;
 	class = llm_unicode_class(c);
-	return (class < LLM_CLASS_MN || class > LLM_CLASS_ME) && utf8proc_get_property((utf8proc_int32_t) c)->combining_class == 0;
+	return (class < LLM_CLASS_MN || class > LLM_CLASS_ME) && llm_hf_combining_class(c) == 0;
 }
 
 /* append the parts of a character to chars (int32_t each) */
@@ -34,8 +35,10 @@ decompose(uint32_t c, bool compatibility, LlmBuf *chars, LlmError *err)
 {
 	utf8proc_int32_t part[MAX_PARTS];
 	int			boundary = 0;
-	utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t) c, part, MAX_PARTS,
-												 (utf8proc_option_t) (UTF8PROC_DECOMPOSE | (compatibility ? UTF8PROC_COMPAT : 0)), &boundary);
+	utf8proc_ssize_t n = -1;
+
+	if (llm_hf_may_decompose(c, compatibility))
+		n = utf8proc_decompose_char((utf8proc_int32_t) c, part, MAX_PARTS, (utf8proc_option_t) (UTF8PROC_DECOMPOSE | (compatibility ? UTF8PROC_COMPAT : 0)), &boundary);
 
 	if (n < 0 || n > MAX_PARTS)
 	{
@@ -54,10 +57,10 @@ order_run(int32_t *chars, size_t begin, size_t end, LlmBuf *copy, LlmError *err)
 
 	for (size_t i = begin; i < end; i++)
 	{
-		int			class = utf8proc_get_property(chars[i])->combining_class;
+		int			class = llm_hf_combining_class((uint32_t) chars[i]);
 
-		first[(class & 255) + 1]++;
-		ordered = ordered && (i == begin || utf8proc_get_property(chars[i - 1])->combining_class <= class);
+		first[class + 1]++;
+		ordered = ordered && (i == begin || llm_hf_combining_class((uint32_t) chars[i - 1]) <= class);
 	}
 	if (ordered)
 		return LLM_OK;
@@ -69,7 +72,7 @@ order_run(int32_t *chars, size_t begin, size_t end, LlmBuf *copy, LlmError *err)
 	{
 		int32_t		c = ((int32_t *) copy->data)[i];
 
-		chars[begin + first[utf8proc_get_property(c)->combining_class & 255]++] = c;
+		chars[begin + first[llm_hf_combining_class((uint32_t) c)]++] = c;
 	}
 	return LLM_OK;
 }
@@ -83,7 +86,7 @@ order_marks(LlmBuf *buf, LlmBuf *copy, LlmError *err)
 
 	for (size_t i = 0; i <= n; i++)
 	{
-		if (i < n && utf8proc_get_property(chars[i])->combining_class != 0)
+		if (i < n && llm_hf_combining_class((uint32_t) chars[i]) != 0)
 			continue;
 		if (i > begin + 1)
 			LLM_TRY(order_run(chars, begin, i, copy, err));
