@@ -95,9 +95,7 @@ load_token(Loader *l, int32_t id, LlmError *err)
 	{
 		int32_t		same;
 
-		LLM_TRY(llm_vocab_index(&t->vocab, id, &same, err));
-		if (same != id)
-			return llm_fail(err, LLM_E_FORMAT, "tokens %d and %d of the vocabulary have the same text", (int) same, (int) id);
+		LLM_TRY(llm_vocab_index_last(&t->vocab, id, &same, err));	/* of equal tokens the last is made */
 	}
 	return LLM_OK;
 }

@@ -23,7 +23,8 @@ begins_segment(uint32_t c)
 		return true;
 	if (c == LLM_HF_BAD_CHAR)
 		return true;
-	if (c >= 0x1100 && c <= 0x11FF)
+	/* parts of syllables, and what becomes such parts or voice marks */
+	if ((c >= 0x1100 && c <= 0x11FF) || (c >= 0x3130 && c <= 0x318F) || (c >= 0xFF9E && c <= 0xFFDC))
 		return false;
 	class = llm_unicode_class(c);
 	return (class < LLM_CLASS_MN || class > LLM_CLASS_ME) && llm_hf_combining_class(c) == 0;
