@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare build/llm tokenize with the tokenizers library on tokenizer.json files.
 
-    python3 src/test/check_hf_tokenizers.py [--n N] [--seed S] [--speed MB] [--only NAME] [FILE.json ...]
+    python3 src/test/check_hf_tokenizers.py [--n N] [--seed S] [--speed MB] [--only NAME] [--record FOLDER] [FILE.json ...]
 
 Without files: small tokenizers are trained with the library, one for each way in which public models set it up. For each the ids of random
 Unicode texts, of texts full of added tokens, of pairs, and the text that ids give back must be the library's. With files: the same for
@@ -27,6 +27,8 @@ N = normalizers
 P = pre_tokenizers
 D = decoders
 LETTERS = P.ByteLevel.alphabet()
+SIZE = 3000          # of the vocabularies
+RECORDED = ("llama3", "deepseek3", "falcon", "gemma", "llama2", "metaspace_first", "phi3", "bert", "word_level", "flags", "unigram_bytes")
 
 
 def training_texts():
@@ -44,7 +46,7 @@ def byte_bpe(pre, normalizer=None, ignore_merges=False, unk=None, tokens=("<|end
         t.normalizer = normalizer
     t.pre_tokenizer = pre
     t.decoder = D.ByteLevel()
-    t.train_from_iterator(training_texts(), trainers.BpeTrainer(vocab_size=3000, initial_alphabet=LETTERS, special_tokens=list(tokens), show_progress=False))
+    t.train_from_iterator(training_texts(), trainers.BpeTrainer(vocab_size=SIZE, initial_alphabet=LETTERS, special_tokens=list(tokens), show_progress=False))
     return t
 
 
@@ -58,7 +60,7 @@ def sentencepiece_bpe(normalizer, pre, byte_fallback, fuse_unk, decoder):
     t.normalizer = N.Replace(" ", "▁")
     t.pre_tokenizer = P.Split("▁", "merged_with_next")
     special = ["<unk>", "<s>", "</s>"] + ([f"<0x{b:02X}>" for b in range(256)] if byte_fallback else [])
-    t.train_from_iterator(training_texts(), trainers.BpeTrainer(vocab_size=3000, special_tokens=special, limit_alphabet=300, show_progress=False))
+    t.train_from_iterator(training_texts(), trainers.BpeTrainer(vocab_size=SIZE, special_tokens=special, limit_alphabet=SIZE // 10, show_progress=False))
     state = json.loads(t.to_str())
     state["model"].update(byte_fallback=byte_fallback, fuse_unk=fuse_unk)
     state["added_tokens"] = [a for a in state["added_tokens"] if not a["content"].startswith("<0x")]
@@ -82,8 +84,9 @@ def unigram(normalizer, pre, decoder, byte_fallback=False, scheme=None):
     t = Tokenizer(models.Unigram())
     t.normalizer, t.pre_tokenizer, t.decoder = normalizer, pre, decoder
     # the trainer takes every character, so texts are plain ones: the random texts then have many unknown characters
-    texts = ["".join(random.Random(i).choices(check_tokenizers.WORDS + check_tokenizers.CODE + list(check_tokenizers.EMOJI), k=20)) for i in range(2000)]
-    t.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=3000, unk_token="<unk>", special_tokens=["<s>", "<pad>", "</s>", "<unk>"], show_progress=False))
+    parts = check_tokenizers.WORDS + check_tokenizers.CODE + list(check_tokenizers.EMOJI) if SIZE > 1000 else check_tokenizers.CODE
+    texts = ["".join(random.Random(i).choices(parts, k=20)) for i in range(2000)]
+    t.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=SIZE, unk_token="<unk>", special_tokens=["<s>", "<pad>", "</s>", "<unk>"], show_progress=False))
     if byte_fallback:
         state = json.loads(t.to_str())
         state["model"]["vocab"] += [[f"<0x{b:02X}>", -30.0 - b / 7] for b in range(256)]
@@ -97,7 +100,7 @@ def bert(lowercase, strip_accents=None, chinese=True):
     t.normalizer = N.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=chinese)
     t.pre_tokenizer = P.BertPreTokenizer()
     t.decoder = D.WordPiece()
-    t.train_from_iterator(training_texts(), trainers.WordPieceTrainer(vocab_size=3000, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=400, show_progress=False))
+    t.train_from_iterator(training_texts(), trainers.WordPieceTrainer(vocab_size=SIZE, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=SIZE // 8, show_progress=False))
     sep, cls = t.token_to_id("[SEP]"), t.token_to_id("[CLS]")
     t.post_processor = processors.TemplateProcessing(single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=[("[CLS]", cls), ("[SEP]", sep)])
     return t
@@ -107,7 +110,7 @@ def word_level():
     t = Tokenizer(models.WordLevel(unk_token="<unk>"))
     t.normalizer = N.Sequence([N.NFKD(), N.StripAccents(), N.Lowercase(), N.Strip()])
     t.pre_tokenizer = P.Whitespace()
-    t.train_from_iterator(training_texts(), trainers.WordLevelTrainer(vocab_size=2000, special_tokens=["<unk>"], show_progress=False))
+    t.train_from_iterator(training_texts(), trainers.WordLevelTrainer(vocab_size=SIZE, special_tokens=["<unk>"], show_progress=False))
     return t
 
 
@@ -129,7 +132,7 @@ def llama2_decoder():
 
 
 def families():
-    nmt = N.Precompiled(char_map())
+    nmt = N.Precompiled(char_map()) if SIZE > 1000 else None
     sp = Regex(" {2,}")
     xlmr = P.Sequence([P.WhitespaceSplit(), P.Metaspace()])
     def roberta():
@@ -252,6 +255,19 @@ def compare(program, name, tokenizer, n, seed):
     return sum(wrong.values())
 
 
+def record(folder, name, tokenizer):
+    """A tokenizer with texts and what the library makes of them, for src/test/unit/hf_tokenizer_test.c."""
+    r = random.Random(3)
+    texts = ["", " ", "the  quick\n\nfox"] + [random_text(r)[:60] for _ in range(20)]
+    texts += with_added(r, tokenizer, texts[3:9])
+    cases = [[t, tokenizer.encode(t).ids] for t in texts]
+    pairs = [[texts[i], texts[i + 1], tokenizer.encode(texts[i], texts[i + 1]).ids] for i in range(2, 6)]
+    decoded = [[ids, tokenizer.decode(ids)] for _, ids in cases if ids]
+    with open(f"{folder}/{name}.json", "w", encoding="utf-8") as out:
+        json.dump({"tokenizer": json.loads(tokenizer.to_str()), "texts": cases, "pairs": pairs, "decoded": decoded}, out, separators=(",", ":"), ensure_ascii=False)
+        out.write("\n")
+
+
 def speed(program, name, tokenizer, megabytes):
     r = random.Random(7)
     words = check_tokenizers.WORDS + check_tokenizers.CODE + [" the", " a", " house", " was", ", ", ".\n", " 2024"]
@@ -285,8 +301,14 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--speed", type=float)
     parser.add_argument("--only")
+    parser.add_argument("--record", metavar="FOLDER", help="write the small tokenizers of the unit test")
     parser.add_argument("files", nargs="*")
     a = parser.parse_args()
+    if a.record:
+        globals()["SIZE"] = 360
+        for name in RECORDED:
+            record(a.record, name, families()[name]())
+        return 0
     known = {f: (lambda f=f: Tokenizer.from_file(f)) for f in a.files} or families()
     bad = 0
     for name, make in known.items():
