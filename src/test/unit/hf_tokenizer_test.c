@@ -1,14 +1,12 @@
 /*
  * hf_tokenizer_test.c: small tokenizer.json files give the ids and texts of the tokenizers library (recorded by
  * src/test/check_hf_tokenizers.py in sql-tests/data/tokenizers); damaged and unknown ones are refused; special tokens come from the template
- * only; each failing allocation is reported; a bad expression is an error and no hang.
+ * only; a bad expression is an error and no hang.
  */
-#include "text/json_parse.h"
 #include "text/tokenizer.h"
 #include "weights/gguf.h"
 
 #include "check.h"
-#include "fail_alloc.h"
 #include "gguf_writer.h"
 
 #include <json-c/json.h>
