@@ -6,6 +6,7 @@
  * ranges and privileges, and opens no file. What a wrapper is called with is checked here alone.
  */
 #include "models.h"
+#include "model/rope_options.h"
 
 #include <errno.h>
 
@@ -256,10 +257,19 @@ read_option(const char *name, const char *value, PgLlmSpec *spec)
 			server_options[i].read(value, spec);
 			return;
 		}
+	if (llm_rope_option_known(name))
+	{
+		LlmError	err;
+
+		if (llm_rope_option_set(&spec->rope, name, value, &err) != LLM_OK)
+			bad_value(name, value, err.hint);
+		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
-			 errhint("Options of a model are path, kind, context, kv_type, sha256 and chat_template.")));
+			 errhint("Options of a model are path, kind, context, kv_type, sha256, chat_template, rope_scaling, rope_freq_base, "
+					 "rope_freq_scale, yarn_orig_ctx, yarn_ext_factor, yarn_attn_factor, yarn_beta_fast and yarn_beta_slow.")));
 }
 
 void

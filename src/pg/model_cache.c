@@ -253,7 +253,7 @@ kernels_by_setting(void)
 static void
 open_into(PgLlmOpenModel *m)
 {
-	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type};
+	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type, .rope = m->spec.rope};
 	LlmError	err;
 
 	if (m->spec.chat_template)

@@ -22,6 +22,7 @@ typedef struct PgLlmSpec
 	PgLlmKind	kind;
 	uint32_t	context;		/* 0: the model's own */
 	LlmKvType	kv_type;
+	LlmRopeOptions rope;
 	char	   *chat_template;	/* UTF-8; NULL: the model's own */
 	char		sha256[PGLLM_DIGEST_HEX + 1];	/* lower case; empty: not given */
 } PgLlmSpec;

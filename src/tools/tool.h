@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <json-c/json.h>
 
+#include "model/rope_options.h"
 #include "serve/prompt.h"
 #include "serve/scheduler.h"
 
@@ -47,6 +48,7 @@ typedef struct ToolOptions
 	int64_t		ctx;			/* 0: the model's own */
 	int64_t		from;			/* first position of a window that counts */
 	LlmKvType	kv_type;
+	LlmRopeOptions rope;
 	int64_t		threads;		/* 0: CPUs of this process */
 	const char *kernels;		/* NULL: best */
 	int64_t		prompt;

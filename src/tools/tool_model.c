@@ -36,7 +36,7 @@ select_kernels(const char *name, const LlmKernels **out, LlmError *err)
 static LlmStatus
 open_parts(const ToolOptions *options, ToolModel *m, LlmError *err)
 {
-	LlmModelOptions model_options = {.n_ctx = (uint32_t) options->ctx, .kv_type = options->kv_type};
+	LlmModelOptions model_options = {.n_ctx = (uint32_t) options->ctx, .kv_type = options->kv_type, .rope = options->rope};
 	LlmSchedulerOptions scheduler_options = {.batch_tokens = 0};
 	int			n_threads = options->threads > 0 ? (int) options->threads : llm_cpu_count();
 	const LlmKernels *kernels;

@@ -14,6 +14,7 @@ typedef enum OptionKind
 	OPTION_INT,
 	OPTION_TEXT,
 	OPTION_KV,
+	OPTION_ROPE,				/* a name of rope_options.h, with dashes */
 	OPTION_TIME
 } OptionKind;
 
@@ -42,6 +43,14 @@ static const Option option_table[] = {
 	{"--kv", OPTION_KV, TOOL_COMPUTING, FIELD(kv_type), 0, 0},
 	{"--threads", OPTION_INT, TOOL_COMPUTING, FIELD(threads), 1, 1024},
 	{"--kernels", OPTION_TEXT, TOOL_COMPUTING, FIELD(kernels), 0, 0},
+	{"--rope-scaling", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--rope-freq-base", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--rope-freq-scale", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-orig-ctx", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-ext-factor", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-attn-factor", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-beta-fast", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-beta-slow", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
 	{"--from", OPTION_INT, TOOL_PERPLEXITY, FIELD(from), 1, MAX_POSITIONS},
 	{"--prompt", OPTION_INT, TOOL_BENCH, FIELD(prompt), 1, MAX_POSITIONS},
 	{"--generate", OPTION_INT, TOOL_BENCH, FIELD(generate), 1, MAX_POSITIONS},
@@ -101,6 +110,9 @@ tool_usage(FILE *to)
 		  "Commands that run the model also take:\n"
 		  "  --ctx N            positions of a sequence at most (default: the model's own)\n"
 		  "  --kv f32|f16       type of cached keys and values (default: f16)\n"
+		  "  --rope-scaling none|linear|yarn|longrope, --rope-freq-base F, --rope-freq-scale F, --yarn-orig-ctx N,\n"
+		  "  --yarn-ext-factor F, --yarn-attn-factor F, --yarn-beta-fast F, --yarn-beta-slow F\n"
+		  "                     rope other than the model's; --ctx may then be more than it was trained for\n"
 		  "  --threads T        threads (default: the CPUs of this process)\n"
 		  "  --kernels LEVEL    generic, avx2, avxvnni, avx512 or avx512vnni (default: the best here)\n",
 		  to);
@@ -224,6 +236,18 @@ parse_time(const char *name, const char *word, int64_t *out, LlmError *err)
 }
 
 static LlmStatus
+set_rope(const char *flag, const char *word, LlmRopeOptions *rope, LlmError *err)
+{
+	char		name[32];
+	size_t		n = 0;
+
+	for (const char *p = flag + 2; *p && n < sizeof(name) - 1; p++)
+		name[n++] = *p == '-' ? '_' : *p;
+	name[n] = '\0';
+	return llm_rope_option_set(rope, name, word, err);
+}
+
+static LlmStatus
 set_option(const Option *option, const char *word, ToolOptions *options, LlmError *err)
 {
 	void	   *field = (char *) options + option->field;
@@ -240,6 +264,8 @@ set_option(const Option *option, const char *word, ToolOptions *options, LlmErro
 		case OPTION_TEXT:
 			*(const char **) field = word;
 			return LLM_OK;
+		case OPTION_ROPE:
+			return set_rope(option->name, word, field, err);
 		case OPTION_KV:
 			if (strcmp(word, "f32") == 0)
 				*(LlmKvType *) field = LLM_KV_F32;

@@ -17,6 +17,24 @@ load_template(LlmModel *m, LlmStr override, LlmError *err)
 	return llm_template_compile(source.data, source.len, m->allocator, &m->chat_template, err);
 }
 
+/*
+ * Positions of a sequence. The trained context is the limit, unless the owner sets rope: then he says how far it goes, and
+ * where he does not, YaRN reaches over its original context times the factor (as in llama.cpp).
+ */
+static uint32_t
+context_of(const LlmHparams *hp, const LlmModelOptions *options)
+{
+	const bool	own_rope = llm_rope_options_given(&options->rope);
+	const LlmRopeParams *rope = &hp->rope[LLM_ROPE_GLOBAL];
+	double		n = hp->n_ctx_train;
+
+	if (own_rope && rope->extrapolated > 0 && rope->scale < 1)
+		n = rope->n_ctx_orig / rope->scale;
+	if (options->n_ctx > 0 && (own_rope || options->n_ctx < n))
+		n = options->n_ctx;
+	return n < LLM_MAX_CONTEXT ? (uint32_t) n : LLM_MAX_CONTEXT;
+}
+
 static LlmStatus
 open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions *options, LlmError *err)
 {
@@ -25,15 +43,13 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 	LlmStatus	status;
 
 	LLM_TRY(llm_pack_open(base, size, m->allocator, &m->pack, err));
-	LLM_TRY(llm_hparams_read(&m->pack.meta, &m->arch, &m->hp, err));
+	LLM_TRY(llm_hparams_read_with(&m->pack.meta, &options->rope, &m->arch, &m->hp, err));
 	LLM_TRY(llm_tokenizer_create(&m->pack.meta, m->allocator, &m->tokenizer, err));
 	m->hp.n_vocab = (uint32_t) llm_tokenizer_vocab_size(m->tokenizer);
 	LLM_TRY(load_template(m, options->chat_template, err));
 
 	m->kv_type = options->kv_type;
-	m->n_ctx = m->hp.n_ctx_train;
-	if (options->n_ctx > 0 && options->n_ctx < m->n_ctx)
-		m->n_ctx = options->n_ctx;
+	m->n_ctx = context_of(&m->hp, options);
 
 	LLM_TRY(llm_alloc_zero(m->allocator, m->pack.n_tensors ? m->pack.n_tensors : 1, sizeof(bool), &used, err));
 	ld.used = used;

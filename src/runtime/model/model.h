@@ -14,9 +14,10 @@
 /* what the owner of a model may set (options of the foreign server) */
 typedef struct LlmModelOptions
 {
-	uint32_t	n_ctx;			/* upper bound on a sequence; 0, or above what the model was trained for: that */
+	uint32_t	n_ctx;			/* upper bound on a sequence, at most the trained context unless rope is set; 0: that, see rope */
 	LlmKvType	kv_type;		/* LLM_KV_F16 by default */
 	LlmStr		chat_template;	/* data NULL: the model's own */
+	LlmRopeOptions rope;
 } LlmModelOptions;
 
 /* out = scale w x + bias */

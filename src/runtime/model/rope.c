@@ -17,7 +17,7 @@
 static double
 yarn_pair(const LlmHparams *hp, const LlmRopeParams *rope, double turns)
 {
-	return hp->n_rot * llmk_log(hp->n_ctx_orig / (turns * TWO_PI)) / (2 * llmk_log(rope->base));
+	return hp->n_rot * llmk_log(rope->n_ctx_orig / (turns * TWO_PI)) / (2 * llmk_log(rope->base));
 }
 
 /* the share of pair i that is not scaled */
@@ -38,7 +38,7 @@ static double
 angle(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i, double factor)
 {
 	double		plain = llmk_exp(-2.0 * i / hp->n_rot * llmk_log(rope->base)) / factor;
-	double		share = rope->yarn ? yarn_share(hp, rope, i) : 0;
+	double		share = rope->extrapolated > 0 ? rope->extrapolated * yarn_share(hp, rope, i) : 0;
 
 	return plain * rope->scale * (1 - share) + plain * share;
 }
