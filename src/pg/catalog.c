@@ -7,6 +7,7 @@
  */
 #include "models.h"
 #include "model/rope_options.h"
+#include "state/kv_pages.h"
 
 #include <errno.h>
 
@@ -187,12 +188,8 @@ read_context(const char *value, PgLlmSpec *spec)
 static void
 read_kv_type(const char *value, PgLlmSpec *spec)
 {
-	if (strcmp(value, "f16") == 0)
-		spec->kv_type = LLM_KV_F16;
-	else if (strcmp(value, "f32") == 0)
-		spec->kv_type = LLM_KV_F32;
-	else
-		bad_value("kv_type", value, "Valid types of the key/value cache are f16 and f32.");
+	if (!llm_kv_type_find(value, &spec->kv_type))
+		bad_value("kv_type", value, "Valid types of the key/value cache are f32, f16 and q8.");
 }
 
 static void

@@ -5,6 +5,7 @@
  * event triggers and dumps are PostgreSQL's own. What the function adds is that the file is read first.
  */
 #include "models.h"
+#include "state/kv_pages.h"
 
 #include "access/xact.h"
 #include "catalog/pg_foreign_data_wrapper.h"
@@ -266,7 +267,7 @@ append_model(StringInfo json, const PgLlmModel *use, const char *own_template)
 	append_text(json, "tokenizer", llm_tokenizer_kind(model->tokenizer));
 	append_number(json, "context_trained", model->hp.n_ctx_train);
 	append_number(json, "context", model->n_ctx);
-	append_text(json, "kv_type", model->kv_type == LLM_KV_F32 ? "f32" : "f16");
+	append_text(json, "kv_type", llm_kv_type_name(model->kv_type));
 	append_bool(json, "has_chat_template", model->chat_template != NULL);
 	append_text(json, "chat_template", own_template ? own_template : meta_text(model, "tokenizer.chat_template"));
 	append_text(json, "digest", use->digest);

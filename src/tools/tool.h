@@ -13,6 +13,7 @@
 #include <json-c/json.h>
 
 #include "model/rope_options.h"
+#include "state/kv_pages.h"
 #include "serve/prompt.h"
 #include "serve/scheduler.h"
 

@@ -109,7 +109,7 @@ tool_usage(FILE *to)
 		  "\n"
 		  "Commands that run the model also take:\n"
 		  "  --ctx N            positions of a sequence at most (default: the model's own)\n"
-		  "  --kv f32|f16       type of cached keys and values (default: f16)\n"
+		  "  --kv f32|f16|q8    type of cached keys and values (default: f16)\n"
 		  "  --rope-scaling none|linear|yarn|longrope, --rope-freq-base F, --rope-freq-scale F, --yarn-orig-ctx N,\n"
 		  "  --yarn-ext-factor F, --yarn-attn-factor F, --yarn-beta-fast F, --yarn-beta-slow F\n"
 		  "                     rope other than the model's; --ctx may then be more than it was trained for\n"
@@ -267,12 +267,8 @@ set_option(const Option *option, const char *word, ToolOptions *options, LlmErro
 		case OPTION_ROPE:
 			return set_rope(option->name, word, field, err);
 		case OPTION_KV:
-			if (strcmp(word, "f32") == 0)
-				*(LlmKvType *) field = LLM_KV_F32;
-			else if (strcmp(word, "f16") == 0)
-				*(LlmKvType *) field = LLM_KV_F16;
-			else
-				return llm_fail(err, LLM_E_ARGUMENT, "%s must be f32 or f16, is \"%s\"", option->name, word);
+			if (!llm_kv_type_find(word, field))
+				return llm_fail(err, LLM_E_ARGUMENT, "%s must be f32, f16 or q8, is \"%s\"", option->name, word);
 			return LLM_OK;
 	}
 	return LLM_OK;

@@ -433,7 +433,9 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);
-	const size_t value_bytes = hp->stored_dim_v > 0 ? 0 : (size_t) LLMK_PAGE_KEYS * hp->head_dim_v * sizeof(float);
+	const bool	read = m->kv_type == LLM_KV_Q8;
+	const size_t value_bytes = hp->stored_dim_v > 0 && !read ? 0 : (size_t) LLMK_PAGE_KEYS * hp->head_dim_v * sizeof(float);
+	const size_t key_bytes = read ? (size_t) LLMK_PAGE_KEYS * hp->head_dim_k * sizeof(float) : 0;
 
 	for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
 	{
@@ -449,6 +451,9 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		if (base)
 			pass->scratch[t].values = base + used;
 		used += (value_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
+		if (base)
+			pass->scratch[t].keys = (float *) (base + used);
+		used += (key_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
 	}
 	return used;
 }

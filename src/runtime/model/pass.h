@@ -37,7 +37,8 @@ typedef struct LlmTileScratch
 	int			key_begin[LLM_TILE_QUERIES];
 	int			key_end[LLM_TILE_QUERIES];
 	float	   *span_data;		/* (LLM_TILE_QUERIES, head_dim_v) */
-	void	   *values;			/* a page of values, where the cache has none of their own */
+	void	   *values;			/* a page of values, where the cache has none of their own, or in 8 bits */
+	float	   *keys;			/* a page of keys, where the cache has them in 8 bits */
 } LlmTileScratch;
 
 /* consecutive slots (below) of one expert */

@@ -60,7 +60,13 @@ load_factors(LlmLoader *ld, const float **factors)
 	if (!*factors)
 	{
 		name = "rope_freqs.weight";
-		LLM_TRY(llm_load_vector(ld, name, n, m->hp.rope[LLM_ROPE_GLOBAL].has_factors, factors));
+		LLM_TRY(llm_load_vector(ld, name, n, false, factors));
+	}
+	if (!*factors && m->hp.rope[LLM_ROPE_GLOBAL].has_factors)
+	{
+		llm_fail(ld->err, LLM_E_FORMAT, "model has no tensor \"%s\", whose factors its rope is to be scaled by", name);
+		llm_error_hint(ld->err, "If the option rope_scaling asks for it, give another kind; otherwise the file is incomplete.");
+		return LLM_E_FORMAT;
 	}
 	for (uint32_t i = 0; *factors && i < n; i++)
 	{

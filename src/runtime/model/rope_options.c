@@ -19,7 +19,7 @@ typedef struct RopeOption
 #define FIELD(name) offsetof(LlmRopeOptions, name)
 
 static const RopeOption numbers[] = {
-	{"rope_freq_base", FIELD(freq_base), 1.001, 1e15, "Give the base of rope's frequencies, from 1.001 to 1e15; llm_model_info() shows what the model has."},
+	{"rope_freq_base", FIELD(freq_base), 1.001, 1e15, "Give the base of rope's frequencies, from 1.001 to 1e15."},
 	{"rope_freq_scale", FIELD(freq_scale), 1e-6, 1e6, "Give what positions are multiplied by, from 1e-6 to 1e6: 0.25 reaches four times as far."},
 	{"yarn_orig_ctx", FIELD(yarn_orig_ctx), 1, LLM_MAX_CONTEXT, "Give the context that the model was trained for before it was scaled, from 1 to 67108864."},
 	{"yarn_ext_factor", FIELD(yarn_ext_factor), 0, 1, "Give the share of fast pairs that YaRN leaves as they are, from 0 to 1; 1 is as published."},
