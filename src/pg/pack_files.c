@@ -2,9 +2,10 @@
  * pack_files.c: from a source file to a mapped pack: once per content, whoever asks first.
  *
  * 1. Digest. If the folder remembers this very file, that is its digest; else the file is read whole and hashed.
- * 2. Pack. If the folder has a pack of that digest, it is mapped and checked; a missing or damaged one is made: written to
- *    a temporary file, made durable, renamed.
- * Both steps are done by one session at a time for each source. Others wait for a heavyweight lock: it shows in pg_locks,
+ * 2. Pack. If the shared cache has a pack of that digest, or has room for one, it is used, or made, there. Else, if the folder
+ *    has a pack of that digest, it is mapped and checked; a missing or damaged one is made: written to a temporary file, made
+ *    durable, renamed.
+ * Both steps are done by one session at a time for each source, packing also for each digest. Others wait for a heavyweight lock: it shows in pg_locks,
  * obeys cancel and timeouts, and ends with its owner, so that a waiter takes over from a session that failed.
  *
  * A source in parts counts as one: its digest is that of all bytes in order, its identity one number made from those of all.
@@ -13,6 +14,7 @@
  * between pieces; ERROR and FATAL leave no temporary file, descriptor or lock.
  */
 #include "cache_folder.h"
+#include "shared_cache.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -276,9 +278,12 @@ typedef struct PackWork
 	LlmGguf		gguf;
 	bool		gguf_open;
 	LlmPacker  *packer;
+	uint64_t	total_bytes;	/* of the pack */
 	int			fd;				/* of the temporary file, or -1 */
 	char	   *temp;			/* its name, NULL once it is renamed */
 	uint64_t	flushed_bytes;	/* end of what was handed to the disk */
+	PgLlmPlace	place;			/* in the shared cache, until it is published */
+	uint8_t    *memory;
 } PackWork;
 
 static void
@@ -301,6 +306,9 @@ make_cleanup(int code, Datum arg)
 		close(work->fd);
 	work->temp = NULL;
 	work->fd = -1;
+	if (work->place.slot != PGLLM_NO_PLACE)
+		pgllm_shared_cache_give_up(&work->place);
+	work->place.slot = PGLLM_NO_PLACE;
 	if (work->context)
 		MemoryContextDelete(work->context);
 	work->context = NULL;
@@ -331,6 +339,19 @@ write_pack(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *e
 	return LLM_OK;
 }
 
+/* the same in the shared cache; the packer stays inside of what it said */
+static LlmStatus
+write_memory(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err)
+{
+	PackWork   *work = ctx;
+
+	if (offset > work->total_bytes || len > work->total_bytes - offset)
+		return llm_fail(err, LLM_E_LIMIT, "packed model is larger than its room");
+	if (len > 0)
+		memcpy(work->memory + offset, data, len);
+	return LLM_OK;
+}
+
 /* give the file its size, taking the room on disk now if the file system can */
 static void
 reserve_room(PackWork *work, uint64_t total_bytes)
@@ -358,42 +379,6 @@ digest_to_bytes(const char *hex, uint8 *bytes)
 	(void) hex_decode(hex, PGLLM_DIGEST_HEX, (char *) bytes);
 }
 
-/* make the pack of the source, which had identity id when its digest was taken */
-static void
-make_pack(const char *folder, const char *path, const PgLlmFileId *id, const char *digest)
-{
-	PackWork	work = {.fd = -1};
-	uint8		digest_bytes[LLM_DIGEST_BYTES];
-	LlmPackSink sink = {.write = write_pack, .ctx = &work};
-	LlmError	err;
-
-	digest_to_bytes(digest, digest_bytes);
-	PG_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
-	{
-		const LlmAllocator *a;
-		PgLlmFileId opened;
-		uint64_t	total_bytes;
-
-		work.context = AllocSetContextCreate(pgllm_context(), "pg_llm packing", ALLOCSET_DEFAULT_SIZES);
-		a = pgllm_allocator(work.context);
-		PGLLM_RUN(llm_gguf_open(path, a, pgllm_stop(), &work.gguf, &err), &err);
-		work.gguf_open = true;
-		opened = id_of_open_model(&work.gguf);
-		if (!pgllm_file_id_equal(&opened, id))
-			raise_changed(path);
-		PGLLM_CHECK(llm_packer_begin(&work.gguf, digest_bytes, a, &work.packer, &total_bytes, &err), &err);
-
-		work.fd = pgllm_folder_create_temp(folder, &work.temp);
-		reserve_room(&work, total_bytes);
-		PGLLM_RUN(llm_packer_run(work.packer, &sink, pgllm_stop(), &err), &err);
-		PGLLM_CHECK(llm_gguf_check_unchanged(&work.gguf, &err), &err);
-		(void) durable_rename(work.temp, pgllm_folder_pack_path(folder, digest), ERROR);
-		work.temp = NULL;
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
-	make_cleanup(0, PointerGetDatum(&work));
-}
-
 /* whether those bytes are a pack of that digest */
 static LlmStatus
 check_pack(const uint8_t *base, size_t size, const char *digest, LlmError *err)
@@ -413,6 +398,92 @@ check_pack(const uint8_t *base, size_t size, const char *digest, LlmError *err)
 	}
 	MemoryContextDelete(context);
 	return status;
+}
+
+/* open the source, which had identity id when its digest was taken, and lay out its pack */
+static void
+begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *digest)
+{
+	const LlmAllocator *a;
+	uint8		digest_bytes[LLM_DIGEST_BYTES];
+	PgLlmFileId opened;
+	LlmError	err;
+
+	digest_to_bytes(digest, digest_bytes);
+	work->context = AllocSetContextCreate(pgllm_context(), "pg_llm packing", ALLOCSET_DEFAULT_SIZES);
+	a = pgllm_allocator(work->context);
+	PGLLM_RUN(llm_gguf_open(path, a, pgllm_stop(), &work->gguf, &err), &err);
+	work->gguf_open = true;
+	opened = id_of_open_model(&work->gguf);
+	if (!pgllm_file_id_equal(&opened, id))
+		raise_changed(path);
+	PGLLM_CHECK(llm_packer_begin(&work->gguf, digest_bytes, a, &work->packer, &work->total_bytes, &err), &err);
+}
+
+static void
+run_pack(PackWork *work, LlmStatus (*write) (void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err))
+{
+	LlmPackSink sink = {.write = write, .ctx = work};
+	LlmError	err;
+
+	PGLLM_RUN(llm_packer_run(work->packer, &sink, pgllm_stop(), &err), &err);
+	PGLLM_CHECK(llm_gguf_check_unchanged(&work->gguf, &err), &err);
+}
+
+/* a pack file of the source */
+static void
+make_pack(const char *folder, const char *path, const PgLlmFileId *id, const char *digest)
+{
+	PackWork	work = {.fd = -1, .place.slot = PGLLM_NO_PLACE};
+
+	PG_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	{
+		begin_pack(&work, path, id, digest);
+		work.fd = pgllm_folder_create_temp(folder, &work.temp);
+		reserve_room(&work, work.total_bytes);
+		run_pack(&work, write_pack);
+		(void) durable_rename(work.temp, pgllm_folder_pack_path(folder, digest), ERROR);
+		work.temp = NULL;
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	make_cleanup(0, PointerGetDatum(&work));
+}
+
+static void
+set_shared(PgLlmPackFile *out, const char *digest, const PgLlmPlace *place, const uint8_t *base, size_t size)
+{
+	out->place = *place;
+	out->held = true;
+	out->base = base;
+	out->size = size;
+	memcpy(out->digest, digest, sizeof(out->digest));
+}
+
+/* a pack in the shared cache, used; false if there is no room */
+static bool
+make_shared_pack(const char *path, const char *name, const char *digest, PgLlmPackFile *out)
+{
+	PackWork	work = {.fd = -1, .place.slot = PGLLM_NO_PLACE};
+	bool		room;
+
+	PG_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	{
+		begin_pack(&work, path, &out->source, digest);
+		room = pgllm_shared_cache_reserve(digest, name, work.total_bytes, &work.place, &work.memory);
+		if (room)
+		{
+			LlmError	err;
+
+			run_pack(&work, write_memory);
+			PGLLM_CHECK(check_pack(work.memory, work.total_bytes, digest, &err), &err);
+			pgllm_shared_cache_publish(&work.place);
+			set_shared(out, digest, &work.place, work.memory, work.total_bytes);
+			work.place.slot = PGLLM_NO_PLACE;
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	make_cleanup(0, PointerGetDatum(&work));
+	return room;
 }
 
 /* map the pack of that digest; false if there is none, or it cannot be used; then it is removed if the lock is held */
@@ -455,9 +526,13 @@ map_pack(const char *folder, const char *digest, bool locked, PgLlmPackFile *out
 	}
 	out->base = base;
 	out->size = size;
+	out->place.slot = PGLLM_NO_PLACE;
+	out->held = false;
 	memcpy(out->digest, digest, sizeof(out->digest));
 	return true;
 }
+
+/* ---- obtain and release ---- */
 
 static void
 check_expected(const char *path, const char *name, const char *expect, const char *digest)
@@ -471,6 +546,35 @@ check_expected(const char *path, const char *name, const char *expect, const cha
 						 quote_identifier(name), digest)));
 }
 
+static bool
+use_shared(const char *digest, PgLlmPackFile *out)
+{
+	PgLlmPlace	place;
+	const uint8_t *base;
+	size_t		size;
+
+	if (pgllm_shared_cache_bytes() == 0 || !pgllm_shared_cache_use(digest, &place, &base, &size))
+		return false;
+	set_shared(out, digest, &place, base, size);
+	return true;
+}
+
+/* load it into the shared cache, unless another session has done so; false if there is no cache or no room in it */
+static bool
+load_shared(const char *folder, const char *path, const char *name, const char *digest, PgLlmPackFile *out)
+{
+	LOCKTAG		tag = source_lock_tag(folder, digest);
+	bool		loaded;
+
+	/* a pack is about as large as its source, or larger */
+	if (out->source.size_bytes > pgllm_shared_cache_bytes() * 2)
+		return false;
+	LockAcquire(&tag, ExclusiveLock, false, false);
+	loaded = use_shared(digest, out) || make_shared_pack(path, name, digest, out);
+	LockRelease(&tag, ExclusiveLock, false);
+	return loaded;
+}
+
 void
 pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmPackFile *out)
 {
@@ -482,13 +586,13 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 	if (pgllm_file_id(path, &out->source) && pgllm_folder_recall(folder, path, &out->source, digest))
 	{
 		check_expected(path, name, expect, digest);
-		if (map_pack(folder, digest, false, out))
+		if (use_shared(digest, out) || (pgllm_shared_cache_bytes() == 0 && map_pack(folder, digest, false, out)))
 			return;
 	}
 	LockAcquire(&tag, ExclusiveLock, false, false);
 	digest_locked(folder, path, &out->source, digest);
 	check_expected(path, name, expect, digest);
-	if (!map_pack(folder, digest, true, out))
+	if (!load_shared(folder, path, name, digest, out) && !map_pack(folder, digest, true, out))
 	{
 		pgllm_folder_sweep(folder, digest);
 		make_pack(folder, path, &out->source, digest);
@@ -499,4 +603,29 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 					 errhint("Check the disk that pg_llm.cache_path is on, and the server's log.")));
 	}
 	LockRelease(&tag, ExclusiveLock, false);
+}
+
+bool
+pgllm_pack_hold(PgLlmPackFile *pack)
+{
+	if (pack->place.slot != PGLLM_NO_PLACE && !pack->held)
+		pack->held = pgllm_shared_cache_reuse(&pack->place);
+	return pack->place.slot == PGLLM_NO_PLACE || pack->held;
+}
+
+void
+pgllm_pack_let_go(PgLlmPackFile *pack)
+{
+	if (pack->held)
+		pgllm_shared_cache_release(&pack->place);
+	pack->held = false;
+}
+
+void
+pgllm_pack_close(PgLlmPackFile *pack)
+{
+	pgllm_pack_let_go(pack);
+	if (pack->place.slot == PGLLM_NO_PLACE && pack->base)
+		llm_map_close(pack->base, pack->size);
+	pack->base = NULL;
 }
