@@ -8,7 +8,8 @@
  * Both steps are done by one session at a time for each source, packing also for each digest. Others wait for a heavyweight lock: it shows in pg_locks,
  * obeys cancel and timeouts, and ends with its owner, so that a waiter takes over from a session that failed.
  *
- * A source in parts counts as one: its digest is that of all bytes in order, its identity one number made from those of all.
+ * A source of several files counts as one: its digest is made from all (source.h says how), its identity is one number made
+ * from those of all.
  *
  * The source is untrusted and may change meanwhile: its identity is compared before and after. All loops serve interrupts
  * between pieces; ERROR and FATAL leave no temporary file, descriptor or lock.
@@ -38,11 +39,11 @@
 /* ---- identity ---- */
 
 /*
- * Take part no into the identity of a source. One file has its own. Of parts, the inode becomes a number made from all there
- * is to say about them, so that any part's change shows; the times are the latest, as those who compare with a clock need.
+ * Take file no into the identity of a source. One file has its own. Of several, the inode becomes a number made from all there
+ * is to say about them, so that any one's change shows; the times are the latest, as those who compare with a clock need.
  */
 static void
-add_part_id(PgLlmFileId *id, uint32_t no, const PgLlmFileId *part)
+add_file_id(PgLlmFileId *id, uint32_t no, const PgLlmFileId *part)
 {
 	const uint64_t words[] = {part->device, part->inode, part->size_bytes, (uint64_t) part->mtime_ns, (uint64_t) part->ctime_ns};
 
@@ -68,41 +69,50 @@ id_of_open_file(const LlmFile *file)
 }
 
 static PgLlmFileId
-id_of_open_model(const LlmGguf *gguf)
+id_of_open_model(const LlmSource *source)
 {
 	PgLlmFileId id = {0};
 
-	for (uint32_t i = 0; i < gguf->n_parts; i++)
+	for (uint32_t i = 0; i < llm_source_n_files(source); i++)
 	{
-		PgLlmFileId part = id_of_open_file(llm_gguf_file(gguf, i));
+		PgLlmFileId part = id_of_open_file(llm_source_file(source, i));
 
-		add_part_id(&id, i, &part);
+		add_file_id(&id, i, &part);
 	}
 	return id;
 }
 
-bool
-pgllm_file_id(const char *path, PgLlmFileId *id)
+static bool
+id_of_list(const LlmSourceList *list, PgLlmFileId *id)
 {
-	const uint32_t n_parts = llm_gguf_parts_named(path);
-
-	for (uint32_t i = 0; i < n_parts; i++)
+	for (uint32_t i = 0; i < list->n_files; i++)
 	{
 		PgLlmFileId part = {0};
-		char		part_path[MAXPGPATH];
 		struct stat st;
 
-		llm_gguf_part_path(path, i, part_path, sizeof(part_path));
-		if (stat(part_path, &st) != 0)
+		if (stat(list->paths[i], &st) != 0)
 			return false;
 		part.device = (uint64_t) st.st_dev;
 		part.inode = (uint64_t) st.st_ino;
 		part.size_bytes = (uint64_t) st.st_size;
 		part.mtime_ns = (int64_t) st.st_mtim.tv_sec * INT64CONST(1000000000) + st.st_mtim.tv_nsec;
 		part.ctime_ns = (int64_t) st.st_ctim.tv_sec * INT64CONST(1000000000) + st.st_ctim.tv_nsec;
-		add_part_id(id, i, &part);
+		add_file_id(id, i, &part);
 	}
 	return true;
+}
+
+bool
+pgllm_file_id(const char *path, PgLlmFileId *id)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file list", ALLOCSET_SMALL_SIZES);
+	LlmSourceList list;
+	bool		found = false;
+
+	if (llm_source_list(path, pgllm_allocator(context), &list, NULL) == LLM_OK)
+		found = id_of_list(&list, id);
+	MemoryContextDelete(context);
+	return found;
 }
 
 bool
@@ -156,7 +166,8 @@ now_ns(void)
 typedef struct HashWork
 {
 	LlmFile		file;
-	pg_cryptohash_ctx *hash;
+	pg_cryptohash_ctx *hash;	/* of the source */
+	pg_cryptohash_ctx *own;		/* of one file of a folder */
 } HashWork;
 
 static void
@@ -166,21 +177,46 @@ hash_cleanup(int code, Datum arg)
 
 	llm_file_close(&work->file);
 	pg_cryptohash_free(work->hash);
+	pg_cryptohash_free(work->own);
 	work->hash = NULL;
+	work->own = NULL;
 }
 
 static void
-check_hash(int result, HashWork *work)
+check_hash(int result, pg_cryptohash_ctx *hash)
 {
 	if (result < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(work->hash))));
+				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(hash))));
 }
 
-/* one part of the source, from its beginning to its end */
+static pg_cryptohash_ctx *
+new_hash(void)
+{
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+
+	if (hash == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errhint("Try again when the server has more memory free.")));
+	return hash;
+}
+
 static void
-hash_part(HashWork *work, const char *path, uint8 *piece, PgLlmFileId *id)
+finish_hash(pg_cryptohash_ctx *hash, char *hex)
+{
+	uint8		digest[LLM_DIGEST_BYTES];
+
+	check_hash(pg_cryptohash_final(hash, digest, sizeof(digest)), hash);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+	hex[PGLLM_DIGEST_HEX] = '\0';
+}
+
+/* one file, from its beginning to its end, into hash */
+static void
+hash_content(HashWork *work, pg_cryptohash_ctx *hash, const char *path, uint8 *piece, PgLlmFileId *id)
 {
 	LlmError	err;
 
@@ -190,7 +226,7 @@ hash_part(HashWork *work, const char *path, uint8 *piece, PgLlmFileId *id)
 		size_t		n = (size_t) Min((uint64_t) HASH_PIECE_BYTES, work->file.size_bytes - at);
 
 		PGLLM_RUN(llm_file_read(&work->file, at, piece, n, pgllm_stop(), &err), &err);
-		check_hash(pg_cryptohash_update(work->hash, piece, n), work);
+		check_hash(pg_cryptohash_update(hash, piece, n), hash);
 		at += n;
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -199,38 +235,53 @@ hash_part(HashWork *work, const char *path, uint8 *piece, PgLlmFileId *id)
 	llm_file_close(&work->file);
 }
 
+/* a file of a folder: its digest and name go into that of the source, as sha256sum prints them */
+static void
+hash_line(HashWork *work, const char *path, const char *name, uint8 *piece, PgLlmFileId *id)
+{
+	char		hex[PGLLM_DIGEST_HEX + 1];
+	char	   *line;
+
+	check_hash(pg_cryptohash_init(work->own), work->own);
+	hash_content(work, work->own, path, piece, id);
+	finish_hash(work->own, hex);
+	line = psprintf("%s  %s\n", hex, name);
+	check_hash(pg_cryptohash_update(work->hash, (const uint8 *) line, strlen(line)), work->hash);
+	pfree(line);
+}
+
 /* SHA-256 of the whole source, and which files that was */
 static void
-hash_file(const char *path, PgLlmFileId *id, char *hex)
+hash_source(const char *path, PgLlmFileId *id, char *hex)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm hashing", ALLOCSET_DEFAULT_SIZES);
 	HashWork	work = {.file = {.fd = -1}};
-	uint8	   *piece = palloc(HASH_PIECE_BYTES);
-	uint8		digest[LLM_DIGEST_BYTES];
+	LlmSourceList list;
+	LlmError	err;
 
+	PGLLM_CHECK(llm_source_list(path, pgllm_allocator(context), &list, &err), &err);
 	PG_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
 	{
-		const uint32_t n_parts = llm_gguf_parts_named(path);
+		uint8	   *piece = MemoryContextAlloc(context, HASH_PIECE_BYTES);
 
-		work.hash = pg_cryptohash_create(PG_SHA256);
-		if (work.hash == NULL)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-		check_hash(pg_cryptohash_init(work.hash), &work);
-		for (uint32_t i = 0; i < n_parts; i++)
+		work.hash = new_hash();
+		work.own = new_hash();
+		check_hash(pg_cryptohash_init(work.hash), work.hash);
+		for (uint32_t i = 0; i < list.n_files; i++)
 		{
-			char		part_path[MAXPGPATH];
 			PgLlmFileId part;
 
-			llm_gguf_part_path(path, i, part_path, sizeof(part_path));
-			hash_part(&work, part_path, piece, &part);
-			add_part_id(id, i, &part);
+			if (list.is_folder)
+				hash_line(&work, list.paths[i], list.names[i], piece, &part);
+			else
+				hash_content(&work, work.hash, list.paths[i], piece, &part);
+			add_file_id(id, i, &part);
 		}
-		check_hash(pg_cryptohash_final(work.hash, digest, sizeof(digest)), &work);
+		finish_hash(work.hash, hex);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
 	hash_cleanup(0, PointerGetDatum(&work));
-	pfree(piece);
-	hex_encode((const char *) digest, sizeof(digest), hex);
-	hex[PGLLM_DIGEST_HEX] = '\0';
+	MemoryContextDelete(context);
 }
 
 /* digest of the file and its identity; the source's lock is held */
@@ -241,7 +292,7 @@ digest_locked(const char *folder, const char *path, PgLlmFileId *id, char *diges
 
 	if (pgllm_file_id(path, id) && pgllm_folder_recall(folder, path, id, digest))
 		return;
-	hash_file(path, id, digest);
+	hash_source(path, id, digest);
 	pgllm_folder_remember(folder, path, id, begin_ns, digest);
 }
 
@@ -249,11 +300,15 @@ digest_locked(const char *folder, const char *path, PgLlmFileId *id, char *diges
 static void
 check_openable(const char *path)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file list", ALLOCSET_SMALL_SIZES);
+	LlmSourceList list;
 	LlmFile		file;
 	LlmError	err;
 
-	PGLLM_CHECK(llm_file_open(path, &file, &err), &err);
+	PGLLM_CHECK(llm_source_list(path, pgllm_allocator(context), &list, &err), &err);
+	PGLLM_CHECK(llm_file_open(list.paths[0], &file, &err), &err);
 	llm_file_close(&file);
+	MemoryContextDelete(context);
 }
 
 void
@@ -275,8 +330,8 @@ pgllm_pack_digest(const char *path, char *digest)
 typedef struct PackWork
 {
 	MemoryContext context;
-	LlmGguf		gguf;
-	bool		gguf_open;
+	LlmSource	source;
+	bool		source_open;
 	LlmPacker  *packer;
 	uint64_t	total_bytes;	/* of the pack */
 	int			fd;				/* of the temporary file, or -1 */
@@ -294,9 +349,9 @@ make_cleanup(int code, Datum arg)
 	if (work->packer)
 		llm_packer_free(work->packer);
 	work->packer = NULL;
-	if (work->gguf_open)
-		llm_gguf_close(&work->gguf);
-	work->gguf_open = false;
+	if (work->source_open)
+		llm_source_close(&work->source);
+	work->source_open = false;
 	if (work->temp)
 	{
 		unlink(work->temp);
@@ -412,12 +467,12 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 	digest_to_bytes(digest, digest_bytes);
 	work->context = AllocSetContextCreate(pgllm_context(), "pg_llm packing", ALLOCSET_DEFAULT_SIZES);
 	a = pgllm_allocator(work->context);
-	PGLLM_RUN(llm_gguf_open(path, a, pgllm_stop(), &work->gguf, &err), &err);
-	work->gguf_open = true;
-	opened = id_of_open_model(&work->gguf);
+	PGLLM_RUN(llm_source_open(path, a, pgllm_stop(), &work->source, &err), &err);
+	work->source_open = true;
+	opened = id_of_open_model(&work->source);
 	if (!pgllm_file_id_equal(&opened, id))
 		raise_changed(path);
-	PGLLM_CHECK(llm_packer_begin(&work->gguf, digest_bytes, a, &work->packer, &work->total_bytes, &err), &err);
+	PGLLM_CHECK(llm_packer_begin(&work->source, digest_bytes, a, &work->packer, &work->total_bytes, &err), &err);
 }
 
 static void
@@ -427,7 +482,7 @@ run_pack(PackWork *work, LlmStatus (*write) (void *ctx, uint64_t offset, const v
 	LlmError	err;
 
 	PGLLM_RUN(llm_packer_run(work->packer, &sink, pgllm_stop(), &err), &err);
-	PGLLM_CHECK(llm_gguf_check_unchanged(&work->gguf, &err), &err);
+	PGLLM_CHECK(llm_source_check_unchanged(&work->source, &err), &err);
 }
 
 /* a pack file of the source */
