@@ -50,6 +50,8 @@ typedef struct ToolOptions
 	int64_t		from;			/* first position of a window that counts */
 	LlmKvType	kv_type;
 	LlmRopeOptions rope;
+	const char *lora;			/* NULL: none */
+	double		lora_scale;
 	int64_t		threads;		/* 0: CPUs of this process */
 	const char *kernels;		/* NULL: best */
 	int64_t		prompt;
@@ -103,6 +105,7 @@ typedef struct ToolModel
 {
 	const uint8_t *base;		/* the pack, in memory of our own */
 	size_t		size;
+	LlmAdapterPack adapter;		/* base NULL: none */
 	LlmModel   *model;
 	LlmPool    *pool;
 	LlmScheduler *scheduler;

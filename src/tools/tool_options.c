@@ -14,6 +14,7 @@ typedef enum OptionKind
 	OPTION_INT,
 	OPTION_TEXT,
 	OPTION_KV,
+	OPTION_NUMBER,
 	OPTION_ROPE,				/* a name of rope_options.h, with dashes */
 	OPTION_TIME
 } OptionKind;
@@ -51,6 +52,8 @@ static const Option option_table[] = {
 	{"--yarn-attn-factor", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
 	{"--yarn-beta-fast", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
 	{"--yarn-beta-slow", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--lora", OPTION_TEXT, TOOL_COMPUTING, FIELD(lora), 0, 0},
+	{"--lora-scale", OPTION_NUMBER, TOOL_COMPUTING, FIELD(lora_scale), 0, 0},
 	{"--from", OPTION_INT, TOOL_PERPLEXITY, FIELD(from), 1, MAX_POSITIONS},
 	{"--prompt", OPTION_INT, TOOL_BENCH, FIELD(prompt), 1, MAX_POSITIONS},
 	{"--generate", OPTION_INT, TOOL_BENCH, FIELD(generate), 1, MAX_POSITIONS},
@@ -113,6 +116,7 @@ tool_usage(FILE *to)
 		  "  --rope-scaling none|linear|yarn|longrope, --rope-freq-base F, --rope-freq-scale F, --yarn-orig-ctx N,\n"
 		  "  --yarn-ext-factor F, --yarn-attn-factor F, --yarn-beta-fast F, --yarn-beta-slow F\n"
 		  "                     rope other than the model's; --ctx may then be more than it was trained for\n"
+		  "  --lora ADAPTER     a low-rank adapter (GGUF) added to the model, times --lora-scale F (1)\n"
 		  "  --threads T        threads (default: the CPUs of this process)\n"
 		  "  --kernels LEVEL    generic, avx2, avxvnni, avx512 or avx512vnni (default: the best here)\n",
 		  to);
@@ -236,6 +240,18 @@ parse_time(const char *name, const char *word, int64_t *out, LlmError *err)
 }
 
 static LlmStatus
+parse_number(const char *name, const char *word, double *out, LlmError *err)
+{
+	char	   *end;
+	double		value = strtod(word, &end);
+
+	if (end == word || *end != '\0' || !(value >= -1e6 && value <= 1e6))
+		return llm_fail(err, LLM_E_ARGUMENT, "%s must be a number from -1e6 to 1e6, is \"%s\"", name, word);
+	*out = value;
+	return LLM_OK;
+}
+
+static LlmStatus
 set_rope(const char *flag, const char *word, LlmRopeOptions *rope, LlmError *err)
 {
 	char		name[32];
@@ -264,6 +280,8 @@ set_option(const Option *option, const char *word, ToolOptions *options, LlmErro
 		case OPTION_TEXT:
 			*(const char **) field = word;
 			return LLM_OK;
+		case OPTION_NUMBER:
+			return parse_number(option->name, word, field, err);
 		case OPTION_ROPE:
 			return set_rope(option->name, word, field, err);
 		case OPTION_KV:
@@ -347,6 +365,7 @@ tool_options_parse(int n_words, char **words, ToolOptions *options, LlmError *er
 	options->now = (int64_t) time(NULL);
 	options->from = 1;
 	options->kv_type = LLM_KV_F16;
+	options->lora_scale = 1;
 	options->prompt = 512;
 	options->generate = 128;
 	options->sequences = 8;

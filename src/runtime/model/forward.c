@@ -64,7 +64,8 @@ static LlmStatus
 embed(LlmPass *pass, const LlmStop *stop)
 {
 	LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
-	return llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
+	LLM_TRY(llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop));
+	return llm_lora_embed(pass, stop);
 }
 
 /* ---- rows: norms and residuals; with the quantization that the next product needs ---- */
@@ -352,6 +353,23 @@ max_size(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
+/* rows of what adapters add: of a product of rows, of slots of experts, or of logits; and what A makes of them */
+static size_t
+lora_floats(const LlmModel *m, size_t rows)
+{
+	size_t		n = max_size(rows * (size_t) m->lora.width, rows * m->hp.router.n_used * (size_t) m->lora.expert_width);
+
+	return m->lora.output ? max_size(n, (size_t) LLM_LOGIT_ROWS * m->hp.n_vocab) : n;
+}
+
+static size_t
+lora_mid_floats(const LlmModel *m, size_t rows)
+{
+	size_t		n = rows * (m->lora.expert_width > 0 ? m->hp.router.n_used : 1);
+
+	return max_size(n, LLM_LOGIT_ROWS) * (size_t) m->lora.rank;
+}
+
 /*
  * Lay out all buffers of a pass one after the other; with base NULL only their total is computed. Sizes cannot overflow:
  * widths are bounded by llm_hparams_read and max_rows by the caller.
@@ -430,6 +448,8 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->mix, rows * recurrent->n_channels * sizeof(float)},
 		{(void **) &pass->dt, rows * recurrent->n_head * sizeof(float)},
 		{(void **) &pass->decay, rows * recurrent->n_head * sizeof(float)},
+		{(void **) &pass->lora_mid, lora_mid_floats(m, rows) * sizeof(float)},
+		{(void **) &pass->lora_out, lora_floats(m, rows) * sizeof(float)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "model/loader.h"
+#include "model/adapter.h"
 
 static LlmStatus
 load_template(LlmModel *m, LlmStr override, LlmError *err)
@@ -51,9 +51,12 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 	m->kv_type = options->kv_type;
 	m->n_ctx = context_of(&m->hp, options);
 
+	LLM_TRY(llm_adapters_open(m, options, err));
 	LLM_TRY(llm_alloc_zero(m->allocator, m->pack.n_tensors ? m->pack.n_tensors : 1, sizeof(bool), &used, err));
 	ld.used = used;
 	status = llm_load_weights(&ld);
+	if (status == LLM_OK)
+		status = llm_adapters_check_used(m, err);
 	llm_free(m->allocator, used);
 	return status;
 }
@@ -88,6 +91,7 @@ llm_model_close(LlmModel *m)
 		return;
 	llm_template_free(m->chat_template);
 	llm_tokenizer_free(m->tokenizer);
+	llm_adapters_close(m);
 	llm_pack_close(&m->pack);
 	llm_arena_free(&m->arena);
 	llm_free(m->allocator, m);

@@ -18,14 +18,27 @@ typedef struct LlmModelOptions
 	LlmKvType	kv_type;		/* LLM_KV_F16 by default */
 	LlmStr		chat_template;	/* data NULL: the model's own */
 	LlmRopeOptions rope;
+	const struct LlmAdapterPack *adapters;	/* LoRA, added in this order */
+	int			n_adapters;
 } LlmModelOptions;
 
-/* out = scale w x + bias */
+/* the pack of an adapter (adapter.h), which must outlive the model, and what its owner multiplies it by */
+typedef struct LlmAdapterPack
+{
+	const uint8_t *base;
+	size_t		size;
+	double		scale;
+} LlmAdapterPack;
+
+typedef struct LlmLora LlmLora;
+
+/* out = scale w x + bias + what adapters add */
 typedef struct LlmLinear
 {
 	LlmkMatrix	w;
 	const float *scale;			/* one value; NULL: none */
 	const float *bias;			/* (n_rows), NULL: none */
+	const LlmLora *lora;		/* NULL: none */
 } LlmLinear;
 
 typedef struct LlmNorm
@@ -41,7 +54,26 @@ typedef struct LlmExpertLinear
 	size_t		stride;			/* bytes from one expert to the next */
 	const float *scale;			/* (n_expert), NULL: none */
 	const float *bias;			/* (n_expert, n_rows), NULL: none */
+	const LlmLora *lora;		/* NULL: none */
 } LlmExpertLinear;
+
+/* scale * B (A x); matrices of one product, or of every expert */
+struct LlmLora
+{
+	LlmExpertLinear a;			/* (rank, n_cols) */
+	LlmExpertLinear b;			/* (n_rows, rank) */
+	float		scale;
+	const LlmLora *next;		/* of another adapter */
+};
+
+/* the largest of what adapters add, for the scratch of a pass; rank 0: there are none */
+typedef struct LlmLoraSizes
+{
+	int64_t		rank;
+	int64_t		width;
+	int64_t		expert_width;
+	bool		output;			/* logits too */
+} LlmLoraSizes;
 
 typedef struct LlmFfn
 {
@@ -119,11 +151,15 @@ typedef struct LlmModel
 	LlmTokenizer *tokenizer;
 	LlmTemplate *chat_template; /* NULL: base model */
 	LlmkMatrix	token_embd;		/* (n_vocab, n_embd) */
+	const LlmLora *token_embd_lora; /* A (n_vocab, rank), B (n_embd, rank); NULL: none */
 	LlmNorm		output_norm;	/* (n_embd) */
 	LlmLinear	output;			/* (n_vocab, n_embd); token_embd when tied */
 	LlmLayer   *layers;			/* n_layer */
 	double	   *rope_freq[2];	/* LLM_ROPE_*: (n_rot / 2) radians per position, scaling and factors included */
 	int			n_ropes;		/* 1: no layer has a rope of its own */
+	struct LlmAdapter *adapters;
+	int			n_adapters;
+	LlmLoraSizes lora;
 	LlmArena	arena;
 } LlmModel;
 
