@@ -43,3 +43,36 @@ WHERE p.label = s.label AND t.i = 5;
 ALTER SERVER plain OPTIONS (SET kv_type 'f32');
 SELECT max(abs(p.probability - s.probability)) < 0.05 AS near, max(abs(p.probability - s.probability)) > 0 AS other
 FROM texts t JOIN scores s USING (i), LATERAL llm_classify_probs(t.body, '{yes,no,maybe}', 'plain') p WHERE p.label = s.label;
+
+-- adapters: the answer is another, as is the digest; a scale of 0 adds nothing; two adapters add up
+SELECT llm_create_model('base', :'llama3');
+SELECT llm_create_model('adapted', :'llama3', options => json_build_object('lora', :'lora')::jsonb);
+SELECT answer('adapted') = answer('base') AS same, llm_model_info('adapted') ->> 'digest' = llm_model_info('base') ->> 'digest' AS same_digest,
+	   m.options ->> 'sha256' = llm_model_info('base') ->> 'digest' AS same_file FROM llm_models m WHERE name = 'adapted';
+CREATE TABLE once AS SELECT answer('adapted') AS said;
+ALTER SERVER adapted OPTIONS (ADD lora_scale '0');
+SELECT answer('adapted') = answer('base') AS same;
+\set twice :lora ', ' :lora
+ALTER SERVER adapted OPTIONS (SET lora_scale '0.75, 0.25', SET lora :'twice');
+SELECT answer('adapted') = said AS same FROM once;
+-- what is refused
+SELECT i, f.* FROM (VALUES (1, $$lora ''$$), (3, $$lora 'a', lora_scale 'b'$$), (4, $$lora 'a', lora_scale '1,2'$$),
+	(5, $$lora_scale '1'$$), (6, $$lora 'a,b,c,d,e,f,g,h,i'$$), (7, $$lora 'a', lora_scale 'nan'$$)) AS v(i, option),
+	LATERAL fails(format($$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', %s)$$, option)) AS f ORDER BY i;
+CREATE ROLE regress_lora;
+DO $$ BEGIN EXECUTE format('GRANT USAGE ON FOREIGN DATA WRAPPER pg_llm TO regress_lora; GRANT CREATE ON DATABASE %I TO regress_lora', current_database()); END $$;
+SET ROLE regress_lora;
+SELECT i, f.* FROM (VALUES (1, 'a, ../b'), (2, '/a')) AS v(i, paths),
+	LATERAL fails(format($$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', lora %L)$$, paths)) AS f ORDER BY i;
+RESET ROLE;
+DROP OWNED BY regress_lora;
+DROP ROLE regress_lora;
+CREATE SERVER no_file FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', lora 'no such file');
+SELECT * FROM fails($$SELECT answer('no_file')$$);
+CREATE SERVER no_adapter FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', lora :'llama3');
+SELECT * FROM fails($$SELECT answer('no_adapter')$$);
+CREATE SERVER other_model FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'nemotron_h', lora :'lora');
+SELECT * FROM fails($$SELECT answer('other_model')$$);
+CREATE SERVER no_model FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'lora');
+SELECT * FROM fails($$SELECT answer('no_model')$$);
+SELECT * FROM fails($$SELECT llm_generate('a', 'base', options => '{"lora": "a"}')$$);

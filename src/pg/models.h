@@ -10,6 +10,7 @@
 #include "pg_llm.h"
 
 #define PGLLM_DIGEST_HEX 64
+#define PGLLM_MAX_LORA 8
 
 /* ---- catalog.c ---- */
 
@@ -23,6 +24,10 @@ typedef struct PgLlmSpec
 	uint32_t	context;		/* 0: the model's own */
 	LlmKvType	kv_type;
 	LlmRopeOptions rope;
+	int			n_lora;
+	char	   *lora_path[PGLLM_MAX_LORA];	/* absolute */
+	int			n_lora_scale;	/* 0: 1 for all; else as many as adapters, or one for all */
+	double		lora_scale[PGLLM_MAX_LORA];
 	char	   *chat_template;	/* UTF-8; NULL: the model's own */
 	char		sha256[PGLLM_DIGEST_HEX + 1];	/* lower case; empty: not given */
 } PgLlmSpec;

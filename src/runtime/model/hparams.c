@@ -645,8 +645,16 @@ llm_hparams_read_with(const LlmMeta *meta, const LlmRopeOptions *options, const 
 					  LlmError *err)
 {
 	LlmStr		name;
+	LlmStr		type = {"model", 5};
 	KeyReader	r = {meta, NULL, err};
 
+	LLM_TRY(llm_meta_string(meta, "general.type", false, &type, err));
+	if (str_is(type, "adapter"))
+	{
+		llm_fail(err, LLM_E_UNSUPPORTED, "file is an adapter, not a model");
+		llm_error_hint(err, "Give the path of its model, and that of the adapter as the option lora.");
+		return LLM_E_UNSUPPORTED;
+	}
 	LLM_TRY(llm_meta_string(meta, "general.architecture", true, &name, err));
 	r.arch = llm_arch_find(name);
 	if (!r.arch)
