@@ -76,3 +76,7 @@ SELECT * FROM fails($$SELECT answer('other_model')$$);
 CREATE SERVER no_model FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'lora');
 SELECT * FROM fails($$SELECT answer('no_model')$$);
 SELECT * FROM fails($$SELECT llm_generate('a', 'base', options => '{"lora": "a"}')$$);
+
+SELECT count(llm_drop_model(name)::text) FROM llm_models;
+DROP TABLE texts, scores, once;
+DROP FUNCTION answer;
