@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "tool.h"
+#include "serve/embed.h"
 
 typedef enum OptionKind
 {
@@ -16,6 +17,7 @@ typedef enum OptionKind
 	OPTION_KV,
 	OPTION_NUMBER,
 	OPTION_ROPE,				/* a name of rope_options.h, with dashes */
+	OPTION_POOLING,
 	OPTION_TIME
 } OptionKind;
 
@@ -54,6 +56,11 @@ static const Option option_table[] = {
 	{"--yarn-beta-slow", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
 	{"--lora", OPTION_TEXT, TOOL_COMPUTING, FIELD(lora), 0, 0},
 	{"--lora-scale", OPTION_NUMBER, TOOL_COMPUTING, FIELD(lora_scale), 0, 0},
+	{"--task", OPTION_TEXT, TOOL_EMBED, FIELD(task), 0, 0},
+	{"--dimensions", OPTION_INT, TOOL_EMBED, FIELD(dimensions), 1, MAX_POSITIONS},
+	{"--raw", OPTION_FLAG, TOOL_EMBED, FIELD(raw), 0, 0},
+	{"--truncate", OPTION_FLAG, TOOL_EMBED | TOOL_RERANK, FIELD(truncate), 0, 0},
+	{"--pooling", OPTION_POOLING, TOOL_EMBED | TOOL_RERANK, FIELD(pooling), 0, 0},
 	{"--from", OPTION_INT, TOOL_PERPLEXITY, FIELD(from), 1, MAX_POSITIONS},
 	{"--prompt", OPTION_INT, TOOL_BENCH, FIELD(prompt), 1, MAX_POSITIONS},
 	{"--generate", OPTION_INT, TOOL_BENCH, FIELD(generate), 1, MAX_POSITIONS},
@@ -75,6 +82,8 @@ static const struct
 	{"generate", TOOL_GENERATE, "MODEL", 1},
 	{"score", TOOL_SCORE, "MODEL", 1},
 	{"perplexity", TOOL_PERPLEXITY, "MODEL FILE", 2},
+	{"embed", TOOL_EMBED, "MODEL", 1},
+	{"rerank", TOOL_RERANK, "MODEL", 1},
 	{"bench", TOOL_BENCH, "MODEL", 1},
 };
 
@@ -104,6 +113,11 @@ tool_usage(FILE *to)
 		  "        {\"input\": \"…\", \"labels\": [\"…\", …], \"instruction\": \"…\", \"examples\": [[\"input\", \"label\"], …],\n"
 		  "        \"form\": \"auto|chat|plain\", \"answer_prefix\": \"…\", \"calibration\": [number, …]}\n"
 		  "        -> {\"scores\": […], \"probabilities\": […]}; scores are natural logarithms\n"
+		  "  embed MODEL [--task NAME] [--dimensions N] [--raw] [--truncate] [--pooling P]\n"
+		  "        \"text\", {\"text\": \"…\"} or {\"token_ids\": […]} -> {\"embedding\": […]} of unit length (--raw: as it is)\n"
+		  "  rerank MODEL [--truncate] [--pooling P]\n"
+		  "        {\"query\": \"…\", \"documents\": [\"…\", …], \"instruction\": \"…\"} or {\"token_ids\": […], \"n_query\": n}\n"
+		  "        -> {\"scores\": […] (0 to 1), \"outputs\": [[…], …] (of the classifier)}\n"
 		  "  perplexity MODEL FILE --ctx N [--from I]\n"
 		  "        FILE's tokens in windows of N, each by itself; positions I (1) and later of a window count\n"
 		  "  bench MODEL [--prompt P] [--generate N] [--sequences S] [--repeat R] [--json]\n"
@@ -117,6 +131,7 @@ tool_usage(FILE *to)
 		  "  --yarn-ext-factor F, --yarn-attn-factor F, --yarn-beta-fast F, --yarn-beta-slow F\n"
 		  "                     rope other than the model's; --ctx may then be more than it was trained for\n"
 		  "  --lora ADAPTER     a low-rank adapter (GGUF) added to the model, times --lora-scale F (1)\n"
+		  "  --pooling P        none, mean, cls, last or rank (default: the model's own; embed and rerank)\n"
 		  "  --threads T        threads (default: the CPUs of this process)\n"
 		  "  --kernels LEVEL    generic, avx2, avxvnni, avx512 or avx512vnni (default: the best here)\n",
 		  to);
@@ -264,6 +279,20 @@ set_rope(const char *flag, const char *word, LlmRopeOptions *rope, LlmError *err
 }
 
 static LlmStatus
+parse_pooling(const char *name, const char *word, LlmPooling *out, LlmError *err)
+{
+	for (int pooling = LLM_POOLING_NONE; pooling <= LLM_POOLING_RANK; pooling++)
+	{
+		if (strcmp(word, llm_pooling_name((LlmPooling) pooling)) == 0)
+		{
+			*out = (LlmPooling) pooling;
+			return LLM_OK;
+		}
+	}
+	return llm_fail(err, LLM_E_ARGUMENT, "%s must be none, mean, cls, last or rank, is \"%s\"", name, word);
+}
+
+static LlmStatus
 set_option(const Option *option, const char *word, ToolOptions *options, LlmError *err)
 {
 	void	   *field = (char *) options + option->field;
@@ -284,6 +313,8 @@ set_option(const Option *option, const char *word, ToolOptions *options, LlmErro
 			return parse_number(option->name, word, field, err);
 		case OPTION_ROPE:
 			return set_rope(option->name, word, field, err);
+		case OPTION_POOLING:
+			return parse_pooling(option->name, word, field, err);
 		case OPTION_KV:
 			if (!llm_kv_type_find(word, field))
 				return llm_fail(err, LLM_E_ARGUMENT, "%s must be f32, f16 or q8, is \"%s\"", option->name, word);
@@ -370,6 +401,7 @@ tool_options_parse(int n_words, char **words, ToolOptions *options, LlmError *er
 	options->generate = 128;
 	options->sequences = 8;
 	options->repeat = 3;
+	options->pooling = LLM_POOLING_UNSPECIFIED;
 	while (n_words > 0 && command < N_COMMANDS && strcmp(command_table[command].name, words[0]) != 0)
 		command++;
 	if (n_words < 1 || command == N_COMMANDS)

@@ -22,9 +22,9 @@ load_template(LlmModel *m, LlmStr override, LlmError *err)
  * where he does not, YaRN reaches over its original context times the factor (as in llama.cpp).
  */
 static uint32_t
-context_of(const LlmHparams *hp, const LlmModelOptions *options)
+context_of(const LlmArch *arch, const LlmHparams *hp, const LlmModelOptions *options)
 {
-	const bool	own_rope = llm_rope_options_given(&options->rope);
+	const bool	own_rope = llm_rope_options_given(&options->rope) && !(arch->traits & LLM_TRAIT_POSITIONS);
 	const LlmRopeParams *rope = &hp->rope[LLM_ROPE_GLOBAL];
 	double		n = hp->n_ctx_train;
 
@@ -33,6 +33,17 @@ context_of(const LlmHparams *hp, const LlmModelOptions *options)
 	if (options->n_ctx > 0 && (own_rope || options->n_ctx < n))
 		n = options->n_ctx;
 	return n < LLM_MAX_CONTEXT ? (uint32_t) n : LLM_MAX_CONTEXT;
+}
+
+static LlmStatus
+set_pooling(LlmModel *m, const LlmPooling *override, LlmError *err)
+{
+	m->pooling = override ? *override : llm_hparams_pooling(m->arch, &m->hp, m->head.n_outputs > 0);
+	if (m->pooling != LLM_POOLING_RANK || m->head.n_outputs > 0)
+		return LLM_OK;
+	llm_fail(err, LLM_E_UNSUPPORTED, "the model cannot rank: it has no classifier");
+	llm_error_hint(err, "A model that ranks has a tensor \"cls.output.weight\" or \"cls.weight\".");
+	return LLM_E_UNSUPPORTED;
 }
 
 static LlmStatus
@@ -48,8 +59,8 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 	m->hp.n_vocab = (uint32_t) llm_tokenizer_vocab_size(m->tokenizer);
 	LLM_TRY(load_template(m, options->chat_template, err));
 
-	m->kv_type = options->kv_type;
-	m->n_ctx = context_of(&m->hp, options);
+	m->kv_type = m->hp.causal ? options->kv_type : LLM_KV_F32;	/* kept for a layer only, so they need no rounding */
+	m->n_ctx = context_of(m->arch, &m->hp, options);
 
 	LLM_TRY(llm_adapters_open(m, options, err));
 	LLM_TRY(llm_alloc_zero(m->allocator, m->pack.n_tensors ? m->pack.n_tensors : 1, sizeof(bool), &used, err));
@@ -58,7 +69,8 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 	if (status == LLM_OK)
 		status = llm_adapters_check_used(m, err);
 	llm_free(m->allocator, used);
-	return status;
+	LLM_TRY(status);
+	return set_pooling(m, options->pooling, err);
 }
 
 LlmStatus

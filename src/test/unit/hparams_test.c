@@ -187,9 +187,6 @@ test_cases(void)
 		{"llama.final_logit_softcapping", NUMBER_F32, NAN, NULL, LLM_E_FORMAT, "final_logit_softcapping"},
 		{"llama.attention.clamp_kqv", NUMBER_F32, 8, NULL, LLM_E_UNSUPPORTED, "clamp_kqv"},
 		{"llama.logit_scale", NUMBER_F32, 2, NULL, LLM_E_UNSUPPORTED, "logit_scale"},
-		{"llama.attention.causal", BOOLEAN, 1, NULL, LLM_OK, NULL},
-		{"llama.attention.causal", BOOLEAN, 0, NULL, LLM_E_UNSUPPORTED, "\"llama.attention.causal\" = false"},
-		{"llama.attention.causal", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "wrong type"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
