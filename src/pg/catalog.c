@@ -166,6 +166,13 @@ read_path(const char *value, PgLlmSpec *spec)
 }
 
 static void
+read_stored(const char *value, PgLlmSpec *spec)
+{
+	if (!parse_bool(value, &spec->stored))
+		bad_value("stored", value, "Give true for a model in the table llm_model_data, or leave the option out.");
+}
+
+static void
 read_kind(const char *value, PgLlmSpec *spec)
 {
 	if (strcmp(value, "auto") != 0 && strcmp(value, "generate") != 0)
@@ -277,6 +284,7 @@ static const struct
 }			server_options[] =
 {
 	{"path", read_path},
+	{"stored", read_stored},
 	{"kind", read_kind},
 	{"context", read_context},
 	{"kv_type", read_kv_type},
@@ -306,7 +314,7 @@ read_option(const char *name, const char *value, PgLlmSpec *spec)
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
-			 errhint("Options of a model are path, kind, context, kv_type, sha256, chat_template, lora, lora_scale, rope_scaling, rope_freq_base, "
+			 errhint("Options of a model are path, stored, kind, context, kv_type, sha256, chat_template, lora, lora_scale, rope_scaling, rope_freq_base, "
 					 "rope_freq_scale, yarn_orig_ctx, yarn_ext_factor, yarn_attn_factor, yarn_beta_fast and yarn_beta_slow.")));
 }
 
@@ -343,6 +351,13 @@ read_options(List *options, PgLlmSpec *spec)
 				 errhint("Give the path of an adapter, or leave lora_scale out.")));
 	for (int i = 0; i < spec->n_lora; i++)
 		spec->lora_scale[i] = spec->n_lora_scale == 0 ? 1 : spec->lora_scale[spec->n_lora_scale == 1 ? 0 : i];
+	if (spec->stored && (spec->path != NULL || spec->sha256[0] == '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg(spec->path ? "a stored model cannot have the option \"path\"" : "a stored model needs the option \"sha256\""),
+				 errhint("The option sha256 names its content in the table llm_model_data; llm_store_model() sets it.")));
+	if (spec->stored)
+		spec->path = pgllm_stored_path(spec->sha256);
 	if (spec->path == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),

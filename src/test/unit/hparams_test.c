@@ -186,6 +186,8 @@ test_cases(void)
 		{"llama.attn_logit_softcapping", NUMBER_F32, -50, NULL, LLM_E_FORMAT, "attn_logit_softcapping"},
 		{"llama.final_logit_softcapping", NUMBER_F32, NAN, NULL, LLM_E_FORMAT, "final_logit_softcapping"},
 		{"llama.attention.clamp_kqv", NUMBER_F32, 8, NULL, LLM_E_UNSUPPORTED, "clamp_kqv"},
+		{"llama.attention.causal", BOOLEAN, 1, NULL, LLM_OK, NULL},
+		{"llama.attention.causal", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "wrong type"},
 		{"llama.logit_scale", NUMBER_F32, 2, NULL, LLM_E_UNSUPPORTED, "logit_scale"},
 	};
 
