@@ -145,6 +145,10 @@ CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens in
 COMMENT ON FUNCTION llm_complete(text, text, int, float8, bigint, text[], json, jsonb) IS
 	'how the model continues a text, without chat template';
 
+CREATE FUNCTION llm_tool_calls(answer text) RETURNS json
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tool_calls' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with calls of tools stands for; NULL if it calls none';
+
 CREATE FUNCTION llm_chat(messages json, tools json DEFAULT NULL, model text DEFAULT NULL, max_tokens int DEFAULT 256,
 						 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 						 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
