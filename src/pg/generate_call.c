@@ -343,6 +343,7 @@ pgllm_generate_row(FunctionCallInfo fcinfo, PgLlmCall *call)
 		N_COLUMNS
 	};
 	text	   *value = pgllm_generate_wait(call);
+	text	   *message;
 	Datum		values[N_COLUMNS];
 	bool		nulls[N_COLUMNS] = {false};
 	TupleDesc	desc;
@@ -367,7 +368,10 @@ pgllm_generate_row(FunctionCallInfo fcinfo, PgLlmCall *call)
 		llm_request_generation(call->request, &generation);
 		nulls[VALUE] = nulls[LOGPROB] = nulls[OUTPUT_TOKENS] = nulls[CACHED_TOKENS] = false;
 		values[VALUE] = PointerGetDatum(value);
-		values[FINISH_REASON] = CStringGetTextDatum(generation.finish == LLM_FINISH_LENGTH ? "length" : "stop");
+		message = call->reads_calls && generation.finish == LLM_FINISH_STOP ? pgllm_chat_message(call, &generation) : NULL;
+		if (message)
+			values[VALUE] = PointerGetDatum(message);
+		values[FINISH_REASON] = message ? CStringGetTextDatum("tool_calls") : CStringGetTextDatum(generation.finish == LLM_FINISH_LENGTH ? "length" : "stop");
 		values[CACHED_TOKENS] = Int32GetDatum((int32) llm_request_cached_tokens(call->request));
 		values[OUTPUT_TOKENS] = Int32GetDatum((int32) generation.n_tokens);
 		values[LOGPROB] = Float8GetDatum(generation.logprob);

@@ -50,4 +50,7 @@ extern text *pgllm_generate_wait(PgLlmCall *call);
 /* wait for a call; its row llm_completion, which holds the error of a call that failed */
 extern Datum pgllm_generate_row(FunctionCallInfo fcinfo, PgLlmCall *call);
 
+/* fn_chat.c: the answer as a message in JSON, in the current context; NULL if it calls no tools */
+extern text *pgllm_chat_message(PgLlmCall *call, const LlmGeneration *generation);
+
 #endif

@@ -70,6 +70,7 @@ typedef struct PgLlmCall
 	bool		truncated;
 	size_t		n_prompt;
 	instr_time	begun;
+	bool		reads_calls;	/* an answer that calls tools becomes a message (fn_chat.c) */
 } PgLlmCall;
 
 extern PgLlmCall *pgllm_call_create(PgLlmModel *model);

@@ -14,6 +14,7 @@
  * owned.
  */
 #include "models.h"
+#include "cache_folder.h"
 
 #include "foreign/foreign.h"
 #include "lib/ilist.h"
@@ -32,6 +33,7 @@ typedef struct PgLlmOpenModel
 	MemoryContext scheduler_context;	/* NULL without scheduler */
 	PgLlmSpec	spec;
 	PgLlmPackFile file;
+	PgLlmPackFile adapter[PGLLM_MAX_LORA];	/* the first spec.n_lora; of those not opened base is NULL */
 	const LlmKernels *kernels;
 	uint32		server_hash;	/* of the server's catalog row, for invalidation */
 	bool		valid;			/* server and file are as they were when it was opened */
@@ -231,6 +233,8 @@ close_model(PgLlmOpenModel *m)
 	if (m->pub.model)
 		llm_model_close(m->pub.model);
 	pgllm_pack_close(&m->file);
+	for (int i = 0; i < m->spec.n_lora; i++)
+		pgllm_pack_close(&m->adapter[i]);
 	MemoryContextDelete(m->context);
 }
 
@@ -250,10 +254,28 @@ kernels_by_setting(void)
 	return kernels;
 }
 
+/* adapters in the order of the option; a model with some has a digest of its own */
+static void
+open_adapters(PgLlmOpenModel *m, LlmAdapterPack *packs)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s\n", m->file.digest);
+	for (int i = 0; i < m->spec.n_lora; i++)
+	{
+		pgllm_pack_obtain(m->spec.lora_path[i], m->spec.name, "", &m->adapter[i]);
+		packs[i] = (LlmAdapterPack) {m->adapter[i].base, m->adapter[i].size, m->spec.lora_scale[i]};
+		appendStringInfo(&text, "lora %s %.17g\n", m->adapter[i].digest, m->spec.lora_scale[i]);
+	}
+	pgllm_sha256_hex(text.data, text.len, m->pub.digest);
+}
+
 static void
 open_into(PgLlmOpenModel *m)
 {
-	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type};
+	LlmAdapterPack packs[PGLLM_MAX_LORA];
+	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type, .rope = m->spec.rope};
 	LlmError	err;
 
 	if (m->spec.chat_template)
@@ -262,13 +284,17 @@ open_into(PgLlmOpenModel *m)
 		options.chat_template.len = strlen(m->spec.chat_template);
 	}
 	pgllm_pack_obtain(m->spec.path, m->spec.name, m->spec.sha256, &m->file);
+	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
+	if (m->spec.n_lora > 0)
+		open_adapters(m, packs);
+	options.adapters = packs;
+	options.n_adapters = m->spec.n_lora;
 	m->kernels = kernels_by_setting();
 	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
 							   &m->pub.model, &err), &err);
 	m->pub.server_oid = m->spec.server_oid;
 	m->pub.name = m->spec.name;
 	m->pub.kind = m->spec.kind;
-	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
 }
 
 /* a new entry for the server, linked only when it is complete */
@@ -283,6 +309,8 @@ open_model(Oid server_oid)
 
 	m->context = context;
 	m->file.place.slot = PGLLM_NO_PLACE;
+	for (int i = 0; i < PGLLM_MAX_LORA; i++)
+		m->adapter[i].place.slot = PGLLM_NO_PLACE;
 	pgllm_catalog_spec(server_oid, &m->spec);
 	m->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server_oid));
 	/* from here on it lives below our own context, where its memory is counted, and an error has to be caught */
@@ -308,6 +336,35 @@ open_model(Oid server_oid)
 	return m;
 }
 
+/* whether the packs can be had again in this transaction: what lies in the shared cache may have gone */
+static bool
+hold_packs(PgLlmOpenModel *m)
+{
+	bool		good = pgllm_pack_hold(&m->file);
+
+	for (int i = 0; good && i < m->spec.n_lora; i++)
+		good = pgllm_pack_hold(&m->adapter[i]);
+	return good;
+}
+
+static bool
+is_unchanged(const char *path, const PgLlmPackFile *file)
+{
+	PgLlmFileId now;
+
+	return pgllm_file_id(path, &now) && pgllm_file_id_equal(&now, &file->source);
+}
+
+static bool
+files_unchanged(const PgLlmOpenModel *m)
+{
+	bool		same = is_unchanged(m->spec.path, &m->file);
+
+	for (int i = 0; same && i < m->spec.n_lora; i++)
+		same = is_unchanged(m->spec.lora_path[i], &m->adapter[i]);
+	return same;
+}
+
 /* the open model of a server, if it can go on being used in this statement */
 static PgLlmOpenModel *
 find_open(Oid server_oid)
@@ -320,15 +377,10 @@ find_open(Oid server_oid)
 
 		if (m->spec.server_oid != server_oid || !m->valid)
 			continue;
-		if (m->kernels != kernels_by_setting() || !pgllm_pack_hold(&m->file))
+		if (m->kernels != kernels_by_setting() || !hold_packs(m))
 			m->valid = false;
 		else if (m->checked_statement != pgllm_statement_id())
-		{
-			PgLlmFileId now;
-
-			if (!pgllm_file_id(m->spec.path, &now) || !pgllm_file_id_equal(&now, &m->file.source))
-				m->valid = false;
-		}
+			m->valid = files_unchanged(m);
 		if (m->valid)
 		{
 			m->checked_statement = pgllm_statement_id();
@@ -458,6 +510,8 @@ pgllm_models_end_transaction(void)
 		if (m->valid)
 		{
 			pgllm_pack_let_go(&m->file);
+			for (int i = 0; i < m->spec.n_lora; i++)
+				pgllm_pack_let_go(&m->adapter[i]);
 			continue;
 		}
 		dlist_delete(&m->node);
