@@ -105,6 +105,7 @@ typedef enum PgLlmKind
 typedef struct PgLlmModel
 {
 	Oid			server_oid;
+	uint64		serial;			/* differs from that of any model opened before by this process */
 	char	   *name;
 	PgLlmKind	kind;
 	LlmModel   *model;
