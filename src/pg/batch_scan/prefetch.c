@@ -259,6 +259,7 @@ begin_some(Ahead *ahead)
 		PgLlmSiteState *site;
 
 		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(b->batch_context);	/* a row that was spilled is read into memory, and stays */
 		if (ahead->site == b->n_sites || ahead->row == 0)
 		{
 			if (ahead->row == ahead->n_rows || !tuplestore_gettupleslot(b->rows, true, false, b->row_slot))

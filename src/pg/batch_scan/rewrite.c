@@ -133,13 +133,15 @@ typedef struct FunctionsContext
 	List	   *sites;
 } FunctionsContext;
 
-/* calls in FROM: they have no columns, only parameters */
+/* calls in FROM, and in sub-selects without FROM: they have no columns, only parameters */
 static Plan *
 collect_functions(Plan *plan, Plan *parent, void *opaque)
 {
 	FunctionsContext *context = opaque;
 	ListCell   *cell;
 
+	if (IsA(plan, Result) && outerPlan(plan) == NULL)
+		context->sites = list_concat(context->sites, pgllm_sites(NIL, plan->targetlist, false, context->r->multiexpr_params));
 	if (IsA(plan, FunctionScan))
 		foreach(cell, ((FunctionScan *) plan)->functions)
 			context->sites = list_concat(context->sites,
@@ -308,6 +310,18 @@ rewrite_append(PgLlmRewrite *r, Append *append, PgLlmFlow flow)
 		Var		   *column = makeVar(OUTER_VAR, leaf->resno, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
 
 		columns = lappend(columns, makeTargetEntry((Expr *) column, leaf->resno, NULL, false));
+	}
+	/* names and junk marks are those of the topmost node */
+	foreach(cell, append->plan.targetlist)
+	{
+		TargetEntry *from = lfirst_node(TargetEntry, cell);
+		TargetEntry *to = list_nth_node(TargetEntry, splits[0].tlist, foreach_current_index(cell));
+
+		to->resname = from->resname;
+		to->resjunk = from->resjunk;
+		to->ressortgroupref = from->ressortgroupref;
+		to->resorigtbl = from->resorigtbl;
+		to->resorigcol = from->resorigcol;
 	}
 	append->plan.targetlist = columns;
 	return pgllm_batch_node_above(r, &append->plan, &splits[0], sites, flow);
