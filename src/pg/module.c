@@ -15,6 +15,7 @@
  */
 #include "models.h"
 #include "batch_scan/batch_scan.h"
+#include "shared_cache.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -297,6 +298,8 @@ pgllm_transaction_callback(XactEvent event, void *arg)
 void
 _PG_init(void)
 {
+	pgllm_shared_cache_init();	/* before guc.c reserves the names of settings */
+	pgllm_preload_init();
 	pgllm_guc_init();
 	pgllm_models_init();
 	pgllm_batch_init();
