@@ -291,6 +291,19 @@ RESET pg_llm.prefix_cache;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT i, llm_classify(t, '{a,b}') FROM texts WHERE k = 1 AND llm_filter(t, 'x') AND i < 50;
 EXPLAIN (COSTS OFF) SELECT llm_classify(t, '{a,b}', CASE WHEN k = 1 THEN 'mistral' END) FROM texts;
 SELECT * FROM explain($$UPDATE texts SET t = llm_classify(t, '{a,b}')$$);
+-- estimates: rows of a set-returning function, costs by the tokens that are allowed
+CREATE FUNCTION estimate(statement text, field text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) ' || statement INTO plan;
+	RETURN plan -> 0 -> 'Plan' ->> field;
+END $$;
+SELECT estimate($$SELECT * FROM llm_classify_probs('x', '{a,b,c}')$$, 'Plan Rows') AS three,
+	estimate($$SELECT * FROM llm_classify_probs('x', ARRAY['a', now()::text])$$, 'Plan Rows') AS two;
+SELECT estimate('SELECT llm_generate(t, max_tokens => 512) FROM texts', 'Total Cost') / estimate('SELECT llm_generate(t) FROM texts', 'Total Cost')
+	BETWEEN 1.9 AND 2.1 AS twice;
+SELECT estimate('SELECT llm_generate(t, max_tokens => 1) FROM texts', 'Total Cost') > 1000 * estimate('SELECT t FROM texts', 'Total Cost') / 60 AS thousands;
 -- JIT by the cost without the models' calls
 SET jit = on;
 SET jit_above_cost = 100;
@@ -299,7 +312,7 @@ RESET jit_above_cost;
 RESET jit;
 
 DROP TABLE texts, few, parts, answers CASCADE;
-DROP FUNCTION outcome, compare, explain, leak, shout;
+DROP FUNCTION outcome, compare, explain, estimate, leak, shout;
 DROP SEQUENCE s;
 DROP TYPE mood;
 DEALLOCATE ALL;

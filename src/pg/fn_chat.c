@@ -34,6 +34,7 @@ const PgLlmFunction pgllm_function_chat = {
 	.model_arg = 2,
 	.constant_args = 0x1F8,		/* all but messages, tools and model */
 	.required_args = 1,
+	.max_tokens_arg = 3,
 	.parse = parse_chat,
 	.drawn = pgllm_generate_drawn,
 	.begin = begin_chat,

@@ -51,6 +51,9 @@ extern const CustomScanMethods pgllm_batch_scan_methods;
 /* put batch nodes into a finished plan that calls our functions, and leave all others as they are (rewrite.c) */
 extern void pgllm_batch_plan(PlannedStmt *stmt, int cursor_options);
 
+/* answer what the planner asks the support function; NULL: nothing is known (support.c) */
+extern Node *pgllm_support_estimate(Node *request);
+
 /* called once, when the library is loaded (exec.c) */
 extern void pgllm_batch_init(void);
 
