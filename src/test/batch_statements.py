@@ -311,7 +311,7 @@ def main():
     if args.show:
         print("\n".join(f"{n}: {s} {b}" for n, (s, b) in enumerate(statements)))
     outputs = {}
-    for batching in ("off", "on"):
+    for batching in ("off", "eager"):
         set_up()
         outputs[batching] = parts_of(without_line_numbers(run(args.psql, script(statements, batching))))
     nodes = run(args.psql, "\n".join(["SET search_path = generated, public;", "LOAD 'pg_llm';"] +
@@ -320,7 +320,7 @@ def main():
     run(args.psql, CLEANUP, True)
     failed = errors = 0
     for number in range(args.count):
-        off, on = (outputs[b].get(number) for b in ("off", "on"))
+        off, on = (outputs[b].get(number) for b in ("off", "eager"))
         errors += "ERROR" in (off or "")
         if off is None or off != on:
             failed += 1

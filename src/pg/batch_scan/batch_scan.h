@@ -43,8 +43,9 @@ extern Bitmapset *pgllm_multiexpr_params(Node *node, Bitmapset *params);
 #define PGLLM_SCAN_LIMIT(scan)  ((Expr *) lsecond((scan)->custom_exprs))
 #define PGLLM_SCAN_OFFSET(scan)  ((Expr *) lthird((scan)->custom_exprs))
 
-/* custom_private is a list of this integer: all rows will be asked for if the plan runs to its end */
+/* custom_private is a list of two integers: all rows will be asked for if the plan runs to its end; calls may not be made */
 #define PGLLM_SCAN_ALL_ROWS(scan)  (intVal(linitial((scan)->custom_private)) != 0)
+#define PGLLM_SCAN_UNCERTAIN(scan)  (intVal(lsecond((scan)->custom_private)) != 0)
 
 extern const CustomScanMethods pgllm_batch_scan_methods;
 
@@ -98,6 +99,7 @@ typedef struct PgLlmBatchState
 	ExprState  *limit;			/* NULL: none */
 	ExprState  *offset;
 	bool		all_rows;
+	bool		uncertain;
 
 	/* of this scan */
 	bool		started;
