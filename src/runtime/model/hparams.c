@@ -208,6 +208,8 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
 	hp->n_rot = hp->head_dim_k;
 	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
+	if (r->arch->no_rope_every == 1)
+		hp->n_rot = 0;			/* no layer rotates, so heads may have an odd size */
 	if (hp->n_rot % 2 != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
 						hp->n_rot);
@@ -595,7 +597,8 @@ static LlmStatus
 read_direction(const KeyReader *r, LlmHparams *hp)
 {
 	const bool	encoder = has_trait(r, LLM_TRAIT_ENCODER);
-	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 && (hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
+	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 &&
+		(hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
 	KeyName		key;
 
 	hp->causal = !encoder;
@@ -611,6 +614,8 @@ read_direction(const KeyReader *r, LlmHparams *hp)
 static LlmStatus
 read_activation(const KeyReader *r, LlmHparams *hp)
 {
+	const bool	fused = has_trait(r, LLM_TRAIT_FUSED_GATE);
+	const bool	by_tanh = fused || r->arch->ffn == LLM_FFN_GEGLU;	/* that form is computed behind a gate only */
 	LlmStr		name = {NULL, 0};
 	KeyName		key;
 
@@ -622,9 +627,9 @@ read_activation(const KeyReader *r, LlmHparams *hp)
 		return LLM_OK;
 	if (str_is(name, "gelu"))
 		hp->ffn = LLM_FFN_GELU;
-	else if (str_is(name, "silu") && has_trait(r, LLM_TRAIT_FUSED_GATE))
+	else if (str_is(name, "silu") && fused)
 		hp->ffn = LLM_FFN_SWIGLU;
-	else if ((str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")) && (has_trait(r, LLM_TRAIT_FUSED_GATE) || hp->ffn == LLM_FFN_GEGLU))
+	else if (by_tanh && (str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")))
 		hp->ffn = LLM_FFN_GEGLU;
 	else
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = \"%.*s\" is not supported for architecture \"%s\"", key,

@@ -139,7 +139,10 @@ test_cases(void)
 		{"llama.attention.clamp_kqv", NUMBER_F32, 8, NULL, LLM_E_UNSUPPORTED, "clamp_kqv"},
 		{"llama.logit_scale", NUMBER_F32, 2, NULL, LLM_E_UNSUPPORTED, "logit_scale"},
 		{"llama.attention.causal", BOOLEAN, 1, NULL, LLM_OK, NULL},
-		{"llama.attention.causal", BOOLEAN, 0, NULL, LLM_E_UNSUPPORTED, "\"llama.attention.causal\" = false"},
+		{"llama.attention.causal", BOOLEAN, 0, NULL, LLM_OK, NULL},
+		{"llama.pooling_type", NUMBER_U32, 3, NULL, LLM_OK, NULL},
+		{"llama.pooling_type", NUMBER_U32, 5, NULL, LLM_E_FORMAT, "\"llama.pooling_type\" is out of range"},
+		{"llama.classifier.pooling_type", NUMBER_U32, 4, NULL, LLM_E_FORMAT, "\"llama.classifier.pooling_type\" is out of range"},
 		{"llama.attention.causal", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "wrong type"},
 	};
 

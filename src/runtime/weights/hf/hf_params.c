@@ -9,6 +9,9 @@
 
 #define MAX_LAYERS 4096
 
+#define PROMPT_KEY "sentence_transformers.prompt."
+#define MAX_TASK 128			/* bytes of a task's name; a longer one cannot be asked for */
+
 typedef char KeyName[128];
 
 static const char *
@@ -236,6 +239,38 @@ write_pooling(LlmHfParams *p, const LlmStop *stop)
 	return llm_hf_put_uint(p, "pooling_type", (uint64_t) type);
 }
 
+/* what sentence-transformers puts before a text of a task, as serve/embed.h reads it: "sentence_transformers.prompt.TASK" */
+static LlmStatus
+write_prompts(LlmHfParams *p, const LlmStop *stop)
+{
+	struct json_object *root;
+	struct json_object *prompts;
+	struct json_object *name;
+	LlmStatus	status = LLM_OK;
+
+	LLM_TRY(llm_hf_json(p->folder, "config_sentence_transformers.json", stop, &root, p->err));
+	if (!root)
+		return LLM_OK;
+	if (json_object_object_get_ex(root, "prompts", &prompts) && json_object_is_type(prompts, json_type_object))
+	{
+		json_object_object_foreach(prompts, task, prompt)
+		{
+			LlmStr		text = {json_object_get_string(prompt), (size_t) json_object_get_string_len(prompt)};
+			char		key[sizeof(PROMPT_KEY) + MAX_TASK];
+
+			if (status != LLM_OK || !json_object_is_type(prompt, json_type_string) || strlen(task) > MAX_TASK)
+				continue;
+			snprintf(key, sizeof(key), "%s%s", PROMPT_KEY, task);
+			status = llm_meta_write_string(p->meta, key, text, p->err);
+		}
+	}
+	if (status == LLM_OK && json_object_object_get_ex(root, "default_prompt_name", &name) && json_object_is_type(name, json_type_string))
+		status = llm_meta_write_string(p->meta, "sentence_transformers.default_prompt_name",
+									   (LlmStr) {json_object_get_string(name), (size_t) json_object_get_string_len(name)}, p->err);
+	json_object_put(root);
+	return status;
+}
+
 /* names of classes, in their order */
 static LlmStatus
 write_labels(LlmHfParams *p)
@@ -352,7 +387,10 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 	if (p->family->has & LLM_HF_IS_ENCODER)
 		LLM_TRY(write_encoder(p));
 	if (!(p->family->has & LLM_HF_HAS_CLASSIFIER))
+	{
 		LLM_TRY(write_pooling(p, stop));
+		LLM_TRY(write_prompts(p, stop));
+	}
 	return llm_hf_config_check(&p->config);
 }
 
