@@ -127,21 +127,24 @@ COMMENT ON TYPE llm_completion IS 'an answer with how it came about; error is se
 CREATE FUNCTION llm_generate(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
 							 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 							 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS text
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_generate(text, text, text, int, float8, bigint, text[], json, jsonb) IS
 	'the model''s answer to a prompt';
 
 CREATE FUNCTION llm_generate_detail(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
 									temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 									schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate_detail' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate_detail' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_generate_detail(text, text, text, int, float8, bigint, text[], json, jsonb) IS
 	'the model''s answer to a prompt as a row, with token counts, log probability, time, model and digest';
 
 CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens int DEFAULT 256, temperature float8 DEFAULT 0,
 							 seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, schema json DEFAULT NULL,
 							 options jsonb DEFAULT NULL) RETURNS text
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_complete' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_complete' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_complete(text, text, int, float8, bigint, text[], json, jsonb) IS
 	'how the model continues a text, without chat template';
 
@@ -152,7 +155,8 @@ COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with cal
 CREATE FUNCTION llm_chat(messages json, tools json DEFAULT NULL, model text DEFAULT NULL, max_tokens int DEFAULT 256,
 						 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 						 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chat' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chat' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_chat(json, json, text, int, float8, bigint, text[], json, jsonb) IS
 	'the next turn of a conversation [{"role", "content"}, …] through the model''s own chat template';
 

@@ -24,6 +24,13 @@ typedef enum PgLlmOnError
 	PGLLM_ON_ERROR_NULL
 } PgLlmOnError;
 
+typedef enum PgLlmBatching
+{
+	PGLLM_BATCHING_OFF,
+	PGLLM_BATCHING_ON,
+	PGLLM_BATCHING_EAGER			/* also for actions that may not come about */
+} PgLlmBatching;
+
 typedef enum PgLlmTruncate
 {
 	PGLLM_TRUNCATE_ERROR,
@@ -36,6 +43,7 @@ extern char *pgllm_model_path;		/* folder that relative model paths start from *
 extern char *pgllm_cache_path;		/* folder of pack files */
 extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
+extern int	pgllm_batching;			/* PgLlmBatching */
 extern int	pgllm_batch_tokens;
 extern bool pgllm_prefix_cache;
 extern int	pgllm_on_error;			/* PgLlmOnError */
@@ -105,6 +113,7 @@ typedef enum PgLlmKind
 typedef struct PgLlmModel
 {
 	Oid			server_oid;
+	uint64		serial;			/* differs from that of any model opened before by this process */
 	char	   *name;
 	PgLlmKind	kind;
 	LlmModel   *model;
@@ -133,6 +142,9 @@ extern PgLlmRequest *pgllm_request_own(MemoryContext context, LlmRequest *reques
 extern void pgllm_request_release(PgLlmRequest *owned);
 
 /* ---- planning (module.c) ---- */
+
+/* whether the executor's innermost run was asked for all rows */
+extern bool pgllm_runs_to_end(void);
 
 /* start of the statement in seconds since 1970: what templates see as now */
 extern int64_t pgllm_statement_time(void);

@@ -8,11 +8,15 @@
 #   large-shapes     a real model (LONG_MODEL, by default what quickstart fetched; left out if absent) over windows of 2048
 #                    tokens: the same perplexity to the last digit for 1 and 2 threads and for the generic kernels
 #
+#   batch-statements LONG_STATEMENTS (400) generated statements on a private server, with batching and without: the same
+#                    rows, errors and tables
+#
 # Each can be run alone. Needs clang, valgrind and libsimde-dev beside what building needs; no network.
 
 LONG_FUZZ_SECONDS ?= 300
 LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
 LONG_TEXT         ?= docs/functions.md
+LONG_STATEMENTS   ?= 400
 
 TSAN_TESTS = arch_test batch_test prompt_test request_limits_test scheduler_test threads_test
 TSAN_FLAGS = -g -O1 -std=gnu11 -ffp-contract=off -fno-omit-frame-pointer -fsanitize=thread
@@ -33,8 +37,8 @@ build/asan/llm: $(wildcard src/tools/*.c) $(SAN_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(RUNTIME_CPPFLAGS) $(SAN_FLAGS) $^ -o $@ $(LIBS_RUNTIME)
 
-.PHONY: test-long unit-tsan tool-asan valgrind-tool large-shapes
-test-long: unit-asan tool-asan unit-tsan valgrind-tool large-shapes
+.PHONY: test-long unit-tsan tool-asan valgrind-tool large-shapes batch-statements
+test-long: unit-asan tool-asan unit-tsan valgrind-tool large-shapes batch-statements
 	@$(MAKE) fuzz FUZZ_SECONDS=$(LONG_FUZZ_SECONDS)
 
 unit-tsan: $(addprefix build/tsan/unit/,$(TSAN_TESTS))
@@ -58,3 +62,6 @@ large-shapes: build/llm
 	    [ "$$got" = "$$want" ] || { echo "large-shapes: $$options gives $$got, not $$want"; exit 1; }; \
 	done; \
 	echo "large-shapes: $$want"
+
+batch-statements:
+	@PG_CONFIG='$(PG_CONFIG)' bash src/test/batch_statements.sh $(LONG_STATEMENTS)
