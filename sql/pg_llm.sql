@@ -188,3 +188,21 @@ CREATE FUNCTION llm_count_tokens(input text, model text DEFAULT NULL, add_specia
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_count_tokens' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100
 	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_count_tokens(text, text, bool, bool) IS 'how many tokens a text has for a model';
+
+CREATE FUNCTION llm_chunk(input text, max_tokens int, overlap int DEFAULT 0, model text DEFAULT NULL)
+	RETURNS TABLE (no int, start int, stop int, piece text)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chunk' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 20
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_chunk(text, int, int, text) IS
+	'a text in pieces of at most so many tokens, each substr(input, start, stop - start + 1)';
+
+/* vectors and ranks */
+
+CREATE FUNCTION llm_cosine(a real[], b real[]) RETURNS float8
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_cosine' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION llm_cosine(real[], real[]) IS 'cosine of the angle between two embeddings, from -1 to 1';
+
+CREATE FUNCTION llm_rrf(ranks bigint[], k int DEFAULT 60) RETURNS float8
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_rrf' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1;
+COMMENT ON FUNCTION llm_rrf(bigint[], int) IS
+	'reciprocal rank fusion: the sum of 1 / (k + rank); NULL is the rank of what a list does not have';

@@ -156,6 +156,28 @@ bad_value(const char *option, const char *value, const char *expected)
 			 errhint("%s", expected)));
 }
 
+static const struct
+{
+	const char *name;
+	PgLlmKind	kind;
+}			kinds[] =
+{
+	{"auto", PGLLM_KIND_AUTO},
+	{"generate", PGLLM_KIND_GENERATE},
+	{"embed", PGLLM_KIND_EMBED},
+	{"rerank", PGLLM_KIND_RERANK},
+};
+
+const char *
+pgllm_kind_name(PgLlmKind kind)
+{
+	int			i = 0;
+
+	while (kinds[i].kind != kind)
+		i++;
+	return kinds[i].name;
+}
+
 static void
 read_path(const char *value, PgLlmSpec *spec)
 {
@@ -165,9 +187,13 @@ read_path(const char *value, PgLlmSpec *spec)
 static void
 read_kind(const char *value, PgLlmSpec *spec)
 {
-	if (strcmp(value, "auto") != 0 && strcmp(value, "generate") != 0)
-		bad_value("kind", value, "Valid kinds are auto and generate.");
-	spec->kind = PGLLM_KIND_GENERATE;
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+		if (strcmp(value, kinds[i].name) == 0)
+		{
+			spec->kind = kinds[i].kind;
+			return;
+		}
+	bad_value("kind", value, "Valid kinds are auto, generate, embed and rerank.");
 }
 
 static void
@@ -237,23 +263,25 @@ static const struct
 {
 	const char *name;
 	void		(*read) (const char *value, PgLlmSpec *spec);
+	bool		of_content;		/* says where the content is, or which */
 }			server_options[] =
 {
-	{"path", read_path},
+	{"path", read_path, true},
 	{"kind", read_kind},
 	{"context", read_context},
 	{"kv_type", read_kv_type},
-	{"sha256", read_sha256},
+	{"sha256", read_sha256, true},
 	{"chat_template", read_chat_template},
 };
 
 static void
-read_option(const char *name, const char *value, PgLlmSpec *spec)
+read_option(const char *name, const char *value, bool by_content, PgLlmSpec *spec)
 {
 	for (int i = 0; i < (int) lengthof(server_options); i++)
 		if (strcmp(server_options[i].name, name) == 0)
 		{
-			server_options[i].read(value, spec);
+			if (server_options[i].of_content || !by_content)
+				server_options[i].read(value, spec);
 			return;
 		}
 	ereport(ERROR,
@@ -267,21 +295,21 @@ pgllm_catalog_check_option(const char *name, const char *value)
 {
 	PgLlmSpec	ignored = {0};
 
-	read_option(name, value, &ignored);
+	read_option(name, value, false, &ignored);
 }
 
 static void
-read_options(List *options, PgLlmSpec *spec)
+read_options(List *options, bool by_content, PgLlmSpec *spec)
 {
 	ListCell   *cell;
 
-	spec->kind = PGLLM_KIND_GENERATE;
+	spec->kind = PGLLM_KIND_AUTO;
 	spec->kv_type = LLM_KV_F16;
 	foreach(cell, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, cell);
 
-		read_option(option->defname, defGetString(option), spec);
+		read_option(option->defname, defGetString(option), by_content, spec);
 	}
 	if (spec->path == NULL)
 		ereport(ERROR,
@@ -314,7 +342,7 @@ pgllm_fn_llm_model_validator(PG_FUNCTION_ARGS)
 				 errhint("Allow a role to use a model with GRANT USAGE ON FOREIGN SERVER.")));
 	if (catalog == ForeignServerRelationId)
 	{
-		read_options(options, &spec);
+		read_options(options, false, &spec);
 		foreach(cell, options)
 		{
 			DefElem    *option = lfirst_node(DefElem, cell);
@@ -347,17 +375,40 @@ raise_not_found(const char *name)
 			 : errhint("The view llm_models lists the models of this database; llm_create_model() makes one.")));
 }
 
+/* value of the setting that names the model for these kinds of work; raises if it is not set */
+static char *
+default_model(int allowed)
+{
+	char	   *value = pgllm_default_model;
+	const char *setting = "pg_llm.default_model";
+
+	if (!(allowed & PGLLM_KIND_GENERATE) || (allowed == PGLLM_KIND_ANY && pgllm_default_embedding_model[0] != '\0'))
+	{
+		bool		embed = (allowed & PGLLM_KIND_EMBED) != 0;
+
+		value = embed ? pgllm_default_embedding_model : pgllm_default_rerank_model;
+		setting = embed ? "pg_llm.default_embedding_model" : "pg_llm.default_rerank_model";
+	}
+	if (value[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no model is named, and %s is not set", setting),
+				 errhint("Name a model in the call, or SET %s.", setting)));
+	return value;
+}
+
 Oid
 pgllm_catalog_find(const text *name)
 {
-	char	   *c_name = name ? text_to_cstring(name) : pgllm_default_model;
+	return pgllm_catalog_find_kind(name, PGLLM_KIND_GENERATE);
+}
+
+Oid
+pgllm_catalog_find_kind(const text *name, int allowed)
+{
+	char	   *c_name = name ? text_to_cstring(name) : default_model(allowed);
 	Oid			oid;
 
-	if (c_name[0] == '\0' && !name)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("no model is named, and pg_llm.default_model is not set"),
-				 errhint("Name a model in the call, or SET pg_llm.default_model.")));
 	oid = get_foreign_server_oid(c_name, true);
 	if (!OidIsValid(oid))
 		raise_not_found(c_name);
@@ -370,8 +421,8 @@ pgllm_catalog_find(const text *name)
 	return oid;
 }
 
-void
-pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec)
+static void
+read_server(Oid server_oid, bool by_content, PgLlmSpec *spec)
 {
 	ForeignServer *server = GetForeignServer(server_oid);
 
@@ -383,5 +434,17 @@ pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec)
 	memset(spec, 0, sizeof(*spec));
 	spec->server_oid = server_oid;
 	spec->name = server->servername;
-	read_options(server->options, spec);
+	read_options(server->options, by_content, spec);
+}
+
+void
+pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec)
+{
+	read_server(server_oid, false, spec);
+}
+
+void
+pgllm_catalog_spec_content(Oid server_oid, PgLlmSpec *spec)
+{
+	read_server(server_oid, true, spec);
 }

@@ -19,7 +19,7 @@ typedef struct PgLlmSpec
 	Oid			server_oid;
 	char	   *name;
 	char	   *path;			/* absolute */
-	PgLlmKind	kind;
+	PgLlmKind	kind;			/* PGLLM_KIND_AUTO: what the file is */
 	uint32_t	context;		/* 0: the model's own */
 	LlmKvType	kv_type;
 	char	   *chat_template;	/* UTF-8; NULL: the model's own */
@@ -29,8 +29,14 @@ typedef struct PgLlmSpec
 /* foreign server of that name (NULL: pg_llm.default_model), USAGE checked; that it is a model pgllm_catalog_spec checks */
 extern Oid	pgllm_catalog_find(const text *name);
 
+/* the same; NULL: the default model for these kinds of work, for PGLLM_KIND_ANY that for embedding, if set, before the other */
+extern Oid	pgllm_catalog_find_kind(const text *name, int kinds);
+
 /* the server's options; raises if it is not a server of our wrapper */
 extern void pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec);
+
+/* the same, but only those options that say where the content is, and which; the others as if not given */
+extern void pgllm_catalog_spec_content(Oid server_oid, PgLlmSpec *spec);
 
 /* the foreign data wrapper that the extension made; raises if there is none */
 extern Oid	pgllm_catalog_wrapper(void);
@@ -43,6 +49,11 @@ extern void pgllm_catalog_check_option(const char *name, const char *value);
 
 /* called once, when the library is loaded */
 extern void pgllm_catalog_register(void);
+
+/* ---- catalog_content.c ---- */
+
+/* the server whose option sha256 is that, of those that the current user may use the first by name; raises if none is */
+extern Oid	pgllm_catalog_find_content(const char *sha256);
 
 /* ---- pack_files.c ---- */
 
@@ -76,8 +87,11 @@ extern void pgllm_pack_obtain(const char *path, const char *name, const char *ex
 
 /* ---- model_cache.c ---- */
 
-/* as pgllm_model_use for any kind, without threads and scheduler: to look at a model */
+/* a model of any kind, without threads and scheduler: to look at (NULL: pg_llm.default_model), */
 extern const PgLlmModel *pgllm_model_open(const text *name);
+
+/* or to tokenize with (NULL: pg_llm.default_embedding_model if set, else pg_llm.default_model) */
+extern const PgLlmModel *pgllm_model_open_any(const text *name);
 
 extern void pgllm_models_init(void);
 extern void pgllm_models_end_transaction(void);

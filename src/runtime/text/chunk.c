@@ -245,7 +245,7 @@ piece_end(LlmChunker *c, size_t start, size_t last_stop, const LlmStop *should_s
 	return LLM_OK;
 }
 
-/* where the piece after start..stop begins: with what fits of the overlap, at a word if there is one in its first half */
+/* where the piece after start..stop begins: with what fits of the overlap, from the first word that begins in it */
 static LlmStatus
 overlap_start(LlmChunker *c, size_t start, size_t stop, const LlmStop *should_stop, size_t *out, LlmError *err)
 {
@@ -256,7 +256,7 @@ overlap_start(LlmChunker *c, size_t start, size_t stop, const LlmStop *should_st
 		return LLM_OK;
 	guess = (size_t) ((double) (stop - start) * (double) c->overlap / (double) c->max_tokens);
 	LLM_TRY(longest_part(c, stop, start + 1, c->overlap, guess, should_stop, out, err));
-	for (size_t at = *out; at > 0 && at < stop - (stop - *out) / 2; at++)
+	for (size_t at = *out; at > 0 && at < stop; at++)
 		if (is_break(c->text, at, BREAK_WORD))
 		{
 			*out = at;
