@@ -136,6 +136,9 @@ extern PgLlmModel *pgllm_model_use(const text *name, int kinds);
  */
 extern PgLlmModel *pgllm_model_use_content(const char *sha256, int kinds);
 
+/* one step of the model's scheduler; serves interrupts, raises on errors; *more false when every request is done */
+extern void pgllm_model_step(PgLlmModel *model, bool *more);
+
 typedef struct PgLlmRequest PgLlmRequest;
 
 /*
