@@ -80,7 +80,7 @@ parse_condition(FunctionCallInfo fcinfo, int condition_argno, int examples_argno
 }
 
 /* llm_classify_multi: one question per label */
-static YesNo *
+static void *
 parse_multi(FunctionCallInfo fcinfo)
 {
 	enum
@@ -131,107 +131,143 @@ parse_multi(FunctionCallInfo fcinfo)
 	return y;
 }
 
-/* P(yes) of each question for the row, or NULL if the row becomes NULL */
-static double *
-ask(PgLlmModel *model, YesNo *y, LlmStr input)
+static void *
+parse_filter(FunctionCallInfo fcinfo)
 {
-	PgLlmCall **calls = palloc(sizeof(PgLlmCall *) * y->n_questions);
-	double	   *yes = palloc(sizeof(double) * y->n_questions);
-	bool		failed = false;
+	YesNo	   *y = parse_condition(fcinfo, 1, 4, 5);
+
+	y->threshold = pgllm_fraction_arg(fcinfo, 3, "threshold", 0.5);
+	return y;
+}
+
+static void *
+parse_score(FunctionCallInfo fcinfo)
+{
+	return parse_condition(fcinfo, 1, 3, 4);
+}
+
+static void
+begin(FunctionCallInfo fcinfo, PgLlmWork *work)
+{
+	const YesNo *y = work->parsed;
+	LlmStr		input = pgllm_to_utf8(PG_GETARG_TEXT_PP(0));
 
 	for (int i = 0; i < y->n_questions; i++)
-		calls[i] = pgllm_question_begin(model, y->questions[i], input);
+		pgllm_work_add(work, pgllm_question_begin(work->model, y->questions[i], input));
+}
+
+/* P(yes) of each question; the first error is the row's */
+static PgLlmAnswer *
+read_answer(PgLlmWork *work)
+{
+	const YesNo *y = work->parsed;
+	PgLlmAnswer *answer;
+	double	   *yes;
+
+	for (int i = 0; i < work->n_calls; i++)
+		if (work->calls[i]->error.status != LLM_OK)
+			return pgllm_answer_create(0, &work->calls[i]->error);
+	answer = pgllm_answer_create(sizeof(double) * y->n_questions, NULL);
+	yes = (double *) answer->data;
 	for (int i = 0; i < y->n_questions; i++)
 	{
 		double		probabilities[N_ANSWERS];
 
-		if (failed)
-			pgllm_call_free(calls[i]);	/* the row is counted once */
-		else
-			failed = !pgllm_question_finish(calls[i], y->questions[i], probabilities);
-		yes[i] = failed ? 0 : probabilities[YES];
+		pgllm_question_read(work->calls[i], y->questions[i], probabilities);
+		yes[i] = probabilities[YES];
 	}
-	pfree(calls);
-	return failed ? NULL : yes;
+	return answer;
 }
 
-/* (input, condition, model, threshold, examples, options) */
-Datum
-pgllm_fn_llm_filter(PG_FUNCTION_ARGS)
+static Datum
+finish_filter(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
-	PgLlmSite  *site;
-	double	   *yes;
+	const YesNo *y = prepared->parsed;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || pgllm_planner_evaluates())
+	if (pgllm_answer_failed(answer))
 		PG_RETURN_NULL();
-	site = pgllm_site(fcinfo, BIT(1) | BIT(3) | BIT(4) | BIT(5));
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-		YesNo	   *y = parse_condition(fcinfo, 1, 4, 5);
-
-		y->threshold = pgllm_fraction_arg(fcinfo, 3, "threshold", 0.5);
-		site->parsed = y;
-		MemoryContextSwitchTo(old);
-	}
-	yes = ask(pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(2), PGLLM_KIND_GENERATE), site->parsed,
-			  pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	if (yes == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_BOOL(yes[0] >= ((YesNo *) site->parsed)->threshold);
+	PG_RETURN_BOOL(((const double *) answer->data)[0] >= y->threshold);
 }
 
-/* (input, criterion, model, examples, options) */
-Datum
-pgllm_fn_llm_score(PG_FUNCTION_ARGS)
+static Datum
+finish_score(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
-	PgLlmSite  *site;
-	double	   *yes;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || pgllm_planner_evaluates())
+	if (pgllm_answer_failed(answer))
 		PG_RETURN_NULL();
-	site = pgllm_site(fcinfo, BIT(1) | BIT(3) | BIT(4));
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-
-		site->parsed = parse_condition(fcinfo, 1, 3, 4);
-		MemoryContextSwitchTo(old);
-	}
-	yes = ask(pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(2), PGLLM_KIND_GENERATE), site->parsed,
-			  pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	if (yes == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(yes[0]);
+	PG_RETURN_FLOAT8(((const double *) answer->data)[0]);
 }
 
-/* (input, labels, model, threshold, instruction, descriptions, examples, options): the labels that fit, in the order given */
-Datum
-pgllm_fn_llm_classify_multi(PG_FUNCTION_ARGS)
+/* the labels that fit, in the order given */
+static Datum
+finish_multi(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
-	PgLlmSite  *site;
-	YesNo	   *y;
-	double	   *yes;
+	const YesNo *y = prepared->parsed;
+	const double *yes = (const double *) answer->data;
 	Datum	   *fitting;
 	int			n = 0;
 
-	if (PG_ARGISNULL(0) || pgllm_planner_evaluates())
-		PG_RETURN_NULL();
-	site = pgllm_site(fcinfo, BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7));
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-
-		site->parsed = parse_multi(fcinfo);
-		MemoryContextSwitchTo(old);
-	}
-	y = site->parsed;
-	yes = ask(pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(2), PGLLM_KIND_GENERATE), y, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	if (yes == NULL)
+	if (pgllm_answer_failed(answer))
 		PG_RETURN_NULL();
 	fitting = palloc(sizeof(Datum) * y->n_questions);
 	for (int i = 0; i < y->n_questions; i++)
 		if (yes[i] >= y->threshold)
 			fitting[n++] = y->labels[i];
 	PG_RETURN_ARRAYTYPE_P(construct_array(fitting, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* (input, condition, model, threshold, examples, options) */
+const PgLlmFunction pgllm_function_filter = {
+	.symbol = "pgllm_fn_llm_filter",
+	.model_arg = 2,
+	.constant_args = BIT(1) | BIT(3) | BIT(4) | BIT(5),
+	.required_args = BIT(0) | BIT(1),
+	.stable = true,
+	.parse = parse_filter,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_filter,
+};
+
+/* (input, criterion, model, examples, options) */
+const PgLlmFunction pgllm_function_score = {
+	.symbol = "pgllm_fn_llm_score",
+	.model_arg = 2,
+	.constant_args = BIT(1) | BIT(3) | BIT(4),
+	.required_args = BIT(0) | BIT(1),
+	.stable = true,
+	.parse = parse_score,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_score,
+};
+
+/* (input, labels, model, threshold, instruction, descriptions, examples, options) */
+const PgLlmFunction pgllm_function_classify_multi = {
+	.symbol = "pgllm_fn_llm_classify_multi",
+	.model_arg = 2,
+	.constant_args = BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7),
+	.required_args = BIT(0),
+	.stable = true,
+	.parse = parse_multi,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_multi,
+};
+
+Datum
+pgllm_fn_llm_filter(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_filter);
+}
+
+Datum
+pgllm_fn_llm_score(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_score);
+}
+
+Datum
+pgllm_fn_llm_classify_multi(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_classify_multi);
 }

@@ -50,6 +50,7 @@ static MemoryContext root_context = NULL;
 static dlist_head open_models = DLIST_STATIC_INIT(open_models);
 static dlist_head owned_requests = DLIST_STATIC_INIT(owned_requests);
 static uint64 n_invalidations = 0;
+static uint64 last_serial = 0;
 
 /* the pool, and the settings that it and the schedulers were made with */
 static LlmPool *pool = NULL;
@@ -274,6 +275,7 @@ open_into(PgLlmOpenModel *m)
 	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
 							   &m->pub.model, &err), &err);
 	m->pub.server_oid = m->spec.server_oid;
+	m->pub.serial = ++last_serial;
 	m->pub.name = m->spec.name;
 	m->pub.kind = resolve_kind(&m->spec, m->pub.model);
 	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));

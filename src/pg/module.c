@@ -15,6 +15,7 @@
  */
 #include "models.h"
 #include "shared_cache.h"
+#include "batch_scan/memo.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -125,6 +126,7 @@ maybe_statement_end(void)
 	if (nesting > 0)
 		return;
 	statement_number++;
+	pgllm_memo_forget();
 	pgllm_row_errors_report();
 }
 
@@ -258,6 +260,8 @@ pgllm_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read_onl
 static void
 pgllm_transaction_callback(XactEvent event, void *arg)
 {
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PARALLEL_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
+		pgllm_memo_forget();
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:

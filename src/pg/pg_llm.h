@@ -115,6 +115,7 @@ extern const char *pgllm_kind_name(PgLlmKind kind);
 typedef struct PgLlmModel
 {
 	Oid			server_oid;
+	uint64		serial;			/* differs from that of any model opened before by this process */
 	char	   *name;
 	PgLlmKind	kind;
 	LlmModel   *model;
