@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tool.h"
+#include "serve/embed.h"
 
 #define MAX_ELEMENTS 8			/* of an array in the metadata that are shown */
 
@@ -14,6 +15,8 @@ typedef struct Facts
 	LlmHparams	hp;
 	bool		has_hparams;
 	LlmTokenizer *tokenizer;	/* NULL: not known */
+	const LlmArch *arch;		/* as hp */
+	bool		has_classifier;
 	bool		has_template;
 	uint64_t	n_parameters;
 	uint64_t	n_bytes;		/* of all tensors */
@@ -39,6 +42,12 @@ elements(const LlmTensor *tensor)
 	return n;
 }
 
+static bool
+name_is(const LlmTensor *tensor, const char *name)
+{
+	return tensor->name.len == strlen(name) && memcmp(tensor->name.data, name, tensor->name.len) == 0;
+}
+
 /* sums over the tensors, and the first type that is not computed with */
 static void
 count_tensors(const LlmSource *source, Facts *facts)
@@ -52,6 +61,7 @@ count_tensors(const LlmSource *source, Facts *facts)
 		const LlmTypeInfo *info = llmk_type_info((uint32_t) tensor->type);
 
 		facts->n_parameters += elements(tensor);
+		facts->has_classifier |= name_is(tensor, "cls.weight") || name_is(tensor, "cls.output.weight");
 		facts->n_bytes += tensor->n_bytes;
 		by_type[tensor->type] += elements(tensor);
 		if (by_type[tensor->type] > most)
@@ -69,14 +79,13 @@ count_tensors(const LlmSource *source, Facts *facts)
 static void
 find_facts(const LlmSource *source, Facts *facts)
 {
-	const LlmArch *arch;
 	LlmError	err;
 	LlmStr		template_text = {NULL, 0};
 
 	memset(facts, 0, sizeof *facts);
 	memset(&err, 0, sizeof err);
 	facts->quantization = "none";
-	facts->has_hparams = llm_hparams_read(source->meta, &arch, &facts->hp, &facts->problem) == LLM_OK;
+	facts->has_hparams = llm_hparams_read(source->meta, &facts->arch, &facts->hp, &facts->problem) == LLM_OK;
 	if (facts->has_hparams)
 		memset(&facts->problem, 0, sizeof facts->problem);
 	count_tensors(source, facts);
@@ -187,8 +196,13 @@ tensor_array(const LlmSource *source, struct json_object **out, LlmError *err)
 }
 
 static LlmStatus
-fill_hparams(const LlmHparams *hp, struct json_object *object, LlmError *err)
+fill_hparams(const Facts *facts, struct json_object *object, LlmError *err)
 {
+	const LlmHparams *hp = &facts->hp;
+	const LlmPooling pooling = llm_hparams_pooling(facts->arch, hp, facts->has_classifier);
+
+	LLM_TRY(tool_json_set_text(object, "kind", llm_model_kind_name(llm_model_kind_of(hp, pooling)), err));
+	LLM_TRY(tool_json_set_text(object, "pooling", llm_pooling_name(pooling), err));
 	LLM_TRY(tool_json_set_int(object, "context", hp->n_ctx_train, err));
 	LLM_TRY(tool_json_set_int(object, "layers", hp->n_layer, err));
 	LLM_TRY(tool_json_set_int(object, "embedding", hp->n_embd, err));
@@ -228,7 +242,7 @@ fill_object(const LlmSource *source, const Facts *facts, struct json_object *obj
 	LLM_TRY(tool_json_set_int(object, "parameters", (int64_t) facts->n_parameters, err));
 	LLM_TRY(tool_json_set_text(object, "quantization", facts->quantization, err));
 	if (facts->has_hparams)
-		LLM_TRY(fill_hparams(&facts->hp, object, err));
+		LLM_TRY(fill_hparams(facts, object, err));
 	if (facts->tokenizer)
 		LLM_TRY(fill_tokenizer(facts->tokenizer, object, err));
 	LLM_TRY(tool_json_set_bool(object, "chat_template", facts->has_template, err));

@@ -41,6 +41,8 @@ open_parts(const ToolOptions *options, ToolModel *m, LlmError *err)
 	int			n_threads = options->threads > 0 ? (int) options->threads : llm_cpu_count();
 	const LlmKernels *kernels;
 
+	if (options->pooling != LLM_POOLING_UNSPECIFIED)
+		model_options.pooling = &options->pooling;
 	if (options->command == TOOL_BENCH)
 		scheduler_options.max_sequences = (int) options->sequences;
 	else

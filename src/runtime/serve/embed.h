@@ -23,7 +23,9 @@ typedef enum LlmModelKind
 } LlmModelKind;
 
 extern LlmModelKind llm_model_kind(const LlmModel *model);
+extern LlmModelKind llm_model_kind_of(const LlmHparams *hp, LlmPooling pooling);
 extern const char *llm_model_kind_name(LlmModelKind kind);
+extern const char *llm_pooling_name(LlmPooling pooling); /* "none", "mean", "cls", "last", "rank", "unspecified" */
 
 /* numbers of a vector that the model makes, and of a rerank result */
 extern uint32_t llm_embedding_size(const LlmModel *model);
