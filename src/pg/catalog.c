@@ -258,6 +258,23 @@ read_chat_template(const char *value, PgLlmSpec *spec)
 	spec->chat_template = pnstrdup(utf8.data, utf8.len);
 }
 
+/* an empty one says that there is none */
+static void
+read_query_prefix(const char *value, PgLlmSpec *spec)
+{
+	LlmStr		utf8 = pgllm_cstring_to_utf8(value);
+
+	spec->query_prefix = pnstrdup(utf8.data, utf8.len);
+}
+
+static void
+read_document_prefix(const char *value, PgLlmSpec *spec)
+{
+	LlmStr		utf8 = pgllm_cstring_to_utf8(value);
+
+	spec->document_prefix = pnstrdup(utf8.data, utf8.len);
+}
+
 /* options of a server; read checks a value and puts it into the spec */
 static const struct
 {
@@ -272,6 +289,8 @@ static const struct
 	{"kv_type", read_kv_type},
 	{"sha256", read_sha256, true},
 	{"chat_template", read_chat_template},
+	{"query_prefix", read_query_prefix},
+	{"document_prefix", read_document_prefix},
 };
 
 static void
@@ -287,7 +306,7 @@ read_option(const char *name, const char *value, bool by_content, PgLlmSpec *spe
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
-			 errhint("Options of a model are path, kind, context, kv_type, sha256 and chat_template.")));
+			 errhint("Options of a model are path, kind, context, kv_type, sha256, chat_template, query_prefix and document_prefix.")));
 }
 
 void

@@ -14,6 +14,7 @@
  * owned.
  */
 #include "models.h"
+#include "serve/embed.h"
 
 #include "foreign/foreign.h"
 #include "lib/ilist.h"
@@ -252,11 +253,24 @@ kernels_by_setting(void)
 	return kernels;
 }
 
-/* what a model is used for: by its file, unless its owner says otherwise */
+/* what a model is for, which follows from its file; its owner may only say the same */
 static PgLlmKind
 resolve_kind(const PgLlmSpec *spec, const LlmModel *model)
 {
-	return spec->kind != PGLLM_KIND_AUTO ? spec->kind : PGLLM_KIND_GENERATE;
+	static const PgLlmKind kinds[] = {
+		[LLM_MODEL_GENERATE] = PGLLM_KIND_GENERATE,
+		[LLM_MODEL_EMBED] = PGLLM_KIND_EMBED,
+		[LLM_MODEL_RERANK] = PGLLM_KIND_RERANK,
+	};
+	PgLlmKind	kind = kinds[llm_model_kind(model)];
+
+	if (spec->kind != PGLLM_KIND_AUTO && spec->kind != kind)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("file of model \"%s\" is a model of kind %s, not %s", spec->name, pgllm_kind_name(kind),
+						pgllm_kind_name(spec->kind)),
+				 errhint("Leave the option \"kind\" out, or give a file of that kind.")));
+	return kind;
 }
 
 static void
@@ -278,6 +292,8 @@ open_into(PgLlmOpenModel *m)
 	m->pub.serial = ++last_serial;
 	m->pub.name = m->spec.name;
 	m->pub.kind = resolve_kind(&m->spec, m->pub.model);
+	m->pub.query_prefix = m->spec.query_prefix;
+	m->pub.document_prefix = m->spec.document_prefix;
 	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
 }
 

@@ -23,6 +23,8 @@ typedef struct PgLlmSpec
 	uint32_t	context;		/* 0: the model's own */
 	LlmKvType	kv_type;
 	char	   *chat_template;	/* UTF-8; NULL: the model's own */
+	char	   *query_prefix;	/* the same */
+	char	   *document_prefix;
 	char		sha256[PGLLM_DIGEST_HEX + 1];	/* lower case; empty: not given */
 } PgLlmSpec;
 

@@ -121,6 +121,8 @@ typedef struct PgLlmModel
 	LlmModel   *model;
 	LlmScheduler *scheduler;
 	char		digest[65];		/* hex SHA-256 of the source */
+	char	   *query_prefix;	/* UTF-8, by the owner; NULL: the model's own */
+	char	   *document_prefix;
 } PgLlmModel;
 
 /*
@@ -186,6 +188,9 @@ typedef struct PgLlmOptions
 	LlmStr	   *variant_labels; /* option variants: {"label": ["other words for it", ...], ...}, a pair for each word */
 	LlmStr	   *variants;
 	int			n_variants;
+	/* embedding and reranking */
+	LlmStr		prefix;			/* put before the text; data NULL: the model's for the task */
+	LlmStr		instruction;	/* data NULL: that of the model's own template */
 } PgLlmOptions;
 
 /* which keys a function takes */
@@ -193,6 +198,8 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
 #define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
 #define PGLLM_OPT_RAW		8	/* truncate */
+#define PGLLM_OPT_EMBED		16	/* truncate prefix */
+#define PGLLM_OPT_RERANK	32	/* truncate instruction */
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);
