@@ -61,4 +61,5 @@ SELECT f.* FROM (VALUES
 	(2, $$SELECT llm_cosine('{1,NULL}', '{1,2}')$$),
 	(3, $$SELECT llm_cosine('{1,2}', '{{1,2}}')$$)) v(i, s), fails(s) f ORDER BY i;
 
+DROP TABLE long_texts;
 DROP SERVER llama3;

@@ -4,6 +4,8 @@
 \set models :abs_srcdir '/sql/data/models'
 \set llama3 :models '/llama3.gguf'
 \set mistral :models '/mistral.gguf'
+\set bert :models '/bert.gguf'
+\set qwen3_reranker :models '/qwen3-reranker.gguf'
 
 -- folders in messages are left out
 CREATE OR REPLACE FUNCTION fails(statement text, OUT code text, OUT message text, OUT hint text) AS $$
