@@ -3,8 +3,8 @@
  *
  * Only tokenizing a piece tells how many tokens it has: tokens cross every cut, and a tokenizer may look far around. So the
  * longest piece that fits is searched for, from a guess by the piece before; then its end moves back, by half of it at most,
- * to the best place in it: after a blank line, a line, a sentence, a word. An overlap is the longest end of a piece that
- * fits, begun at a word. Every piece ends behind the one before, so the work ends too.
+ * to the best place in it: the end of a paragraph, a line, a sentence, a word, after white space if that fits too. An
+ * overlap is the longest end of a piece that fits, begun at a word. Every piece ends behind the one before, so the work ends.
  */
 #include "text/chunk.h"
 
@@ -91,19 +91,39 @@ ends_with_wide_stop(LlmStr s, size_t at)
 	return false;
 }
 
-/* whether text may be cut at that place, after white space if there is some, for that reason; 0 < at < s.len */
+/* a word begins there, after white space; 0 < at < s.len */
+static bool
+starts_word(LlmStr s, size_t at)
+{
+	return is_space(s.data[at - 1]) && !is_space(s.data[at]);
+}
+
+static bool
+ends_sentence(LlmStr s, size_t end)
+{
+	while (end > 0 && (s.data[end - 1] == '"' || s.data[end - 1] == '\'' || s.data[end - 1] == ')'))
+		end--;
+	return end > 0 && (s.data[end - 1] == '.' || s.data[end - 1] == '!' || s.data[end - 1] == '?' || ends_with_wide_stop(s, end));
+}
+
+/* whether text may be cut at that place, after white space or before it, for that reason; 0 < at < s.len */
 static bool
 is_break(LlmStr s, size_t at, Break kind)
 {
+	size_t		start = at;		/* of the white space */
 	size_t		end = at;
 	int			n_lines = 0;
 
 	if (kind == BREAK_SENTENCE && ends_with_wide_stop(s, at) && !is_space(s.data[at]))
 		return true;
-	if (!is_space(s.data[at - 1]) || is_space(s.data[at]))
+	if (is_space(s.data[at - 1]) == is_space(s.data[at]))
 		return false;
-	while (end > 0 && is_space(s.data[end - 1]))
-		n_lines += s.data[--end] == '\n';
+	while (start > 0 && is_space(s.data[start - 1]))
+		start--;
+	while (end < s.len && is_space(s.data[end]))
+		end++;
+	for (size_t i = start; i < end; i++)
+		n_lines += s.data[i] == '\n';
 	switch (kind)
 	{
 		case BREAK_PARAGRAPH:
@@ -111,10 +131,7 @@ is_break(LlmStr s, size_t at, Break kind)
 		case BREAK_LINE:
 			return n_lines == 1;
 		case BREAK_SENTENCE:
-			while (end > 0 && (s.data[end - 1] == '"' || s.data[end - 1] == '\'' || s.data[end - 1] == ')'))
-				end--;
-			return end > 0 && (s.data[end - 1] == '.' || s.data[end - 1] == '!' || s.data[end - 1] == '?' ||
-							   ends_with_wide_stop(s, end));
+			return ends_sentence(s, start);
 		default:
 			return true;
 	}
@@ -257,7 +274,7 @@ overlap_start(LlmChunker *c, size_t start, size_t stop, const LlmStop *should_st
 	guess = (size_t) ((double) (stop - start) * (double) c->overlap / (double) c->max_tokens);
 	LLM_TRY(longest_part(c, stop, start + 1, c->overlap, guess, should_stop, out, err));
 	for (size_t at = *out; at > 0 && at < stop; at++)
-		if (is_break(c->text, at, BREAK_WORD))
+		if (starts_word(c->text, at))
 		{
 			*out = at;
 			break;

@@ -171,6 +171,8 @@ check_breaks(const Fixture *f)
 {
 	check_first(f, "QQQQ QQQQ QQQQ", 11, "QQQQ QQQQ ");
 	check_first(f, "QQQQ. QQ QQ QQ QQQQ", 15, "QQQQ. QQ QQ QQ ");
+	check_first(f, "QQQQ. QQ QQ QQ QQQQ", 14, "QQQQ. QQ QQ QQ");
+	check_first(f, "QQQQQ. QQ QQ QQQQ", 6, "QQQQQ.");
 	check_first(f, "QQQQQQQ. QQ QQ QQ", 14, "QQQQQQQ. ");
 	check_first(f, "QQQQQQQ.\" QQ QQ QQ", 15, "QQQQQQQ.\" ");
 	check_first(f, "QQQQQQ. Q\nQQ QQ QQ", 15, "QQQQQQ. Q\n");
