@@ -155,6 +155,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 		return;
 	}
 	call->n_prompt = source->tokens.n;
+	call->max_output = Min((uint32_t) options->max_tokens, n_ctx);
 	if (call->n_prompt == 0)
 	{
 		/* an empty text, and a model that puts nothing before it */

@@ -22,6 +22,7 @@ char	   *pgllm_model_path = NULL;
 char	   *pgllm_cache_path = NULL;
 int			pgllm_threads = 0;
 int			pgllm_memory_limit_kb = 0;
+bool		pgllm_batching = true;
 int			pgllm_batch_tokens = 512;
 bool		pgllm_prefix_cache = true;
 int			pgllm_on_error = PGLLM_ON_ERROR_ERROR;
@@ -114,6 +115,10 @@ pgllm_guc_init(void)
 							"Memory of its own that a session may take for models.",
 							"Key/value cache, activations, vocabularies; packed weights are mapped and shared, and not counted. 0: no limit.",
 							&pgllm_memory_limit_kb, 2 * 1024 * 1024, 0, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pg_llm.batching",
+							 "Sends rows through the model together.",
+							 "Results are the same without.",
+							 &pgllm_batching, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pg_llm.batch_tokens",
 							"Tokens of one step of the model at most.",
 							NULL, &pgllm_batch_tokens, 512, 1, 65536, PGC_USERSET, 0, NULL, NULL, NULL);

@@ -77,6 +77,7 @@ typedef struct PgLlmCall
 	bool		not_the_rows;	/* error is about more than the row: misuse, a limit of the session */
 	bool		truncated;
 	size_t		n_prompt;
+	uint32_t	max_output;		/* tokens that may be generated */
 	instr_time	begun;
 } PgLlmCall;
 

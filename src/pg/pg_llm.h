@@ -38,6 +38,7 @@ extern char *pgllm_model_path;		/* folder that relative model paths start from *
 extern char *pgllm_cache_path;		/* folder of pack files */
 extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
+extern bool pgllm_batching;
 extern int	pgllm_batch_tokens;
 extern bool pgllm_prefix_cache;
 extern int	pgllm_on_error;			/* PgLlmOnError */
@@ -152,6 +153,9 @@ extern PgLlmRequest *pgllm_request_own(MemoryContext context, LlmRequest *reques
 extern void pgllm_request_release(PgLlmRequest *owned);
 
 /* ---- planning (module.c) ---- */
+
+/* whether the executor's innermost run was asked for all rows */
+extern bool pgllm_runs_to_end(void);
 
 /* start of the statement in seconds since 1970: what templates see as now */
 extern int64_t pgllm_statement_time(void);

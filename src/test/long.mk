@@ -8,6 +8,8 @@
 #   large-shapes     a real model (LONG_MODEL, by default what quickstart fetched; left out if absent) over windows of 2048
 #                    tokens: the same perplexity to the last digit for 1 and 2 threads and for the generic kernels
 #
+#   batch-statements LONG_STATEMENTS (400) generated statements on a private server, with batching and without: the same
+#                    rows, errors and tables
 #   pgvector         embeddings in columns of pgvector (check_pgvector.sh), for each of LONG_PGVECTOR: paths of pg_config of
 #                    servers with pgvector; left out if there are none
 #   minilm           all-MiniLM-L6-v2 through SQL (check_minilm.py): LONG_MINILM, its wheel or folder, LONG_REFERENCE, its
@@ -18,6 +20,7 @@
 LONG_FUZZ_SECONDS ?= 300
 LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
 LONG_TEXT         ?= docs/functions.md
+LONG_STATEMENTS   ?= 400
 LONG_PGVECTOR     ?=
 LONG_MINILM       ?=
 LONG_REFERENCE    ?=
@@ -42,8 +45,8 @@ build/asan/llm: $(wildcard src/tools/*.c) $(SAN_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(RUNTIME_CPPFLAGS) $(SAN_FLAGS) $^ -o $@ $(LIBS_RUNTIME)
 
-.PHONY: test-long unit-tsan tool-asan valgrind-tool large-shapes
-test-long: unit-asan tool-asan unit-tsan valgrind-tool large-shapes
+.PHONY: test-long unit-tsan tool-asan valgrind-tool large-shapes batch-statements
+test-long: unit-asan tool-asan unit-tsan valgrind-tool large-shapes batch-statements
 	@$(MAKE) fuzz FUZZ_SECONDS=$(LONG_FUZZ_SECONDS)
 
 unit-tsan: $(addprefix build/tsan/unit/,$(TSAN_TESTS))
@@ -67,6 +70,9 @@ large-shapes: build/llm
 	    [ "$$got" = "$$want" ] || { echo "large-shapes: $$options gives $$got, not $$want"; exit 1; }; \
 	done; \
 	echo "large-shapes: $$want"
+
+batch-statements:
+	@PG_CONFIG='$(PG_CONFIG)' bash src/test/batch_statements.sh $(LONG_STATEMENTS)
 
 .PHONY: pgvector minilm
 test-long: pgvector minilm
