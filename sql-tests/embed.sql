@@ -113,6 +113,16 @@ SET pg_llm.default_model = 'bert';
 SELECT llm_classify('A cat sleeps', '{animals,databases}') = llm_classify('A cat sleeps', '{animals,databases}', 'bert') AS default_model;
 SET pg_llm.default_model = 'llama3';
 
+-- rows of a table together, as one by one
+CREATE TABLE pets AS SELECT i, CASE WHEN i % 7 > 0 THEN 'pet ' || i % 11 || repeat(' sleeps', i % 5) END AS t FROM generate_series(1, 60) i;
+EXPLAIN (COSTS OFF) SELECT llm_embed(t) FROM pets;
+CREATE TABLE together AS SELECT i, llm_embed(t, dimensions => 8) AS e, llm_similarity(t, 'a cat') AS s, llm_classify(t, '{pet,sleeps}', 'bert') AS c FROM pets;
+SET pg_llm.batching = off;
+CREATE TABLE alone AS SELECT i, llm_embed(t, dimensions => 8) AS e, llm_similarity(t, 'a cat') AS s, llm_classify(t, '{pet,sleeps}', 'bert') AS c FROM pets;
+RESET pg_llm.batching;
+SELECT count(e) AS vectors, (SELECT string_agg(t::text, E'\n' ORDER BY i) FROM together t) = (SELECT string_agg(a::text, E'\n' ORDER BY i) FROM alone a) AS same FROM together;
+DROP TABLE pets, together, alone;
+
 -- errors
 SELECT i, f.* FROM (VALUES
 	(1, $$SELECT llm_embed('x', 'llama3')$$),

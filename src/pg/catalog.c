@@ -394,26 +394,21 @@ raise_not_found(const char *name)
 			 : errhint("The view llm_models lists the models of this database; llm_create_model() makes one.")));
 }
 
-/* value of the setting that names the model for these kinds of work; raises if it is not set */
-static char *
-default_model(int allowed)
+const char *
+pgllm_catalog_default(int allowed, const char **setting)
 {
-	char	   *value = pgllm_default_model;
-	const char *setting = "pg_llm.default_model";
-
-	if (!(allowed & PGLLM_KIND_GENERATE) || (allowed == PGLLM_KIND_ANY && pgllm_default_embedding_model[0] != '\0'))
+	if ((allowed & PGLLM_KIND_GENERATE) && (allowed != PGLLM_KIND_ANY || pgllm_default_embedding_model[0] == '\0'))
 	{
-		bool		embed = (allowed & PGLLM_KIND_EMBED) != 0;
-
-		value = embed ? pgllm_default_embedding_model : pgllm_default_rerank_model;
-		setting = embed ? "pg_llm.default_embedding_model" : "pg_llm.default_rerank_model";
+		*setting = "pg_llm.default_model";
+		return pgllm_default_model;
 	}
-	if (value[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("no model is named, and %s is not set", setting),
-				 errhint("Name a model in the call, or SET %s.", setting)));
-	return value;
+	if (allowed & PGLLM_KIND_EMBED)
+	{
+		*setting = "pg_llm.default_embedding_model";
+		return pgllm_default_embedding_model;
+	}
+	*setting = "pg_llm.default_rerank_model";
+	return pgllm_default_rerank_model;
 }
 
 Oid
@@ -425,9 +420,15 @@ pgllm_catalog_find(const text *name)
 Oid
 pgllm_catalog_find_kind(const text *name, int allowed)
 {
-	char	   *c_name = name ? text_to_cstring(name) : default_model(allowed);
+	const char *setting;
+	const char *c_name = name ? text_to_cstring(name) : pgllm_catalog_default(allowed, &setting);
 	Oid			oid;
 
+	if (c_name[0] == '\0' && !name)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no model is named, and %s is not set", setting),
+				 errhint("Name a model in the call, or SET %s.", setting)));
 	oid = get_foreign_server_oid(c_name, true);
 	if (!OidIsValid(oid))
 		raise_not_found(c_name);

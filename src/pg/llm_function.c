@@ -115,6 +115,12 @@ pgllm_function_of(Oid funcid)
 	return function;
 }
 
+int
+pgllm_function_kinds(const PgLlmFunction *function)
+{
+	return function->kinds != 0 ? function->kinds : PGLLM_KIND_GENERATE;
+}
+
 /* ---- answers ---- */
 
 PgLlmAnswer *
@@ -211,8 +217,7 @@ pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction *function, P
 		MemoryContextSwitchTo(old);
 	}
 	prepared->parsed = site->parsed;
-	prepared->model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(function->model_arg),
-									  function->kinds ? function->kinds : PGLLM_KIND_GENERATE);
+	prepared->model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(function->model_arg), pgllm_function_kinds(function));
 	prepared->drawn = function->drawn != NULL && function->drawn(site->parsed);
 	identity.function = function;
 	identity.model = prepared->model->serial;

@@ -86,6 +86,9 @@ extern const PgLlmFunction pgllm_function_embed;
 extern const PgLlmFunction pgllm_function_similarity;
 extern const PgLlmFunction pgllm_function_relevance;
 
+/* PGLLM_KIND_* of models that a function runs */
+extern int	pgllm_function_kinds(const PgLlmFunction *function);
+
 /* the function that an OID is of, NULL: none of ours that runs a model */
 extern const PgLlmFunction *pgllm_function_of(Oid funcid);
 

@@ -31,8 +31,14 @@ typedef struct PgLlmSpec
 /* foreign server of that name (NULL: pg_llm.default_model), USAGE checked; that it is a model pgllm_catalog_spec checks */
 extern Oid	pgllm_catalog_find(const text *name);
 
-/* the same; NULL: the default model for these kinds of work, for PGLLM_KIND_ANY that for embedding, if set, before the other */
+/* the same; NULL: the default model for these kinds of work */
 extern Oid	pgllm_catalog_find_kind(const text *name, int kinds);
+
+/*
+ * Name of the default model for these kinds of work (PGLLM_KIND_*), empty if there is none, and the setting that holds it.
+ * For PGLLM_KIND_ANY that of embedding, if it is set, goes before the other.
+ */
+extern const char *pgllm_catalog_default(int kinds, const char **setting);
 
 /* the server's options; raises if it is not a server of our wrapper */
 extern void pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec);
