@@ -354,6 +354,8 @@ llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	for (int32_t id = 0; id < t->n_vocab && t->unknown < 0; id++)
 		if (t->info[id].type == LLM_TOKEN_UNKNOWN)
 			t->unknown = id;
+	if (t->kind == LLM_KIND_HF)
+		return LLM_OK;			/* the file says how added tokens match (hf_added.c) */
 	LLM_TRY(apply_strip_rules(t, meta, err));
 	return list_special(t, err);
 }
