@@ -78,7 +78,7 @@ BEGIN
 	RAISE NOTICE 'llm_embed_many: % rows/s', round(n / extract(epoch FROM clock_timestamp() - start));
 	start := clock_timestamp();
 	SELECT count(llm_embed(t || '  ')) INTO n FROM examples;
-	RAISE NOTICE 'llm_embed, a row at a time: % rows/s', round(n / extract(epoch FROM clock_timestamp() - start));
+	RAISE NOTICE 'llm_embed over a table: % rows/s', round(n / extract(epoch FROM clock_timestamp() - start));
 END $$;
 """
 
