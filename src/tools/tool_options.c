@@ -83,6 +83,7 @@ tool_usage(FILE *to)
 	fputs("llm: look at a model and measure it, without a server\n"
 		  "\n"
 		  "usage: llm COMMAND MODEL [option…]\n"
+		  "MODEL is a GGUF file, the first of its parts, or a Hugging Face folder.\n"
 		  "Commands that read standard input take one JSON value per line and answer each by one line of JSON.\n"
 		  "\n"
 		  "  inspect MODEL [--json]\n"

@@ -133,6 +133,7 @@ typedef struct LlmRopeParams
 	double		base;
 	double		scale;			/* 1 / factor of scaling; 1: none */
 	bool		yarn;			/* scaled by YaRN, not linearly */
+	bool		yarn_exact;		/* the ends of its ramp are not rounded outwards */
 	bool		has_factors;	/* scaled by factors, which must then be a tensor of the file */
 	double		beta_fast;
 	double		beta_slow;
@@ -175,6 +176,7 @@ typedef struct LlmRecurrentParams
 	uint32_t	n_group;
 	uint32_t	n_channels;		/* of the convolution */
 	uint32_t	n_in;			/* width of the input projection */
+	float		dt_min;			/* Mamba2: a step is not shorter; 0: no limit */
 	size_t		state_floats;	/* of one layer: (n_conv - 1, n_channels) past inputs, then (n_head, n_state, n_inner / n_head) */
 } LlmRecurrentParams;
 

@@ -149,9 +149,9 @@ find_kind(LlmHf *hf, const ModelParts *parts, LlmError *err)
 static LlmStatus
 add_entry(VocabLoader *l, double id, size_t off, LlmError *err)
 {
-	VocabEntry	entry = {(uint32_t) id, (uint32_t) off};
+	VocabEntry	entry = {id >= 0 && id < MAX_IDS ? (uint32_t) id : MAX_IDS, (uint32_t) off};
 
-	if (!(id >= 0 && id < MAX_IDS) || id != (double) entry.id)
+	if (entry.id == MAX_IDS || id != (double) entry.id)
 		return llm_fail(err, LLM_E_LIMIT, "the vocabulary of tokenizer.json has the id %g, allowed are 0 to %d", id, MAX_IDS - 1);
 	if (entry.id > l->max_id)
 		l->max_id = entry.id;
