@@ -53,6 +53,17 @@ scale_queries(const LlmModel *m, float *q, uint32_t position)
 	m->kernels->scale(q, (int64_t) m->hp.n_head * m->hp.head_dim_k, (float) factor);
 }
 
+/* the queries of a row that has each head's query and gate */
+static void
+take_queries(const LlmPass *pass, int64_t row, float *q)
+{
+	const int64_t n = pass->model->hp.head_dim_k;
+	const int64_t n_head = pass->model->hp.n_head;
+
+	for (int64_t h = 0; h < n_head; h++)
+		memcpy(q + h * n, pass->q_gate + (row * n_head + h) * 2 * n, (size_t) n * sizeof(float));
+}
+
 static void
 store_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -75,6 +86,8 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 		const float *cosine = rope < 0 ? NULL : pass->cosine[rope] + row * n_pairs;
 		const float *sine = rope < 0 ? NULL : pass->sine[rope] + row * n_pairs;
 
+		if (m->arch->traits & LLM_TRAIT_OUT_GATE)
+			take_queries(pass, row, q);
 		prepare_heads(m, &job->layer->q_norm, q, hp->n_head, cosine, sine);
 		prepare_heads(m, &job->layer->k_norm, k, hp->n_head_kv, cosine, sine);
 		if (hp->query_scale != 0)
@@ -325,4 +338,37 @@ llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	int64_t		n = (int64_t) pass->n_tiles * pass->model->hp.n_head_kv * pass->tile_head_groups;
 
 	return llm_pool_run(pass->pool, attend_piece, &job, n, 1, stop);
+}
+
+/* ---- gates: a head's output is times the sigmoid of its gate ---- */
+
+static void
+gate_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const LlmPass *pass = arg;
+	const int64_t n = pass->model->hp.head_dim_v;
+	const int64_t n_head = pass->model->hp.n_head;
+
+	(void) thread;
+	for (int64_t i = begin * n_head; i < end * n_head; i++)
+	{
+		const float *gate = pass->q_gate + (2 * i + 1) * n;
+		float	   *out = pass->attn + i * n;
+
+		for (int64_t d = 0; d < n; d++)
+			out[d] *= 1.0f / (1.0f + llmk_expf(-gate[d]));
+	}
+}
+
+/* multiplies in place, so it does not pause */
+LlmStatus
+llm_attention_gate(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmHparams *hp = &pass->model->hp;
+
+	(void) layer;
+	(void) stop;
+	if (!(pass->model->arch->traits & LLM_TRAIT_OUT_GATE))
+		return LLM_OK;
+	return llm_pool_run(pass->pool, gate_piece, pass, pass->n_rows, llm_rows_per_piece((int64_t) hp->n_head * hp->head_dim_v), NULL);
 }

@@ -151,10 +151,20 @@ llm_hparams_ff(const LlmHparams *hp, uint32_t layer)
 	return of_layer(hp->ff_layers, layer, hp->n_ff);
 }
 
+static bool
+attends(const LlmHparams *hp, uint32_t layer)
+{
+	if (hp->recurrent_layers)
+		return llm_meta_array_int(hp->recurrent_layers, layer) == 0;
+	if (hp->attention_every > 0)
+		return (layer + 1) % hp->attention_every == 0;
+	return of_layer(hp->kv_layers, layer, hp->n_head_kv) > 0;
+}
+
 LlmMixer
 llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 {
-	if (arch->recurrent == LLM_MIXER_ATTENTION || of_layer(hp->kv_layers, layer, hp->n_head_kv) > 0)
+	if (arch->recurrent == LLM_MIXER_ATTENTION || attends(hp, layer))
 		return LLM_MIXER_ATTENTION;
 	if ((arch->traits & LLM_TRAIT_ONE_BLOCK) && llm_hparams_ff(hp, layer) > 0)
 		return LLM_MIXER_NONE;
@@ -180,8 +190,25 @@ check_layers(const KeyReader *r, LlmHparams *hp)
 			return llm_fail(r->err, LLM_E_FORMAT, "layer %u of architecture \"%s\" cannot have %u key/value heads and a "
 							"feed-forward of %u", i, r->arch->name, n_kv, n_ff);
 		hp->n_layer_attn += mixer == LLM_MIXER_ATTENTION;
-		hp->n_layer_recurrent += mixer == LLM_MIXER_MAMBA2 || mixer == LLM_MIXER_SHORT_CONV;
+		hp->n_layer_recurrent += mixer != LLM_MIXER_ATTENTION && mixer != LLM_MIXER_NONE;
 	}
+	return LLM_OK;
+}
+
+/* which layers attend, where key/value heads do not tell */
+static LlmStatus
+read_recurrent_layers(const KeyReader *r, LlmHparams *hp)
+{
+	KeyName		key;
+
+	hp->attention_every = 4;
+	LLM_TRY(read_uint(r, "full_attention_interval", false, 1, MAX_LAYERS, &hp->attention_every));
+	if (!llm_meta_find(r->meta, key_name(r, "attention.recurrent_layers", key)))
+		return LLM_OK;
+	LLM_TRY(llm_meta_array(r->meta, key, true, LLM_META_BOOL, &hp->recurrent_layers, r->err));
+	if (hp->recurrent_layers->count < hp->n_layer)
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" has %llu elements for %u layers", key,
+						(unsigned long long) hp->recurrent_layers->count, hp->n_layer);
 	return LLM_OK;
 }
 
@@ -193,6 +220,8 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_uint(r, "attention.head_count", min > 0, min, MAX_HEADS, &hp->n_head));
 	hp->n_head_kv = hp->n_head;
 	LLM_TRY(read_by_layer(r, "attention.head_count_kv", false, MAX_HEADS, hp->n_layer, &hp->n_head_kv, &hp->kv_layers));
+	if (r->arch->recurrent == LLM_MIXER_DELTA_NET)
+		LLM_TRY(read_recurrent_layers(r, hp));
 	LLM_TRY(check_layers(r, hp));
 	if (hp->n_head_kv == 0 && min == 0)
 		return LLM_OK;			/* no layer attends */
@@ -252,6 +281,8 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	double		eps = 0;
 
 	LLM_TRY(read_uint(r, "block_count", true, 1, MAX_LAYERS, &hp->n_layer));
+	LLM_TRY(read_uint(r, "nextn_predict_layers", false, 0, hp->n_layer - 1, &hp->n_layer_draft));
+	hp->n_layer -= hp->n_layer_draft;
 	LLM_TRY(read_uint(r, "context_length", true, 1, MAX_CONTEXT, &hp->n_ctx_train));
 	LLM_TRY(read_uint(r, "embedding_length", true, 1, MAX_WIDTH, &hp->n_embd));
 	LLM_TRY(read_by_layer(r, "feed_forward_length", true, MAX_WIDTH, hp->n_layer, &hp->n_ff, &hp->ff_layers));
@@ -269,8 +300,9 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 
 /* ---- recurrent layers ---- */
 
+/* Mamba2, and the delta net, whose time_step_rank are its value heads and groups its key heads, of state_size each */
 static LlmStatus
-read_mamba2(const KeyReader *r, LlmRecurrentParams *p)
+read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 {
 	p->n_group = 1;
 	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
@@ -282,7 +314,7 @@ read_mamba2(const KeyReader *r, LlmRecurrentParams *p)
 		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
 						p->n_head, p->n_group);
 	p->n_channels = p->n_inner + 2 * p->n_group * p->n_state;
-	p->n_in = p->n_inner + p->n_channels + p->n_head;
+	p->n_in = p->n_inner + p->n_channels + (r->arch->recurrent == LLM_MIXER_DELTA_NET ? 2 : 1) * p->n_head;
 	return LLM_OK;
 }
 
@@ -294,7 +326,8 @@ read_recurrent(const KeyReader *r, LlmHparams *hp)
 	switch (r->arch->recurrent)
 	{
 		case LLM_MIXER_MAMBA2:
-			LLM_TRY(read_mamba2(r, p));
+		case LLM_MIXER_DELTA_NET:
+			LLM_TRY(read_state_space(r, p));
 			break;
 		case LLM_MIXER_SHORT_CONV:
 			LLM_TRY(read_uint(r, "shortconv.l_cache", true, 2, MAX_TAPS, &p->n_conv));
@@ -348,14 +381,16 @@ read_yarn(const KeyReader *r, double factor, LlmHparams *hp, LlmRopeParams *rope
 	LLM_TRY(read_double(r, "rope.scaling.yarn_beta_slow", false, 1e-6, 1e6, &rope->beta_slow));
 	LLM_TRY(read_double(r, "rope.scaling.yarn_log_multiplier", false, 0, 1e3, &log_multiplier));
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_ext_factor", 1));
-	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_attn_factor", 1));
 	if (hp->latent.kv_rank > 0 && log_multiplier != 0)
 	{
 		rope->magnitude = 1;
 		hp->latent.score_scale = latent_score_scale(factor, log_multiplier);
 	}
 	else
+	{
 		rope->magnitude = yarn_magnitude(factor, log_multiplier);
+		LLM_TRY(read_double(r, "rope.scaling.yarn_attn_factor", false, 1e-6, 1e6, &rope->magnitude));
+	}
 	return LLM_OK;
 }
 
@@ -518,12 +553,12 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 		return LLM_OK;
 	hp->n_ff_expert = hp->n_ff;
 	LLM_TRY(read_uint(r, "expert_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_expert));
-	if (r->arch->shared_expert)
+	if (r->arch->shared_expert != LLM_SHARED_NONE)
 	{
-		hp->n_ff_shared = hp->n_ff;
+		hp->n_ff_shared = r->arch->shared_expert == LLM_SHARED_ALWAYS ? hp->n_ff : 0;
 		if (has_trait(r, LLM_TRAIT_DENSE_LEAD))
 			LLM_TRY(read_shared_count(r, hp));
-		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_shared));
+		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 0, MAX_WIDTH, &hp->n_ff_shared));
 	}
 	else
 		LLM_TRY(refuse_unless(r, "expert_shared_feed_forward_length", 0));
@@ -588,8 +623,8 @@ refuse_others(const KeyReader *r)
 	LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
 	LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
 	LLM_TRY(refuse_unless(r, "pooling_type", 0));
-	LLM_TRY(refuse_unless(r, "nextn_predict_layers", 0));
-	LLM_TRY(refuse_present(r, "rope.dimension_sections"));
+	if (!has_trait(r, LLM_TRAIT_SECTIONS))
+		LLM_TRY(refuse_present(r, "rope.dimension_sections"));
 	LLM_TRY(refuse_present(r, "deepstack_mapping"));
 	LLM_TRY(refuse_present(r, "swiglu_clamp_exp"));
 	LLM_TRY(refuse_present(r, "swiglu_clamp_shexp"));

@@ -1,6 +1,7 @@
 /*
  * weights.c: every weight of a model found, checked and marked, as the architecture's row says.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -172,7 +173,7 @@ load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
 	const Part	parts[] = {
-		{&l->wq, (int64_t) hp->n_head * hp->head_dim_k},
+		{&l->wq, (int64_t) hp->n_head * hp->head_dim_k * (ld->model->arch->traits & LLM_TRAIT_OUT_GATE ? 2 : 1)},
 		{&l->wk, (int64_t) hp->n_head_kv * hp->head_dim_k},
 		{&l->wv, (int64_t) hp->n_head_kv * hp->head_dim_v},
 	};
@@ -287,6 +288,50 @@ load_mamba2(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
 	return load_table(ld, name, p->n_head, 1, false, &x->d);
 }
 
+/* n numbers, all the same */
+static LlmStatus
+fill_vector(LlmLoader *ld, uint32_t n, double value, const float **out)
+{
+	void	   *p;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, n, sizeof(float), &p, ld->err));
+	for (uint32_t i = 0; i < n; i++)
+		((float *) p)[i] = (float) value;
+	*out = p;
+	return LLM_OK;
+}
+
+static LlmStatus
+load_delta_net(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	const int64_t n_embd = ld->model->hp.n_embd;
+	LlmDeltaLayer *delta;
+	TensorName	name;
+	void	   *memory;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmDeltaLayer), &memory, ld->err));
+	memset(memory, 0, sizeof(LlmDeltaLayer));
+	delta = memory;
+	x->delta = delta;
+	LLM_TRY(load_linear(ld, layer, "attn_qkv", p->n_channels, n_embd, &x->in));
+	LLM_TRY(load_linear(ld, layer, "attn_gate", p->n_inner, n_embd, &delta->z));
+	if (llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ssm_ba", "weight")))
+		LLM_TRY(load_linear(ld, layer, "ssm_ba", 2 * (int64_t) p->n_head, n_embd, &delta->b));
+	else
+	{
+		LLM_TRY(load_linear(ld, layer, "ssm_beta", p->n_head, n_embd, &delta->b));
+		LLM_TRY(load_linear(ld, layer, "ssm_alpha", p->n_head, n_embd, &delta->a));
+	}
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_conv1d", "weight"), p->n_channels, p->n_conv, true, &x->conv));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_dt", "bias"), p->n_head, true, &x->dt_bias));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_norm", "weight"), p->n_inner / p->n_head, true, &x->norm));
+	LLM_TRY(fill_vector(ld, p->n_state, 1.0 / p->n_state, &delta->q_length));
+	LLM_TRY(fill_vector(ld, p->n_state, 1.0 / sqrt((double) p->n_state), &delta->k_length));
+	snprintf(name, sizeof(name), "blk.%d.ssm_a", layer);
+	return load_table(ld, name, p->n_head, 1, false, &x->a);
+}
+
 static LlmStatus
 load_short_conv(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
 {
@@ -302,17 +347,18 @@ static LlmStatus
 load_recurrent(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
-	const bool	mamba2 = l->mixer == LLM_MIXER_MAMBA2;
 	void	   *p;
 
 	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmRecurrentLayer), &p, ld->err));
 	memset(p, 0, sizeof(LlmRecurrentLayer));
 	l->recurrent = p;
-	if (mamba2)
+	if (l->mixer == LLM_MIXER_MAMBA2)
 		LLM_TRY(load_mamba2(ld, layer, l->recurrent));
+	else if (l->mixer == LLM_MIXER_DELTA_NET)
+		LLM_TRY(load_delta_net(ld, layer, l->recurrent));
 	else
 		LLM_TRY(load_short_conv(ld, layer, l->recurrent));
-	return load_linear(ld, layer, mamba2 ? "ssm_out" : "shortconv.out_proj", hp->n_embd, hp->recurrent.n_inner, &l->wo);
+	return load_linear(ld, layer, l->mixer == LLM_MIXER_SHORT_CONV ? "shortconv.out_proj" : "ssm_out", hp->n_embd, hp->recurrent.n_inner, &l->wo);
 }
 
 /* ---- feed-forward ---- */
@@ -376,7 +422,9 @@ load_shared_expert(LlmLoader *ld, int layer, LlmExperts *x)
 		LLM_TRY(load_linear(ld, layer, "ffn_gate_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.gate));
 	LLM_TRY(load_linear(ld, layer, "ffn_up_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.up));
 	LLM_TRY(load_linear(ld, layer, "ffn_down_shexp", hp->n_embd, hp->n_ff_shared, &x->shared.down));
-	return llm_load_vector(ld, tensor_name(name, layer, "ffn_gate_inp_shexp", "weight"), hp->n_embd, false, &x->shared_gate);
+	if (!llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ffn_gate_inp_shexp", "weight")))
+		return LLM_OK;
+	return load_table(ld, name, 1, hp->n_embd, false, &x->shared_gate);
 }
 
 static LlmStatus
@@ -444,6 +492,23 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	return load_ffn(ld, layer, &l->ffn);
 }
 
+/* layers that guess tokens ahead are not computed: they change no answer */
+static void
+use_draft_layers(LlmLoader *ld)
+{
+	const LlmModel *m = ld->model;
+
+	for (uint64_t i = 0; i < m->pack.n_tensors && m->hp.n_layer_draft > 0; i++)
+	{
+		TensorName	name;
+		unsigned	layer;
+
+		snprintf(name, sizeof(name), "%.*s", (int) m->pack.tensors[i].name.len, m->pack.tensors[i].name.data);
+		if (sscanf(name, "blk.%u.", &layer) == 1 && layer >= m->hp.n_layer && layer < m->hp.n_layer + m->hp.n_layer_draft)
+			ld->used[i] = true;
+	}
+}
+
 LlmStatus
 llm_load_weights(LlmLoader *ld)
 {
@@ -469,6 +534,7 @@ llm_load_weights(LlmLoader *ld)
 	}
 	LLM_TRY(llm_load_rope(ld));
 
+	use_draft_layers(ld);
 	for (uint64_t i = 0; i < m->pack.n_tensors; i++)
 	{
 		if (!ld->used[i])

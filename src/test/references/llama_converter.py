@@ -12,12 +12,19 @@ def use(tree):
     sys.path.insert(1, os.path.join(tree, 'gguf-py'))
 
 
-def convert(folder, path):
+def convert(folder, path, overrides):
+    """overrides: configuration by other values than transformers writes; None: without the key."""
     import gguf
     from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
     folder = Path(folder)
-    arch = get_model_architecture(ModelBase.load_hparams(folder, False), ModelType.TEXT)
-    model = get_model_class(arch)(folder, gguf.LlamaFileType.ALL_F32, Path(path))
+    hparams = ModelBase.load_hparams(folder, False)
+    arch = get_model_architecture(hparams, ModelType.TEXT)
+    for key, value in overrides.items():
+        hparams[key] = value
+        if value is None:
+            del hparams[key]
+    ModelBase.no_mtp = True
+    model = get_model_class(arch)(folder, gguf.LlamaFileType.ALL_F32, Path(path), hparams=hparams)
     model.set_vocab = lambda: tiny_tokenizer.write(model.gguf_writer, model.find_hparam(['vocab_size']))
     model.model_name = 'reference'
     model.write()

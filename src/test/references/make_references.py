@@ -54,8 +54,8 @@ def greedy(model, ids):
 
 def llama_logits(program, path, ids):
     result = subprocess.run([program, path], input=''.join(' '.join(map(str, i)) + '\n' for i in ids), capture_output=True, text=True)
-    lines = [json.loads(x) for x in result.stdout.splitlines()]
-    return lines if len(lines) == len(ids) else None
+    lines = [json.loads(x) for x in result.stdout.replace('nan', 'NaN').splitlines()]
+    return lines if len(lines) == len(ids) and all(x == x for line in lines for x in line) else None
 
 
 def make(name, args):
@@ -65,9 +65,8 @@ def make(name, args):
     path = os.path.join(args.outdir, name + '.gguf')
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        decoders.finish_folder(name, folder)
         tiny_tokenizer.load().save(os.path.join(folder, 'tokenizer.json'))
-        llama_converter.convert(folder, path)
+        llama_converter.convert(folder, path, decoders.overrides(name, config))
     tokenizer = tiny_tokenizer.load()
     prompts = []
     for text in tiny_tokenizer.PROMPTS:
@@ -97,6 +96,7 @@ def main():
     llama_converter.use(args.llama_cpp)
     logging.disable(logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
+    os.environ['TQDM_DISABLE'] = '1'
     os.makedirs(args.outdir, exist_ok=True)
     failed = []
     for name in args.only.split(',') if args.only else decoders.names():

@@ -32,8 +32,8 @@ def greedy_ok(got, want, margins):
 
 
 def compare(path, ref):
-    common = ['--kv', 'f32', '--ctx', '1024']
     prompts = ref['prompts']
+    common = ['--kv', 'f32', '--ctx', str(prompts[0]['n_ctx_llamacpp'])]
     ids = [{'token_ids': p['token_ids']} for p in prompts]
     logits = run([LLM, 'logits', path] + common, ids)
     greedy = run([LLM, 'generate', path, '-n', '16', '--ignore-eos'] + common, ids)
