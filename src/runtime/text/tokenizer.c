@@ -151,12 +151,51 @@ load_unigram(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return llm_unigram_load(t, meta, err);
 }
 
+/* pre-tokenizers that RoBERTa and its kin have, and no other */
+static bool
+pairs_as_roberta(const LlmMeta *meta)
+{
+	static const char *const names[] = {"roberta-bpe", "jina-v1-en", "jina-v2-code"};
+	LlmStr		pre = {"", 0};
+	LlmError	unused;
+
+	if (llm_meta_string(meta, "tokenizer.ggml.pre", false, &pre, &unused) != LLM_OK)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (pre.len == strlen(names[i]) && memcmp(pre.data, names[i], pre.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The texts of a pair are parted by what ends a text and, in RoBERTa's way, by one more separator: as the metadata says, else
+ * with its kinds of tokenizer. WordPiece is BERT's, which has one, whatever the metadata says.
+ */
+static LlmStatus
+load_separator(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	uint64_t	id = UINT64_MAX;
+	bool		add = t->kind == LLM_KIND_UNIGRAM || pairs_as_roberta(meta);
+
+	t->separator = -1;
+	if (t->kind == LLM_KIND_WORDPIECE)
+		return LLM_OK;
+	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_sep_token", false, &add, err));
+	LLM_TRY(llm_meta_uint(meta, "tokenizer.ggml.seperator_token_id", false, UINT32_MAX, &id, err));
+	if (add)
+		t->separator = id < (uint64_t) t->n_vocab ? (int32_t) id : t->eos;
+	return LLM_OK;
+}
+
 static LlmStatus
 load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LLM_TRY(load_kind(t, meta, err));
 	LLM_TRY(load_tokens(t, meta, err));
 	LLM_TRY(llm_special_tokens_load(t, meta, err));
+	LLM_TRY(load_separator(t, meta, err));
 	if (t->kind == LLM_KIND_WORDPIECE)
 		return load_wordpiece(t, meta, err);
 	if (t->kind == LLM_KIND_UNIGRAM)
@@ -335,6 +374,30 @@ const char *
 llm_tokenizer_kind(const LlmTokenizer *t)
 {
 	return t->kind_name;
+}
+
+int32_t
+llm_tokenizer_before(const LlmTokenizer *t)
+{
+	return t->add_bos ? t->bos : -1;
+}
+
+int32_t
+llm_tokenizer_after(const LlmTokenizer *t)
+{
+	return t->add_eos ? t->eos : -1;
+}
+
+int32_t
+llm_tokenizer_between(const LlmTokenizer *t)
+{
+	return t->separator;
+}
+
+bool
+llm_tokenizer_has_pair_types(const LlmTokenizer *t)
+{
+	return t->kind == LLM_KIND_WORDPIECE;
 }
 
 int32_t

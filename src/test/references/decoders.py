@@ -41,8 +41,10 @@ def overrides(name, config):
 
 OVERRIDES = {
     'cohere2': {'rotary_pct': 1.0},
-    'nemotron_h': {'num_experts_per_tok': None, 'n_routed_experts': None, 'layers_block_type': None},
+    'minimax_m2': {'scoring_func': 'sigmoid'},
+    'nemotron_h': {'n_group': None, 'topk_group': None, 'num_experts_per_tok': None, 'n_routed_experts': None, 'layers_block_type': None},
     'glm4moelite': {'scoring_func': 'sigmoid'},
+    'exaone4_plain': {'sliding_window': None},
     'dots1': {'scoring_func': 'sigmoid'},
     'deepseek3': {'scoring_func': 'sigmoid'},
 }
@@ -290,6 +292,7 @@ def gemma(r):
 def phi2(r):
     d = common(r, num_key_value_heads=3, num_attention_heads=3, hidden_size=3 * r.choice([16, 32]), tie_word_embeddings=False)
     d.pop('rms_norm_eps')
+    d['intermediate_size'] = 4 * d['hidden_size']
     return t.PhiConfig(**d, partial_rotary_factor=0.5, layer_norm_eps=1e-5)
 
 
@@ -307,7 +310,10 @@ def ernie4_5(r):
 
 @model
 def ernie4_5_moe(r):
-    return t.Ernie4_5_MoeConfig(**common(r), moe_num_experts=8, moe_k=r.choice([2, 3]), moe_intermediate_size=r.choice([32, 48]), moe_num_shared_experts=r.choice([1, 2]),
+    d = common(r)
+    width, shared = r.choice([32, 48]), r.choice([1, 2])
+    d['intermediate_size'] = width * shared * d['num_key_value_heads']     # the converter counts on it
+    return t.Ernie4_5_MoeConfig(**d, moe_num_experts=8, moe_k=r.choice([2, 3]), moe_intermediate_size=width, moe_num_shared_experts=shared,
                                 moe_layer_start_index=1, moe_layer_interval=1, moe_layer_end_index=-1, use_bias=False)
 
 
@@ -318,7 +324,8 @@ def hunyuan_dense(r):
 
 @model
 def hunyuan_moe(r):
-    return t.HunYuanMoEV1Config(**free_head(r, num_attention_heads=4, num_key_value_heads=2), num_experts=6, moe_topk=2, moe_intermediate_size=48, num_shared_expert=1)
+    d = free_head(r, num_attention_heads=4, num_key_value_heads=2)
+    return t.HunYuanMoEV1Config(**d, num_experts=6, moe_topk=[2] * 5, moe_intermediate_size=[d['intermediate_size']] * 5, num_shared_expert=[1] * 5)
 
 
 @model
@@ -328,7 +335,8 @@ def exaone4(r):
 
 @model
 def exaone4_plain(r):
-    return t.Exaone4Config(**free_head(r, num_attention_heads=4, num_key_value_heads=2), sliding_window=None, sliding_window_pattern=None)
+    d = free_head(r, num_attention_heads=4, num_key_value_heads=2)
+    return t.Exaone4Config(**d, sliding_window=None, sliding_window_pattern=4, layer_types=['full_attention'] * d['num_hidden_layers'])
 
 
 @model
@@ -381,29 +389,3 @@ def dots1(r):
     d = free_head(r, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=4)
     return t.Dots1Config(**d, n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=48, n_shared_experts=2, first_k_dense_replace=1, n_group=1,
                          topk_group=1, norm_topk_prob=True, routed_scaling_factor=2.5, sliding_window=None)
-
-
-@model
-def olmo(r):
-    d = common(r)
-    d.pop('rms_norm_eps')
-    return t.OlmoConfig(**d, clip_qkv=None)
-
-
-@model
-def apertus(r):
-    return t.ApertusConfig(**common(r))
-
-
-@model
-def gptneox(r):
-    d = common(r, num_key_value_heads=3, num_attention_heads=3, hidden_size=3 * r.choice([16, 32]), tie_word_embeddings=False)
-    for k in ('rms_norm_eps', 'num_key_value_heads'):
-        d.pop(k)
-    return t.GPTNeoXConfig(**d, rotary_pct=0.5, use_parallel_residual=r.random() < 0.5, layer_norm_eps=1e-5)
-
-
-@model
-def falcon_h1(r):
-    d = common(r, hidden_size=96, num_attention_heads=4, num_key_value_heads=2, head_dim=r.choice([16, 32]))
-    return t.FalconH1Config(**d, mamba_d_ssm=128, mamba_n_heads=8, mamba_d_head=16, mamba_n_groups=1, mamba_d_state=16, mamba_d_conv=4, mamba_rms_norm=r.random() < 0.5)

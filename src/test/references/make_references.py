@@ -54,8 +54,10 @@ def greedy(model, ids):
 
 def llama_logits(program, path, ids):
     result = subprocess.run([program, path], input=''.join(' '.join(map(str, i)) + '\n' for i in ids), capture_output=True, text=True)
-    lines = [json.loads(x) for x in result.stdout.replace('nan', 'NaN').splitlines()]
-    return lines if len(lines) == len(ids) and all(x == x for line in lines for x in line) else None
+    if result.returncode != 0:
+        return None
+    lines = [json.loads(x) for x in result.stdout.replace('-nan', 'nan').replace('nan', 'NaN').replace('inf', 'Infinity').splitlines()]
+    return lines if len(lines) == len(ids) and all(x - x == 0 for line in lines for x in line) else None
 
 
 def make(name, args):

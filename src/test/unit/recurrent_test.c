@@ -136,14 +136,14 @@ check_refused(const HybridKind *kind, LlmStatus want, const char *word)
 	int			fd = hybrid_model_file(kind, path);
 	const uint8_t *base;
 	size_t		size;
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmModel   *model;
 	LlmError	err;
 	LlmStatus	status;
 
-	CHECK(test_ok(llm_gguf_open(path, a, NULL, &gguf, &err), &err));
-	CHECK(test_ok(llm_pack_to_memory(&gguf, a, NULL, &base, &size, &err), &err));
-	llm_gguf_close(&gguf);
+	CHECK(test_ok(llm_source_open(path, a, NULL, &source, &err), &err));
+	CHECK(test_ok(llm_pack_to_memory(&source, a, NULL, &base, &size, &err), &err));
+	llm_source_close(&source);
 	status = llm_model_open(base, size, &options, llmk_select("generic", 0), a, &model, &err);
 	CHECK_MSG(status == want && strstr(err.message, word), "status %d: %s", (int) status, err.message);
 	if (status == LLM_OK)
@@ -168,7 +168,9 @@ test_refusals(void)
 		{0, "ssm.time_step_rank", 0, "time_step_rank"}, {0, "ssm.group_count", 3, "groups"}, {1, "ssm.group_count", 4, "ssm_in"},
 		{0, "moe_latent_size", 64, "ffn_up_exps"}, {0, "moe_latent_size", 0, "ffn_up_exps"}, {0, "attention.head_count", 0, "heads"},
 		{2, "shortconv.l_cache", 1, "shortconv.l_cache"}, {2, "shortconv.l_cache", 4, "shortconv.conv"},
-		{2, "attention.head_count", 3, "heads"}, {2, "block_count", 4, "elements"},
+		{2, "attention.head_count", 3, "heads"},
+		{3, "full_attention_interval", 0, "full_attention_interval"}, {3, "full_attention_interval", 3, "attn_qkv"},
+		{3, "ssm.group_count", 3, "groups"}, {3, "attention.value_length", 16, "gate"}, {4, "ssm.state_size", 25, "attn_qkv"}, {2, "block_count", 4, "elements"},
 	};
 	HybridKind	kind;
 
