@@ -37,6 +37,7 @@ static const LlmTokenizerKindInfo kinds[] = {
 	{"bert", "WordPiece", LLM_KIND_WORDPIECE},
 	{"gpt2", "byte-level BPE; the model names its pre-tokenizer", LLM_KIND_BPE},
 	{"llama", "SentencePiece BPE", LLM_KIND_SPM},
+	{"none", "no tokenizer: token ids only", LLM_KIND_NONE},
 	{"t5", "SentencePiece unigram", LLM_KIND_UNIGRAM},
 };
 
@@ -189,6 +190,29 @@ load_separator(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return LLM_OK;
 }
 
+/* the texts are names of ids, which only tools show */
+static LlmStatus
+load_none(LlmTokenizer *t, LlmError *err)
+{
+	snprintf(t->kind_name, sizeof(t->kind_name), "none");
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	for (int32_t id = 0; id < t->n_vocab; id++)
+	{
+		LlmStr		text = llm_token_string(t, id);
+
+		LLM_TRY(llm_vocab_add(&t->vocab, text.data, text.len, err));
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+refuse_text(LlmError *err)
+{
+	llm_fail(err, LLM_E_UNSUPPORTED, "model has no tokenizer");
+	llm_error_hint(err, "Put the model's tokenizer.json into its folder.");
+	return LLM_E_UNSUPPORTED;
+}
+
 static LlmStatus
 load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
@@ -198,6 +222,8 @@ load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LLM_TRY(load_separator(t, meta, err));
 	if (t->kind == LLM_KIND_WORDPIECE)
 		return load_wordpiece(t, meta, err);
+	if (t->kind == LLM_KIND_NONE)
+		return load_none(t, err);
 	if (t->kind == LLM_KIND_UNIGRAM)
 		LLM_TRY(load_unigram(t, meta, err));
 	else
@@ -249,6 +275,8 @@ is_space(char c)
 static LlmStatus
 encode_between(LlmEncoder *e, const char *bytes, size_t len, bool after_special, LlmError *err)
 {
+	if (e->t->kind == LLM_KIND_NONE)
+		return refuse_text(err);
 	if (e->t->kind == LLM_KIND_BPE)
 		return llm_bpe_encode(e, bytes, len, err);
 	if (e->t->kind == LLM_KIND_WORDPIECE)

@@ -18,7 +18,8 @@ typedef enum LlmTokenizerKind
 	LLM_KIND_BPE,
 	LLM_KIND_SPM,
 	LLM_KIND_WORDPIECE,
-	LLM_KIND_UNIGRAM
+	LLM_KIND_UNIGRAM,
+	LLM_KIND_NONE				/* ids without texts: a model that came without its tokenizer */
 } LlmTokenizerKind;
 
 typedef struct LlmTokenizerKindInfo

@@ -4,6 +4,8 @@
 #include "weights/source.h"
 
 #include "weights/gguf.h"
+#include "weights/hf/hf_folder.h"
+#include "weights/hf/hf_source.h"
 #include "weights/sort_index.h"
 
 #include <string.h>
@@ -83,11 +85,21 @@ llm_source_open_bytes(const char *name, uint64_t size_bytes, LlmReadBytes read, 
 	return take_gguf(&gguf, a, source, err);
 }
 
+static bool
+is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 LlmStatus
 llm_source_open(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmSource *source, LlmError *err)
 {
 	LlmGguf		gguf;
 
+	if (is_folder(path))
+		return llm_hf_open(path, a, stop, source, err);
 	LLM_TRY(llm_gguf_open(path, a, stop, &gguf, err));
 	return take_gguf(&gguf, a, source, err);
 }
@@ -196,7 +208,7 @@ llm_source_list(const char *path, const LlmAllocator *a, LlmSourceList *list, Ll
 
 	memset(list, 0, sizeof(*list));
 	llm_arena_init(&list->arena, a, 0);
-	status = list_parts(path, list, err);
+	status = is_folder(path) ? llm_hf_list(path, list, err) : list_parts(path, list, err);
 	if (status != LLM_OK)
 		llm_source_list_free(list);
 	return status;
