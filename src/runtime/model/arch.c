@@ -289,14 +289,6 @@ static const LlmArch arch_table[] = {
 		.traits = LLM_TRAIT_FFN_NORM_NAME,
 	},
 	{
-		.name = "minimax-m2",
-		.note = "MiniMax M2: queries and keys normalised as a whole, partly rotated heads, sigmoid router",
-		.rope = LLM_ROPE_NEOX,
-		.qk_norm = LLM_QK_NORM_WHOLE,
-		.router = LLM_ROUTER_SIGMOID,
-		.router_renorm = true,
-	},
-	{
 		.name = "dots1",
 		.note = "dots.llm1: sigmoid router with selection bias, shared experts, leading layers without experts",
 		.rope = LLM_ROPE_NEOX,

@@ -249,12 +249,6 @@ static const Case cases[] = {
 			.neox = true},
 	},
 	{
-		.what = "minimax",
-		.d = {.arch = "minimax-m2", SHAPE(2, 8, 10000), .norm_before = true, .qk_norm = 2, .neox = true, .n_expert = 8,
-			.n_used = 3, .router = 2, .renorm = true, .choice_bias = true},
-		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3)},
-	},
-	{
 		.what = "dots",
 		.d = {.arch = "dots1", SHAPE(3, 16, 10000), .norm_before = true, .qk_norm = 1, .neox = true, .n_expert = 8, .n_used = 3, .router = 2,
 			.renorm = true, .choice_bias = true, .n_ff_shared = 192, .shared_plain = true, .dense_lead = 1},
