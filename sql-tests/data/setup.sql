@@ -6,6 +6,8 @@
 \set lora :models '/llama3-lora.gguf'
 \set nemotron_h :models '/nemotron_h.gguf'
 \set mistral :models '/mistral.gguf'
+\set bert :models '/bert.gguf'
+\set qwen3_reranker :models '/qwen3-reranker.gguf'
 
 -- folders in messages are left out
 CREATE OR REPLACE FUNCTION fails(statement text, OUT code text, OUT message text, OUT hint text) AS $$

@@ -57,25 +57,41 @@ pgllm_fn_llm_tool_calls(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(message);
 }
 
+static void *
+parse_chat(FunctionCallInfo fcinfo)
+{
+	return pgllm_generate_parse(fcinfo, &chat_argno);
+}
+
+static void
+begin_chat(FunctionCallInfo fcinfo, PgLlmWork *work)
+{
+	PgLlmCall  *call;
+	LlmStr		tools;
+
+	if (!PG_ARGISNULL(1))
+		tools = pgllm_to_utf8(PG_GETARG_TEXT_PP(1));
+	call = pgllm_generate_chat(work->model, work->parsed, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)), PG_ARGISNULL(1) ? NULL : &tools);
+	/* a stop string cuts the text, and what is behind it is no part of the answer */
+	call->reads_calls = !PG_ARGISNULL(1) && PG_ARGISNULL(chat_argno.stop);
+	pgllm_work_add(work, call);
+}
+
+const PgLlmFunction pgllm_function_chat = {
+	.symbol = "pgllm_fn_llm_chat",
+	.model_arg = 2,
+	.constant_args = 0x1F8,		/* all but messages, tools and model */
+	.required_args = 1,
+	.max_tokens_arg = 3,
+	.parse = parse_chat,
+	.drawn = pgllm_generate_drawn,
+	.begin = begin_chat,
+	.answer = pgllm_generate_answer,
+	.finish = pgllm_generate_finish_row,
+};
+
 Datum
 pgllm_fn_llm_chat(PG_FUNCTION_ARGS)
 {
-	PgLlmGenerateArgs *args;
-	PgLlmModel *model;
-	PgLlmCall  *call;
-	LlmStr		tools;
-	Datum		result;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	args = pgllm_generate_args(fcinfo, &chat_argno);
-	model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(chat_argno.model), PGLLM_KIND_GENERATE);
-	if (!PG_ARGISNULL(1))
-		tools = pgllm_to_utf8(PG_GETARG_TEXT_PP(1));
-	call = pgllm_generate_chat(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)), PG_ARGISNULL(1) ? NULL : &tools);
-	/* a stop string cuts the text, and what is behind it is no part of the answer */
-	call->reads_calls = !PG_ARGISNULL(1) && PG_ARGISNULL(chat_argno.stop);
-	result = pgllm_generate_row(fcinfo, call);
-	pgllm_call_free(call);
-	return result;
+	return pgllm_function_call(fcinfo, &pgllm_function_chat);
 }

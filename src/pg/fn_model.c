@@ -308,6 +308,7 @@ append_model(StringInfo json, const PgLlmModel *use, const char *own_template)
 {
 	const LlmModel *model = use->model;
 
+	append_text(json, "kind", pgllm_kind_name(use->kind));
 	append_text(json, "architecture", model->arch->name);
 	append_text(json, "title", meta_text(model, "general.name"));
 	append_text(json, "license", meta_text(model, "general.license"));
@@ -384,7 +385,6 @@ pgllm_fn_llm_model_info(PG_FUNCTION_ARGS)
 	appendStringInfoChar(&json, '{');
 	append_text(&json, "name", spec.name);
 	append_text(&json, "path", spec.path);
-	append_text(&json, "kind", "generate");
 	if (spec.chat_template)
 		own_template = text_to_cstring(pgllm_from_utf8(spec.chat_template, strlen(spec.chat_template)));
 	if (!open_or_reason(name, own_template, &json, &reason))

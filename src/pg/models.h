@@ -21,7 +21,7 @@ typedef struct PgLlmSpec
 	char	   *name;
 	char	   *path;			/* absolute, or pgllm_stored_path() */
 	bool		stored;
-	PgLlmKind	kind;
+	PgLlmKind	kind;			/* PGLLM_KIND_AUTO: what the file is */
 	uint32_t	context;		/* 0: the model's own */
 	LlmKvType	kv_type;
 	LlmRopeOptions rope;
@@ -30,14 +30,28 @@ typedef struct PgLlmSpec
 	int			n_lora_scale;	/* 0: 1 for all; else as many as adapters, or one for all */
 	double		lora_scale[PGLLM_MAX_LORA];
 	char	   *chat_template;	/* UTF-8; NULL: the model's own */
+	char	   *query_prefix;	/* the same */
+	char	   *document_prefix;
 	char		sha256[PGLLM_DIGEST_HEX + 1];	/* lower case; empty: not given */
 } PgLlmSpec;
 
 /* foreign server of that name (NULL: pg_llm.default_model), USAGE checked; that it is a model pgllm_catalog_spec checks */
 extern Oid	pgllm_catalog_find(const text *name);
 
+/* the same; NULL: the default model for these kinds of work */
+extern Oid	pgllm_catalog_find_kind(const text *name, int kinds);
+
+/*
+ * Name of the default model for these kinds of work (PGLLM_KIND_*), empty if there is none, and the setting that holds it.
+ * For PGLLM_KIND_ANY that of embedding, if it is set, goes before the other.
+ */
+extern const char *pgllm_catalog_default(int kinds, const char **setting);
+
 /* the server's options; raises if it is not a server of our wrapper */
 extern void pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec);
+
+/* the same, but only those options that say where the content is, and which; the others as if not given */
+extern void pgllm_catalog_spec_content(Oid server_oid, PgLlmSpec *spec);
 
 /* raises unless the current user owns that server, as ALTER SERVER does */
 extern void pgllm_catalog_check_owner(const PgLlmSpec *spec);
@@ -53,6 +67,11 @@ extern void pgllm_catalog_check_option(const char *name, const char *value);
 
 /* called once, when the library is loaded */
 extern void pgllm_catalog_register(void);
+
+/* ---- catalog_content.c ---- */
+
+/* the server whose option sha256 is that, of those that the current user may use the first by name; raises if none is */
+extern Oid	pgllm_catalog_find_content(const char *sha256);
 
 /* ---- pack_files.c ---- */
 
@@ -118,8 +137,11 @@ extern char *pgllm_stored_extract(const char *folder, const char *digest, int *f
 
 /* ---- model_cache.c ---- */
 
-/* as pgllm_model_use for any kind, without threads and scheduler: to look at a model */
+/* a model of any kind, without threads and scheduler: to look at (NULL: pg_llm.default_model), */
 extern const PgLlmModel *pgllm_model_open(const text *name);
+
+/* or to tokenize with (NULL: pg_llm.default_embedding_model if set, else pg_llm.default_model) */
+extern const PgLlmModel *pgllm_model_open_any(const text *name);
 
 extern void pgllm_models_init(void);
 extern void pgllm_models_end_transaction(void);
