@@ -50,9 +50,10 @@ BEGIN
 		SET LOCAL pg_llm.truncate = 'tail';
 	END IF;
 	off := outcome(statement, looks_at);
-	SET LOCAL pg_llm.batching = on;
+	SET LOCAL pg_llm.batching = eager;
 	SET LOCAL pg_llm.truncate = 'error';
 	together := outcome(statement, looks_at);
+	SET LOCAL pg_llm.batching = on;
 	same := off = together;
 	IF NOT same THEN
 		RAISE NOTICE 'one by one: %, together: %', off, together;
@@ -94,6 +95,10 @@ SELECT * FROM compare($$INSERT INTO few SELECT i, llm_generate(t, max_tokens => 
 SELECT * FROM compare($$DELETE FROM texts WHERE llm_filter(t, 'x', threshold => 0.7) RETURNING llm_score(t, 'x')$$, 'texts');
 SELECT * FROM compare($$CREATE TABLE made AS SELECT i, llm_classify(t, '{a,b}') FROM texts$$, 'made');
 SELECT * FROM compare($$MERGE INTO few USING texts ON few.i = texts.i AND llm_filter(f, 'x') WHEN MATCHED THEN UPDATE SET f = llm_generate(t, max_tokens => 2) WHEN NOT MATCHED AND texts.i < 20 THEN INSERT VALUES (texts.i, llm_classify(t, '{a,b}'))$$, 'few');
+
+CREATE TABLE keyed (i int PRIMARY KEY, x text);
+INSERT INTO keyed SELECT i, 'old' FROM few;
+SELECT * FROM compare($$INSERT INTO keyed SELECT i, t FROM texts ON CONFLICT (i) DO UPDATE SET x = llm_generate(EXCLUDED.x, max_tokens => 2) || keyed.x WHERE llm_score(EXCLUDED.x, 'x') > 0.5$$, 'keyed');
 
 -- every function
 SELECT * FROM compare($$SELECT (d).value, (d).finish_reason, (d).output_tokens, (d).logprob FROM (SELECT llm_generate_detail(t, max_tokens => 3) AS d FROM texts OFFSET 0) x$$);
@@ -291,6 +296,24 @@ RESET pg_llm.prefix_cache;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT i, llm_classify(t, '{a,b}') FROM texts WHERE k = 1 AND llm_filter(t, 'x') AND i < 50;
 EXPLAIN (COSTS OFF) SELECT llm_classify(t, '{a,b}', CASE WHEN k = 1 THEN 'mistral' END) FROM texts;
 SELECT * FROM explain($$UPDATE texts SET t = llm_classify(t, '{a,b}')$$);
+-- estimates: rows of a set-returning function, costs by the tokens that are allowed
+CREATE FUNCTION estimate(statement text, field text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) ' || statement INTO plan;
+	RETURN plan -> 0 -> 'Plan' ->> field;
+END $$;
+SELECT estimate($$SELECT * FROM llm_classify_probs('x', '{a,b,c}')$$, 'Plan Rows') AS three,
+	estimate($$SELECT * FROM llm_classify_probs('x', ARRAY['a', now()::text])$$, 'Plan Rows') AS two;
+SELECT estimate('SELECT llm_generate(t, max_tokens => 512) FROM texts', 'Total Cost') / estimate('SELECT llm_generate(t) FROM texts', 'Total Cost')
+	BETWEEN 1.9 AND 2.1 AS twice;
+SELECT estimate('SELECT llm_generate(t, max_tokens => 1) FROM texts', 'Total Cost') > 1000 * estimate('SELECT t FROM texts', 'Total Cost') / 60 AS thousands;
+-- actions that may not come about are computed ahead by setting
+EXPLAIN (COSTS OFF) INSERT INTO keyed SELECT i, t FROM texts ON CONFLICT (i) DO UPDATE SET x = llm_generate(EXCLUDED.x);
+SET pg_llm.batching = eager;
+SELECT e FROM explain($$INSERT INTO keyed SELECT i, t FROM texts ON CONFLICT (i) DO UPDATE SET x = llm_generate(EXCLUDED.x, max_tokens => 2)$$) e WHERE e ~ '(Calls|Rows):';
+RESET pg_llm.batching;
 -- JIT by the cost without the models' calls
 SET jit = on;
 SET jit_above_cost = 100;
@@ -298,8 +321,8 @@ SELECT count(*) FROM explain($$SELECT llm_classify(t, '{a,b}') FROM texts$$) e W
 RESET jit_above_cost;
 RESET jit;
 
-DROP TABLE texts, few, parts, answers CASCADE;
-DROP FUNCTION outcome, compare, explain, leak, shout;
+DROP TABLE texts, few, parts, answers, keyed CASCADE;
+DROP FUNCTION outcome, compare, explain, estimate, leak, shout;
 DROP SEQUENCE s;
 DROP TYPE mood;
 DEALLOCATE ALL;

@@ -40,6 +40,27 @@ CREATE FUNCTION llm_open_models(OUT server oid, OUT digest text, OUT bytes bigin
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_open_models' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION llm_open_models() IS 'models that this session has mapped, with the bytes of their packed weights';
 
+/* ---- models stored as data ---- */
+
+/* a model's file in chunks, numbered from 0, under the SHA-256 of the whole */
+CREATE TABLE llm_model_data (digest text, no int, bytes bytea NOT NULL, PRIMARY KEY (digest, no));
+ALTER TABLE llm_model_data ALTER COLUMN bytes SET STORAGE EXTERNAL;
+COMMENT ON TABLE llm_model_data IS 'content of stored models, in chunks; USAGE on a model is enough to use it';
+SELECT pg_catalog.pg_extension_config_dump('llm_model_data', '');
+
+CREATE FUNCTION llm_store_file(path text) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_store_file' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_store_file(text) IS 'copies a model file into llm_model_data, unless it is there; returns its digest';
+
+CREATE FUNCTION llm_stored_digest(sha256 text) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_stored_digest' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_stored_digest(text) IS 'reads the chunks of a digest in llm_model_data; an error unless they have it';
+
+CREATE FUNCTION llm_store_model(name text, path text DEFAULT NULL, sha256 text DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_store_model' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_store_model(text, text, text, jsonb) IS
+	'create a model whose content lies in llm_model_data: copied there from a file, or put there before under its sha256';
+
 CREATE VIEW llm_models AS
 	SELECT s.srvname AS name,
 		   pg_get_userbyid(s.srvowner) AS owner,
@@ -106,28 +127,36 @@ COMMENT ON TYPE llm_completion IS 'an answer with how it came about; error is se
 CREATE FUNCTION llm_generate(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
 							 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 							 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS text
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_generate(text, text, text, int, float8, bigint, text[], json, jsonb) IS
 	'the model''s answer to a prompt';
 
 CREATE FUNCTION llm_generate_detail(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
 									temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 									schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate_detail' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate_detail' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_generate_detail(text, text, text, int, float8, bigint, text[], json, jsonb) IS
 	'the model''s answer to a prompt as a row, with token counts, log probability, time, model and digest';
 
 CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens int DEFAULT 256, temperature float8 DEFAULT 0,
 							 seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, schema json DEFAULT NULL,
 							 options jsonb DEFAULT NULL) RETURNS text
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_complete' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_complete' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_complete(text, text, int, float8, bigint, text[], json, jsonb) IS
 	'how the model continues a text, without chat template';
+
+CREATE FUNCTION llm_tool_calls(answer text) RETURNS json
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tool_calls' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with calls of tools stands for; NULL if it calls none';
 
 CREATE FUNCTION llm_chat(messages json, tools json DEFAULT NULL, model text DEFAULT NULL, max_tokens int DEFAULT 256,
 						 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 						 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chat' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chat' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_chat(json, json, text, int, float8, bigint, text[], json, jsonb) IS
 	'the next turn of a conversation [{"role", "content"}, …] through the model''s own chat template';
 

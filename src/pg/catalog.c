@@ -6,6 +6,8 @@
  * ranges and privileges, and opens no file. What a wrapper is called with is checked here alone.
  */
 #include "models.h"
+#include "model/rope_options.h"
+#include "state/kv_pages.h"
 
 #include <errno.h>
 
@@ -31,6 +33,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_model_validator);
 
@@ -185,6 +188,13 @@ read_path(const char *value, PgLlmSpec *spec)
 }
 
 static void
+read_stored(const char *value, PgLlmSpec *spec)
+{
+	if (!parse_bool(value, &spec->stored))
+		bad_value("stored", value, "Give true for a model in the table llm_model_data, or leave the option out.");
+}
+
+static void
 read_kind(const char *value, PgLlmSpec *spec)
 {
 	for (int i = 0; i < (int) lengthof(kinds); i++)
@@ -212,12 +222,46 @@ read_context(const char *value, PgLlmSpec *spec)
 static void
 read_kv_type(const char *value, PgLlmSpec *spec)
 {
-	if (strcmp(value, "f16") == 0)
-		spec->kv_type = LLM_KV_F16;
-	else if (strcmp(value, "f32") == 0)
-		spec->kv_type = LLM_KV_F32;
-	else
-		bad_value("kv_type", value, "Valid types of the key/value cache are f16 and f32.");
+	if (!llm_kv_type_find(value, &spec->kv_type))
+		bad_value("kv_type", value, "Valid types of the key/value cache are f32, f16 and q8.");
+}
+
+/* entries of a list separated by commas; one that holds a comma is in double quotes */
+static List *
+list_of(const char *option, const char *value)
+{
+	List	   *entries;
+
+	if (!SplitDirectoriesString(pstrdup(value), ',', &entries) || entries == NIL || list_length(entries) > PGLLM_MAX_LORA)
+		bad_value(option, value, "Give 1 to 8 entries separated by commas.");
+	return entries;
+}
+
+static void
+read_lora(const char *value, PgLlmSpec *spec)
+{
+	List	   *paths = list_of("lora", value);
+	ListCell   *cell;
+
+	foreach(cell, paths)
+		spec->lora_path[spec->n_lora++] = pgllm_catalog_path(lfirst(cell), false);
+}
+
+static void
+read_lora_scale(const char *value, PgLlmSpec *spec)
+{
+	List	   *numbers = list_of("lora_scale", value);
+	ListCell   *cell;
+
+	foreach(cell, numbers)
+	{
+		char	   *end;
+		double		d = strtod(lfirst(cell), &end);
+
+		if (end == (char *) lfirst(cell) || *end != '\0' || !(d >= -1000 && d <= 1000))
+			bad_value("lora_scale", value, "Give a number from -1000 to 1000, or one for each adapter, separated by commas.");
+		spec->lora_scale[spec->n_lora_scale++] = d;
+	}
 }
 
 static void
@@ -284,11 +328,14 @@ static const struct
 }			server_options[] =
 {
 	{"path", read_path, true},
+	{"stored", read_stored, true},
 	{"kind", read_kind},
 	{"context", read_context},
 	{"kv_type", read_kv_type},
 	{"sha256", read_sha256, true},
 	{"chat_template", read_chat_template},
+	{"lora", read_lora},
+	{"lora_scale", read_lora_scale},
 	{"query_prefix", read_query_prefix},
 	{"document_prefix", read_document_prefix},
 };
@@ -303,10 +350,20 @@ read_option(const char *name, const char *value, bool by_content, PgLlmSpec *spe
 				server_options[i].read(value, spec);
 			return;
 		}
+	if (llm_rope_option_known(name))
+	{
+		LlmError	err;
+
+		if (llm_rope_option_set(&spec->rope, name, value, &err) != LLM_OK)
+			bad_value(name, value, err.hint);
+		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
-			 errhint("Options of a model are path, kind, context, kv_type, sha256, chat_template, query_prefix and document_prefix.")));
+			 errhint("Options of a model are path, stored, kind, context, kv_type, sha256, chat_template, query_prefix, document_prefix, lora, "
+					 "lora_scale, rope_scaling, rope_freq_base, rope_freq_scale, yarn_orig_ctx, yarn_ext_factor, yarn_attn_factor, "
+					 "yarn_beta_fast and yarn_beta_slow.")));
 }
 
 void
@@ -330,11 +387,39 @@ read_options(List *options, bool by_content, PgLlmSpec *spec)
 
 		read_option(option->defname, defGetString(option), by_content, spec);
 	}
+	if (spec->n_lora_scale > 1 && spec->n_lora_scale != spec->n_lora)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"lora_scale\" has %d numbers for %d adapters", spec->n_lora_scale, spec->n_lora),
+				 errhint("Give one number for all, or one for each path of the option lora.")));
+	if (spec->n_lora_scale > 0 && spec->n_lora == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"lora_scale\" needs the option \"lora\""),
+				 errhint("Give the path of an adapter, or leave lora_scale out.")));
+	for (int i = 0; i < spec->n_lora; i++)
+		spec->lora_scale[i] = spec->n_lora_scale == 0 ? 1 : spec->lora_scale[spec->n_lora_scale == 1 ? 0 : i];
+	if (spec->stored && (spec->path != NULL || spec->sha256[0] == '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg(spec->path ? "a stored model cannot have the option \"path\"" : "a stored model needs the option \"sha256\""),
+				 errhint("The option sha256 names its content in the table llm_model_data; llm_store_model() sets it.")));
+	if (spec->stored)
+		spec->path = pgllm_stored_path(spec->sha256);
 	if (spec->path == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"path\" is required for a model"),
 				 errhint("Give the path of a model file, relative to pg_llm.model_path.")));
+}
+
+static void
+check_paths(const List *paths)
+{
+	const ListCell *cell;
+
+	foreach(cell, paths)
+		(void) pgllm_catalog_path(lfirst(cell), true);
 }
 
 /*
@@ -368,6 +453,8 @@ pgllm_fn_llm_model_validator(PG_FUNCTION_ARGS)
 
 			if (strcmp(option->defname, "path") == 0)
 				(void) pgllm_catalog_path(defGetString(option), true);
+			if (strcmp(option->defname, "lora") == 0)
+				check_paths(list_of("lora", defGetString(option)));
 		}
 	}
 	else if (options != NIL)

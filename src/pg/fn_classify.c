@@ -312,6 +312,7 @@ const PgLlmFunction pgllm_function_classify_probs = {
 	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
 	.constant_args = BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_PROBS_OPTIONS),
 	.required_args = BIT(ARG_INPUT),
+	.rows_arg = ARG_LABELS,
 	.parse = parse_probs,
 	.begin = begin,
 	.answer = read_answer,

@@ -65,6 +65,8 @@ typedef struct PgLlmFunction
 	uint32		constant_args;	/* bit i: argument i is parsed once per call site */
 	uint32		required_args;	/* NULL in one of them: the result is NULL, and no model runs */
 	bool		stable;			/* the planner may call it, and gets NULL */
+	int			max_tokens_arg; /* bounds the tokens of its answer; 0: it generates none */
+	int			rows_arg;		/* array with an element for each row that it returns; 0: it returns no set */
 	void	   *(*parse) (FunctionCallInfo fcinfo); /* into the current memory context */
 	bool		(*drawn) (const void *parsed);	/* NULL: never */
 	void		(*begin) (FunctionCallInfo fcinfo, PgLlmWork *work);	/* fills calls */

@@ -14,6 +14,7 @@
  * owned.
  */
 #include "models.h"
+#include "cache_folder.h"
 #include "serve/embed.h"
 
 #include "foreign/foreign.h"
@@ -33,6 +34,7 @@ typedef struct PgLlmOpenModel
 	MemoryContext scheduler_context;	/* NULL without scheduler */
 	PgLlmSpec	spec;
 	PgLlmPackFile file;
+	PgLlmPackFile adapter[PGLLM_MAX_LORA];	/* the first spec.n_lora; of those not opened base is NULL */
 	const LlmKernels *kernels;
 	uint32		server_hash;	/* of the server's catalog row, for invalidation */
 	bool		by_content;		/* opened without the owner's options */
@@ -234,6 +236,8 @@ close_model(PgLlmOpenModel *m)
 	if (m->pub.model)
 		llm_model_close(m->pub.model);
 	pgllm_pack_close(&m->file);
+	for (int i = 0; i < m->spec.n_lora; i++)
+		pgllm_pack_close(&m->adapter[i]);
 	MemoryContextDelete(m->context);
 }
 
@@ -251,6 +255,23 @@ kernels_by_setting(void)
 	if (kernels == NULL)
 		elog(ERROR, "CPU level \"%s\" of pg_llm.cpu_kernels is not possible here", pgllm_cpu_kernels);
 	return kernels;
+}
+
+/* adapters in the order of the option; a model with some has a digest of its own */
+static void
+open_adapters(PgLlmOpenModel *m, LlmAdapterPack *packs)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s\n", m->file.digest);
+	for (int i = 0; i < m->spec.n_lora; i++)
+	{
+		pgllm_pack_obtain(m->spec.lora_path[i], m->spec.name, "", &m->adapter[i]);
+		packs[i] = (LlmAdapterPack) {m->adapter[i].base, m->adapter[i].size, m->spec.lora_scale[i]};
+		appendStringInfo(&text, "lora %s %.17g\n", m->adapter[i].digest, m->spec.lora_scale[i]);
+	}
+	pgllm_sha256_hex(text.data, text.len, m->pub.digest);
 }
 
 /* what a model is for, which follows from its file; its owner may only say the same */
@@ -276,7 +297,8 @@ resolve_kind(const PgLlmSpec *spec, const LlmModel *model)
 static void
 open_into(PgLlmOpenModel *m)
 {
-	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type};
+	LlmAdapterPack packs[PGLLM_MAX_LORA];
+	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type, .rope = m->spec.rope};
 	LlmError	err;
 
 	if (m->spec.chat_template)
@@ -285,6 +307,11 @@ open_into(PgLlmOpenModel *m)
 		options.chat_template.len = strlen(m->spec.chat_template);
 	}
 	pgllm_pack_obtain(m->spec.path, m->spec.name, m->spec.sha256, &m->file);
+	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
+	if (m->spec.n_lora > 0)
+		open_adapters(m, packs);
+	options.adapters = packs;
+	options.n_adapters = m->spec.n_lora;
 	m->kernels = kernels_by_setting();
 	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
 							   &m->pub.model, &err), &err);
@@ -294,7 +321,6 @@ open_into(PgLlmOpenModel *m)
 	m->pub.kind = resolve_kind(&m->spec, m->pub.model);
 	m->pub.query_prefix = m->spec.query_prefix;
 	m->pub.document_prefix = m->spec.document_prefix;
-	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
 }
 
 /* a new entry for the server, linked only when it is complete */
@@ -309,6 +335,8 @@ open_model(Oid server_oid, bool by_content)
 
 	m->context = context;
 	m->file.place.slot = PGLLM_NO_PLACE;
+	for (int i = 0; i < PGLLM_MAX_LORA; i++)
+		m->adapter[i].place.slot = PGLLM_NO_PLACE;
 	if (by_content)
 		pgllm_catalog_spec_content(server_oid, &m->spec);
 	else
@@ -338,6 +366,35 @@ open_model(Oid server_oid, bool by_content)
 	return m;
 }
 
+/* whether the packs can be had again in this transaction: what lies in the shared cache may have gone */
+static bool
+hold_packs(PgLlmOpenModel *m)
+{
+	bool		good = pgllm_pack_hold(&m->file);
+
+	for (int i = 0; good && i < m->spec.n_lora; i++)
+		good = pgllm_pack_hold(&m->adapter[i]);
+	return good;
+}
+
+static bool
+is_unchanged(const char *path, const PgLlmPackFile *file)
+{
+	PgLlmFileId now;
+
+	return pgllm_file_id(path, &now) && pgllm_file_id_equal(&now, &file->source);
+}
+
+static bool
+files_unchanged(const PgLlmOpenModel *m)
+{
+	bool		same = is_unchanged(m->spec.path, &m->file);
+
+	for (int i = 0; same && i < m->spec.n_lora; i++)
+		same = is_unchanged(m->spec.lora_path[i], &m->adapter[i]);
+	return same;
+}
+
 /* the open model of a server, if it can go on being used in this statement */
 static PgLlmOpenModel *
 find_open(Oid server_oid, bool by_content)
@@ -350,15 +407,10 @@ find_open(Oid server_oid, bool by_content)
 
 		if (m->spec.server_oid != server_oid || m->by_content != by_content || !m->valid)
 			continue;
-		if (m->kernels != kernels_by_setting() || !pgllm_pack_hold(&m->file))
+		if (m->kernels != kernels_by_setting() || !hold_packs(m))
 			m->valid = false;
 		else if (m->checked_statement != pgllm_statement_id())
-		{
-			PgLlmFileId now;
-
-			if (!pgllm_file_id(m->spec.path, &now) || !pgllm_file_id_equal(&now, &m->file.source))
-				m->valid = false;
-		}
+			m->valid = files_unchanged(m);
 		if (m->valid)
 		{
 			m->checked_statement = pgllm_statement_id();
@@ -519,6 +571,8 @@ pgllm_models_end_transaction(void)
 		if (m->valid)
 		{
 			pgllm_pack_let_go(&m->file);
+			for (int i = 0; i < m->spec.n_lora; i++)
+				pgllm_pack_let_go(&m->adapter[i]);
 			continue;
 		}
 		dlist_delete(&m->node);

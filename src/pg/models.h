@@ -10,6 +10,7 @@
 #include "pg_llm.h"
 
 #define PGLLM_DIGEST_HEX 64
+#define PGLLM_MAX_LORA 8
 
 /* ---- catalog.c ---- */
 
@@ -18,10 +19,16 @@ typedef struct PgLlmSpec
 {
 	Oid			server_oid;
 	char	   *name;
-	char	   *path;			/* absolute */
+	char	   *path;			/* absolute, or pgllm_stored_path() */
+	bool		stored;
 	PgLlmKind	kind;			/* PGLLM_KIND_AUTO: what the file is */
 	uint32_t	context;		/* 0: the model's own */
 	LlmKvType	kv_type;
+	LlmRopeOptions rope;
+	int			n_lora;
+	char	   *lora_path[PGLLM_MAX_LORA];	/* absolute */
+	int			n_lora_scale;	/* 0: 1 for all; else as many as adapters, or one for all */
+	double		lora_scale[PGLLM_MAX_LORA];
 	char	   *chat_template;	/* UTF-8; NULL: the model's own */
 	char	   *query_prefix;	/* the same */
 	char	   *document_prefix;
@@ -114,6 +121,19 @@ extern void pgllm_pack_obtain(const char *path, const char *name, const char *ex
 extern bool pgllm_pack_hold(PgLlmPackFile *pack);
 extern void pgllm_pack_let_go(PgLlmPackFile *pack);
 extern void pgllm_pack_close(PgLlmPackFile *pack);
+
+/* ---- stored_models.c ---- */
+
+/* a model in the table llm_model_data has "stored:" and its digest for a path */
+extern bool pgllm_path_is_stored(const char *path);
+extern char *pgllm_stored_path(const char *digest);
+extern const char *pgllm_stored_digest(const char *path);
+
+extern Datum pgllm_fn_llm_store_file(PG_FUNCTION_ARGS);
+extern Datum pgllm_fn_llm_stored_digest(PG_FUNCTION_ARGS);
+
+/* its content as a temporary file of the folder, checked; *fd keeps others from removing it. The caller removes and closes it. */
+extern char *pgllm_stored_extract(const char *folder, const char *digest, int *fd);
 
 /* ---- model_cache.c ---- */
 

@@ -84,7 +84,7 @@ pgllm_planner_evaluates(void)
 		unhooked_planner.statement == GetCurrentStatementStartTimestamp();
 }
 
-/* support function of STABLE functions: simplifies nothing, but its call says that the planner is at work */
+/* support function: simplifies nothing, but its call says that the planner is at work; estimates rows and costs */
 Datum
 pgllm_fn_llm_planner_support(PG_FUNCTION_ARGS)
 {
@@ -98,7 +98,7 @@ pgllm_fn_llm_planner_support(PG_FUNCTION_ARGS)
 		unhooked_planner.at = stack_here();
 		unhooked_planner.statement = GetCurrentStatementStartTimestamp();
 	}
-	PG_RETURN_POINTER(NULL);
+	PG_RETURN_POINTER(request ? pgllm_support_estimate(request) : NULL);
 }
 
 bool

@@ -352,7 +352,8 @@ read_key(const char *key, const JsonbValue *v, int allowed, PgLlmOptions *out)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("option \"%s\" is not supported by this version", key),
-					 errhint("Leave it out.")));
+					 strcmp(key, "lora") == 0 ? errhint("Make a model with the option lora: models over the same file share its packed weights.")
+					 : errhint("Leave it out.")));
 	initStringInfo(&hint);
 	for (int i = 0; i < (int) lengthof(keys); i++)
 		if (keys[i].taken_by & allowed)

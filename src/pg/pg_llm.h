@@ -24,6 +24,13 @@ typedef enum PgLlmOnError
 	PGLLM_ON_ERROR_NULL
 } PgLlmOnError;
 
+typedef enum PgLlmBatching
+{
+	PGLLM_BATCHING_OFF,
+	PGLLM_BATCHING_ON,
+	PGLLM_BATCHING_EAGER			/* also for actions that may not come about */
+} PgLlmBatching;
+
 typedef enum PgLlmTruncate
 {
 	PGLLM_TRUNCATE_ERROR,
@@ -38,7 +45,7 @@ extern char *pgllm_model_path;		/* folder that relative model paths start from *
 extern char *pgllm_cache_path;		/* folder of pack files */
 extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
-extern bool pgllm_batching;
+extern int	pgllm_batching;			/* PgLlmBatching */
 extern int	pgllm_batch_tokens;
 extern bool pgllm_prefix_cache;
 extern int	pgllm_on_error;			/* PgLlmOnError */

@@ -231,9 +231,10 @@ class Maker:
                 f"EXECUTE p('x', 2); EXECUTE p(NULL, 1); DEALLOCATE p")
 
     def settings(self):
+        """parallel plans run in the leader alone: workers would return rows in any order"""
         return self.pick("", "", "", "", "SET LOCAL enable_hashjoin = off; SET LOCAL enable_nestloop = off;", "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;",
                          "SET LOCAL enable_hashagg = off;", "SET LOCAL enable_sort = off;", "SET LOCAL work_mem = '64kB';", "SET LOCAL plan_cache_mode = force_generic_plan;",
-                         "SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_table_scan_size = 0;",
+                         "SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_table_scan_size = 0; SET LOCAL max_parallel_workers = 0;",
                          "SET LOCAL pg_llm.batch_tokens = 3;", "SET LOCAL enable_seqscan = off;", "SET LOCAL enable_partitionwise_join = on; SET LOCAL enable_partitionwise_aggregate = on;",
                          "SET LOCAL ROLE generated_reader;")
 
@@ -310,7 +311,7 @@ def main():
     if args.show:
         print("\n".join(f"{n}: {s} {b}" for n, (s, b) in enumerate(statements)))
     outputs = {}
-    for batching in ("off", "on"):
+    for batching in ("off", "eager"):
         set_up()
         outputs[batching] = parts_of(without_line_numbers(run(args.psql, script(statements, batching))))
     nodes = run(args.psql, "\n".join(["SET search_path = generated, public;", "LOAD 'pg_llm';"] +
@@ -319,7 +320,7 @@ def main():
     run(args.psql, CLEANUP, True)
     failed = errors = 0
     for number in range(args.count):
-        off, on = (outputs[b].get(number) for b in ("off", "on"))
+        off, on = (outputs[b].get(number) for b in ("off", "eager"))
         errors += "ERROR" in (off or "")
         if off is None or off != on:
             failed += 1

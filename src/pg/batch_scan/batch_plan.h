@@ -12,6 +12,7 @@ typedef struct PgLlmFlow
 	bool		all_rows;		/* all of them, if the statement runs to its end */
 	Expr	   *limit;			/* at most so many after offset; NULL: not known */
 	Expr	   *offset;
+	bool		uncertain;		/* calls for them may not be made: computed ahead only if pg_llm.batching says so */
 } PgLlmFlow;
 
 typedef struct PgLlmRewrite

@@ -43,13 +43,17 @@ extern Bitmapset *pgllm_multiexpr_params(Node *node, Bitmapset *params);
 #define PGLLM_SCAN_LIMIT(scan)  ((Expr *) lsecond((scan)->custom_exprs))
 #define PGLLM_SCAN_OFFSET(scan)  ((Expr *) lthird((scan)->custom_exprs))
 
-/* custom_private is a list of this integer: all rows will be asked for if the plan runs to its end */
+/* custom_private is a list of two integers: all rows will be asked for if the plan runs to its end; calls may not be made */
 #define PGLLM_SCAN_ALL_ROWS(scan)  (intVal(linitial((scan)->custom_private)) != 0)
+#define PGLLM_SCAN_UNCERTAIN(scan)  (intVal(lsecond((scan)->custom_private)) != 0)
 
 extern const CustomScanMethods pgllm_batch_scan_methods;
 
 /* put batch nodes into a finished plan that calls our functions, and leave all others as they are (rewrite.c) */
 extern void pgllm_batch_plan(PlannedStmt *stmt, int cursor_options);
+
+/* answer what the planner asks the support function; NULL: nothing is known (support.c) */
+extern Node *pgllm_support_estimate(Node *request);
 
 /* called once, when the library is loaded (exec.c) */
 extern void pgllm_batch_init(void);
@@ -95,6 +99,7 @@ typedef struct PgLlmBatchState
 	ExprState  *limit;			/* NULL: none */
 	ExprState  *offset;
 	bool		all_rows;
+	bool		uncertain;
 
 	/* of this scan */
 	bool		started;

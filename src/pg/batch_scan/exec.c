@@ -64,6 +64,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 
 	outerPlanState(node) = ExecInitNode(outerPlan(scan), estate, eflags & ~(EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK));
 	b->all_rows = PGLLM_SCAN_ALL_ROWS(scan);
+	b->uncertain = PGLLM_SCAN_UNCERTAIN(scan);
 	b->limit = ExecInitExpr(PGLLM_SCAN_LIMIT(scan), &node->ss.ps);
 	b->offset = ExecInitExpr(PGLLM_SCAN_OFFSET(scan), &node->ss.ps);
 	pgllm_prefetch_init(b, PGLLM_SCAN_SITES(scan));
@@ -150,7 +151,7 @@ start(PgLlmBatchState *b)
 	b->child_done = false;
 	b->n_fetched = 0;
 	b->next_rows = 1;
-	b->batching = pgllm_batching && b->n_sites > 0 && estate->es_epq_active == NULL &&
+	b->batching = pgllm_batching >= (b->uncertain ? PGLLM_BATCHING_EAGER : PGLLM_BATCHING_ON) && b->n_sites > 0 && estate->es_epq_active == NULL &&
 		ScanDirectionIsForward(estate->es_direction);
 	b->batch_tokens = pgllm_batch_tokens;
 	if (!b->batching)

@@ -56,7 +56,7 @@ explain_calls(const PgLlmBatchState *b, ExplainState *es)
 	ExplainPropertyList("Functions", functions, es);
 	ExplainPropertyList("Models", models, es);
 	ExplainPropertyInteger("Batch Tokens", NULL, (int64) pgllm_batch_tokens * PGLLM_BATCH_STEPS, es);
-	if (!pgllm_batching)
+	if (pgllm_batching < (b->uncertain ? PGLLM_BATCHING_EAGER : PGLLM_BATCHING_ON))
 		ExplainPropertyText("Batching", "off", es);
 }
 

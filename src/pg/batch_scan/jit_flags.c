@@ -6,25 +6,10 @@
  */
 #include "batch_scan/batch_plan.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_proc.h"
 #include "jit/jit.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/syscache.h"
-
-static Cost
-function_cost(Oid funcid)
-{
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-	Cost		cost;
-
-	if (!HeapTupleIsValid(tuple))
-		return 0;
-	cost = ((Form_pg_proc) GETSTRUCT(tuple))->procost * cpu_operator_cost;
-	ReleaseSysCache(tuple);
-	return cost;
-}
+#include "optimizer/plancat.h"
 
 /* cost of evaluating all calls of an expression once */
 static bool
@@ -33,7 +18,12 @@ call_cost_walker(Node *node, Cost *cost)
 	if (node == NULL)
 		return false;
 	if (IsA(node, FuncExpr) && pgllm_function_of(((FuncExpr *) node)->funcid) != NULL)
-		*cost += function_cost(((FuncExpr *) node)->funcid);
+	{
+		QualCost	call = {0};
+
+		add_function_cost(NULL, ((FuncExpr *) node)->funcid, node, &call);
+		*cost += call.per_tuple;
+	}
 	return expression_tree_walker(node, call_cost_walker, cost);
 }
 

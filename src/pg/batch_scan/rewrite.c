@@ -84,13 +84,21 @@ child_flow(Plan *parent, Plan *child, PgLlmFlow flow)
 
 /* put a batch node above an outer (or inner) child for those calls that need only its columns */
 static Plan *
-below(PgLlmRewrite *r, Plan *parent, Plan *child, int varno, List *sites, PgLlmFlow flow)
+below_if(PgLlmRewrite *r, Plan *parent, Plan *child, int varno, List *sites, PgLlmFlow flow, bool uncertain)
 {
 	List	   *usable = pgllm_sites_of(sites, varno);
 
 	if (usable == NIL || !pgllm_may_run_ahead(child, NULL))
 		return child;
-	return pgllm_batch_node_below(r, child, usable, child_flow(parent, child, flow));
+	flow = child_flow(parent, child, flow);
+	flow.uncertain = uncertain;
+	return pgllm_batch_node_below(r, child, usable, flow);
+}
+
+static Plan *
+below(PgLlmRewrite *r, Plan *parent, Plan *child, int varno, List *sites, PgLlmFlow flow)
+{
+	return below_if(r, parent, child, varno, sites, flow, false);
 }
 
 typedef struct ParamsContext
@@ -197,7 +205,26 @@ below_join(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
 	outerPlan(plan) = below(r, plan, outerPlan(plan), OUTER_VAR, sites, flow);
 }
 
-/* ---- RETURNING ---- */
+/* ---- MERGE, ON CONFLICT, RETURNING ---- */
+
+/* calls in actions that depend on what is found in the table; in finished plans the source's columns are the inner ones */
+static List *
+action_sites(PgLlmRewrite *r, const ModifyTable *modify)
+{
+	List	   *sites = NIL;
+	ListCell   *cell;
+
+	if (modify->onConflictAction == ONCONFLICT_UPDATE)
+		sites = pgllm_sites((List *) modify->onConflictWhere, modify->onConflictSet, false, r->multiexpr_params);
+	if (modify->mergeActionLists != NIL)
+		foreach(cell, linitial_node(List, modify->mergeActionLists))
+		{
+			MergeAction *action = lfirst_node(MergeAction, cell);
+
+			sites = list_concat(sites, pgllm_sites((List *) action->qual, action->targetList, false, r->multiexpr_params));
+		}
+	return sites;
+}
 
 typedef struct ReturningContext
 {
@@ -229,8 +256,9 @@ below_modify(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
 {
 	ModifyTable *modify = (ModifyTable *) plan;
 	ReturningContext context = {0};
-	List	   *sites;
+	List	   *sites = action_sites(r, modify);
 
+	outerPlan(plan) = below_if(r, plan, outerPlan(plan), INNER_VAR, sites, flow, true);
 	if (list_length(modify->returningLists) != 1 || modify->onConflictAction != ONCONFLICT_NONE ||
 		(modify->operation != CMD_INSERT && modify->operation != CMD_UPDATE))
 		return;

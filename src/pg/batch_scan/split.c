@@ -270,7 +270,7 @@ make_node(PgLlmRewrite *r, Plan *child, List *sites, PgLlmFlow flow)
 		node->custom_scan_tlist = lappend(node->custom_scan_tlist, makeTargetEntry((Expr *) column, entry->resno, entry->resname, false));
 	}
 	node->custom_exprs = list_make3(sites, copyObject(flow.limit), copyObject(flow.offset));
-	node->custom_private = list_make1(makeInteger(flow.all_rows ? 1 : 0));
+	node->custom_private = list_make2(makeInteger(flow.all_rows ? 1 : 0), makeInteger(flow.uncertain ? 1 : 0));
 	node->methods = &pgllm_batch_scan_methods;
 	return node;
 }

@@ -17,7 +17,7 @@
 static double
 yarn_pair(const LlmHparams *hp, const LlmRopeParams *rope, double turns)
 {
-	return hp->n_rot * llmk_log(hp->n_ctx_orig / (turns * TWO_PI)) / (2 * llmk_log(rope->base));
+	return hp->n_rot * llmk_log(rope->n_ctx_orig / (turns * TWO_PI)) / (2 * llmk_log(rope->base));
 }
 
 /* the share of pair i that is not scaled */
@@ -40,7 +40,7 @@ static double
 angle(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i, double factor)
 {
 	double		plain = llmk_exp(-2.0 * i / hp->n_rot * llmk_log(rope->base)) / factor;
-	double		share = rope->yarn ? yarn_share(hp, rope, i) : 0;
+	double		share = rope->extrapolated > 0 ? rope->extrapolated * yarn_share(hp, rope, i) : 0;
 
 	return plain * rope->scale * (1 - share) + plain * share;
 }
@@ -62,7 +62,13 @@ load_factors(LlmLoader *ld, const float **factors)
 	if (!*factors)
 	{
 		name = "rope_freqs.weight";
-		LLM_TRY(llm_load_vector(ld, name, n, m->hp.rope[LLM_ROPE_GLOBAL].has_factors, factors));
+		LLM_TRY(llm_load_vector(ld, name, n, false, factors));
+	}
+	if (!*factors && m->hp.rope[LLM_ROPE_GLOBAL].has_factors)
+	{
+		llm_fail(ld->err, LLM_E_FORMAT, "model has no tensor \"%s\", whose factors its rope is to be scaled by", name);
+		llm_error_hint(ld->err, "If the option rope_scaling asks for it, give another kind; otherwise the file is incomplete.");
+		return LLM_E_FORMAT;
 	}
 	for (uint32_t i = 0; *factors && i < n; i++)
 	{

@@ -249,6 +249,13 @@ open_case(const Case *c, LlmKvType kv_type, const LlmKernels *kernels)
 	return t;
 }
 
+/* every other case has its keys and values in 8 bits */
+static LlmKvType
+kv_of(const Case *c)
+{
+	return (c - cases) % 2 ? LLM_KV_Q8 : LLM_KV_F16;
+}
+
 /* the logits after a prompt beyond the windows and the first page, with keys and values in F32 */
 static void
 test_against_double(const Case *c)
@@ -301,7 +308,7 @@ test_ways(const Case *c, const Work *work, int n)
 		{3, 64, 0, true, false, false},
 		{2, 512, 0, false, true, true},
 	};
-	TestModel	t = open_case(c, LLM_KV_F16, llmk_select(NULL, llmk_cpu_features()));
+	TestModel	t = open_case(c, kv_of(c), llmk_select(NULL, llmk_cpu_features()));
 	Workload	want = {.work = work, .n = n};
 
 	run_way(t.model, &plain, NULL, &want);
@@ -324,7 +331,7 @@ test_levels(const Case *c)
 
 	for (int level = 0; level < n_tested_levels; level++)
 	{
-		TestModel	t = open_case(c, LLM_KV_F16, &tested_levels[level]);
+		TestModel	t = open_case(c, kv_of(c), &tested_levels[level]);
 		Workload	got = {.work = some, .n = 2};
 
 		run_way(t.model, &way, NULL, &got);
