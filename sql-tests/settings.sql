@@ -4,8 +4,7 @@
 \i :setup
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
 
--- all of them but those of the server's start, which exist only if the library is preloaded (the default of model_path is a
--- folder of the installation)
+-- all of them but those of the server start, which exist when preloaded (the default of model_path is a folder of the installation)
 SELECT substr(name, 8) AS name, context, vartype, unit, CASE WHEN name <> 'pg_llm.model_path' THEN boot_val END AS default, min_val, max_val, enumvals
 FROM pg_settings WHERE name LIKE 'pg\_llm.%' AND context <> 'postmaster' ORDER BY name COLLATE "C";
 SELECT boot_val LIKE '/%/pg_llm' AS model_path FROM pg_settings WHERE name = 'pg_llm.model_path';

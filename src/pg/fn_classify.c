@@ -157,6 +157,8 @@ parse_question(FunctionCallInfo fcinfo, int options_argno, Classification *c)
 	c->question = pgllm_question_create(&c->options,
 										make_instruction(PGLLM_ARG_TEXT_OR_NULL(ARG_INSTRUCTION), c->labels, c->n_labels, descriptions),
 										c->labels, c->n_labels, asked, n_examples, "Label");
+	c->question->has_instruction = !PG_ARGISNULL(ARG_INSTRUCTION);
+	c->question->descriptions = descriptions;
 }
 
 static Classification *
@@ -281,6 +283,7 @@ finish_rows(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmA
 const PgLlmFunction pgllm_function_classify = {
 	.symbol = "pgllm_fn_llm_classify",
 	.model_arg = ARG_MODEL,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
 	.constant_args = BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS),
 	.required_args = BIT(ARG_INPUT),
 	.stable = true,
@@ -293,6 +296,7 @@ const PgLlmFunction pgllm_function_classify = {
 const PgLlmFunction pgllm_function_classify_enum = {
 	.symbol = "pgllm_fn_llm_classify_enum",
 	.model_arg = ARG_MODEL,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
 	.constant_args = QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS),
 	.required_args = BIT(ARG_INPUT),
 	.stable = true,
@@ -305,6 +309,7 @@ const PgLlmFunction pgllm_function_classify_enum = {
 const PgLlmFunction pgllm_function_classify_probs = {
 	.symbol = "pgllm_fn_llm_classify_probs",
 	.model_arg = ARG_MODEL,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
 	.constant_args = BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_PROBS_OPTIONS),
 	.required_args = BIT(ARG_INPUT),
 	.rows_arg = ARG_LABELS,

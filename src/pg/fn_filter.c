@@ -34,6 +34,7 @@ typedef struct YesNo
 	int			n_questions;
 	PgLlmQuestion **questions;	/* (n_questions) */
 	Datum	   *labels;			/* (n_questions) text; llm_classify_multi only */
+	PgLlmQuestion *by_similarity;	/* all labels in one question for models of kind embed; llm_classify_multi only */
 } YesNo;
 
 static void
@@ -77,6 +78,24 @@ parse_condition(FunctionCallInfo fcinfo, int condition_argno, int examples_argno
 	y->questions = palloc(sizeof(PgLlmQuestion *));
 	y->questions[0] = yes_no_question(&y->options, &instruction, examples, n_examples, 0);
 	return y;
+}
+
+/* the labels to be compared with; an example is one of each label that applies to it */
+static PgLlmQuestion *
+similarity_question(const PgLlmOptions *options, const LlmStr *labels, int n_labels, const LlmStr *descriptions,
+					const PgLlmExample *examples, int n_examples)
+{
+	LlmLabelExample *asked = palloc(sizeof(LlmLabelExample) * Max((size_t) n_examples * n_labels, 1));
+	int			n = 0;
+	PgLlmQuestion *question;
+
+	for (int i = 0; i < n_examples; i++)
+		for (int label = 0; label < n_labels; label++)
+			if (examples[i].applies[label])
+				asked[n++] = (LlmLabelExample) {.input = examples[i].input, .label = labels[label]};
+	question = pgllm_question_create(options, (LlmStr) {.data = "", .len = 0}, labels, n_labels, asked, n, "Label");
+	question->descriptions = descriptions;
+	return question;
 }
 
 /* llm_classify_multi: one question per label */
@@ -128,6 +147,8 @@ parse_multi(FunctionCallInfo fcinfo)
 		y->questions[i] = yes_no_question(&y->options, &instruction, examples, n_examples, i);
 		y->labels[i] = PointerGetDatum(pgllm_from_utf8(labels[i].data, labels[i].len));
 	}
+	y->by_similarity = similarity_question(&y->options, labels, y->n_questions, descriptions, examples, n_examples);
+	y->by_similarity->has_instruction = !PG_ARGISNULL(INSTRUCTION);
 	return y;
 }
 
@@ -152,11 +173,13 @@ begin(FunctionCallInfo fcinfo, PgLlmWork *work)
 	const YesNo *y = work->parsed;
 	LlmStr		input = pgllm_to_utf8(PG_GETARG_TEXT_PP(0));
 
-	for (int i = 0; i < y->n_questions; i++)
+	if (work->model->kind == PGLLM_KIND_EMBED)
+		pgllm_work_add(work, pgllm_question_begin(work->model, y->by_similarity, input));
+	for (int i = 0; i < y->n_questions && work->model->kind != PGLLM_KIND_EMBED; i++)
 		pgllm_work_add(work, pgllm_question_begin(work->model, y->questions[i], input));
 }
 
-/* P(yes) of each question; the first error is the row's */
+/* P(yes) of each question, or the similarity to each label; the first error is the row's */
 static PgLlmAnswer *
 read_answer(PgLlmWork *work)
 {
@@ -169,6 +192,11 @@ read_answer(PgLlmWork *work)
 			return pgllm_answer_create(0, &work->calls[i]->error);
 	answer = pgllm_answer_create(sizeof(double) * y->n_questions, NULL);
 	yes = (double *) answer->data;
+	if (work->model->kind == PGLLM_KIND_EMBED)
+	{
+		pgllm_similarity_read(work->calls[0], y->by_similarity, yes);
+		return answer;
+	}
 	for (int i = 0; i < y->n_questions; i++)
 	{
 		double		probabilities[N_ANSWERS];
@@ -245,6 +273,7 @@ const PgLlmFunction pgllm_function_score = {
 const PgLlmFunction pgllm_function_classify_multi = {
 	.symbol = "pgllm_fn_llm_classify_multi",
 	.model_arg = 2,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
 	.constant_args = BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7),
 	.required_args = BIT(0),
 	.stable = true,

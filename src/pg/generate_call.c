@@ -314,6 +314,7 @@ typedef struct GenerateAnswer
 {
 	bool		truncated;
 	bool		length;			/* ended by max_tokens or the context */
+	bool		calls_tools;	/* the text is a message in JSON */
 	int32		n_prompt;
 	int32		n_cached;
 	int32		n_output;
@@ -330,6 +331,7 @@ pgllm_generate_answer(PgLlmWork *work)
 	PgLlmCall  *call = work->calls[0];
 	LlmGeneration generation = {0};
 	text	   *value = NULL;
+	text	   *message = NULL;
 	PgLlmAnswer *answer;
 	GenerateAnswer *data;
 	instr_time	now;
@@ -338,6 +340,10 @@ pgllm_generate_answer(PgLlmWork *work)
 	{
 		llm_request_generation(call->request, &generation);
 		value = pgllm_from_utf8_or_error(generation.text, generation.text_len, &call->error);
+		if (value && call->reads_calls && generation.finish == LLM_FINISH_STOP)
+			message = pgllm_chat_message(call, &generation);
+		if (message)
+			value = message;
 	}
 	answer = pgllm_answer_create(offsetof(GenerateAnswer, text) + (value ? VARSIZE_ANY_EXHDR(value) : 0), &call->error);
 	data = (GenerateAnswer *) answer->data;
@@ -349,6 +355,7 @@ pgllm_generate_answer(PgLlmWork *work)
 	if (value == NULL)
 		return answer;
 	data->length = generation.finish == LLM_FINISH_LENGTH;
+	data->calls_tools = message != NULL;
 	data->n_cached = (int32) llm_request_cached_tokens(call->request);
 	data->n_output = (int32) generation.n_tokens;
 	data->logprob = generation.logprob;
@@ -411,7 +418,7 @@ pgllm_generate_finish_row(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared
 	else
 	{
 		values[VALUE] = text_of(data);
-		values[FINISH_REASON] = CStringGetTextDatum(data->length ? "length" : "stop");
+		values[FINISH_REASON] = CStringGetTextDatum(data->calls_tools ? "tool_calls" : data->length ? "length" : "stop");
 		values[CACHED_TOKENS] = Int32GetDatum(data->n_cached);
 		values[OUTPUT_TOKENS] = Int32GetDatum(data->n_output);
 		values[LOGPROB] = Float8GetDatum(data->logprob);

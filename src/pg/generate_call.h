@@ -42,4 +42,7 @@ extern PgLlmAnswer *pgllm_generate_answer(PgLlmWork *work);
 extern Datum pgllm_generate_finish_text(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
 extern Datum pgllm_generate_finish_row(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
 
+/* fn_chat.c: the answer as a message in JSON, in the current context; NULL if it calls no tools */
+extern text *pgllm_chat_message(PgLlmCall *call, const LlmGeneration *generation);
+
 #endif

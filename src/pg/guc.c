@@ -16,6 +16,8 @@
 #define MAX_THREADS 1024
 
 char	   *pgllm_default_model = NULL;
+char	   *pgllm_default_embedding_model = NULL;
+char	   *pgllm_default_rerank_model = NULL;
 char	   *pgllm_model_path = NULL;
 char	   *pgllm_cache_path = NULL;
 int			pgllm_threads = 0;
@@ -96,6 +98,12 @@ pgllm_guc_init(void)
 	DefineCustomStringVariable("pg_llm.default_model",
 							   "Model that functions use when none is named.",
 							   NULL, &pgllm_default_model, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pg_llm.default_embedding_model",
+							   "Model that embedding functions use when none is named.",
+							   NULL, &pgllm_default_embedding_model, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pg_llm.default_rerank_model",
+							   "Model that reranking functions use when none is named.",
+							   NULL, &pgllm_default_rerank_model, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pg_llm.model_path",
 							   "Folder that relative paths of models start from.",
 							   "Outside the data directory; every role that may create models can read models below it.",

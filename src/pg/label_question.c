@@ -16,6 +16,9 @@
 
 #define N_CONTENT_FREE ((int) lengthof(llm_calibration_inputs))
 
+/* similarities are divided by it before they become probabilities: what sentence embedders are trained with */
+#define SIMILARITY_TEMPERATURE 0.05
+
 /* a prompt being fitted: PgLlmFit's source */
 typedef struct LabelSource
 {
@@ -126,6 +129,8 @@ pgllm_question_begin(PgLlmModel *model, const PgLlmQuestion *question, LlmStr in
 	PgLlmCall  *call;
 	MemoryContext old;
 
+	if (model->kind == PGLLM_KIND_EMBED)
+		return pgllm_similarity_begin(model, question, input);
 	check_form(model, question, llm_label_form(model->model, question->options->form));
 	call = pgllm_call_create(model);
 	old = MemoryContextSwitchTo(call->context);
@@ -253,7 +258,17 @@ pgllm_question_read(const PgLlmCall *call, const PgLlmQuestion *question, double
 {
 	double	   *scores = palloc(sizeof(double) * question->n_labels);
 
-	label_scores(call, question, scores);
-	calibrate(call->model, question, scores, probabilities);
+	if (call->model->kind == PGLLM_KIND_EMBED)
+	{
+		pgllm_similarity_read(call, question, scores);
+		for (int i = 0; i < question->n_labels; i++)
+			scores[i] /= SIMILARITY_TEMPERATURE;
+		llm_label_probabilities(scores, NULL, question->n_labels, probabilities);
+	}
+	else
+	{
+		label_scores(call, question, scores);
+		calibrate(call->model, question, scores, probabilities);
+	}
 	pfree(scores);
 }

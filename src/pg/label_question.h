@@ -17,6 +17,10 @@ typedef struct PgLlmQuestion
 	int		   *label_of;		/* (asked.n_labels) index of the label that each of them counts for */
 	int			n_labels;
 	double	   *given;			/* (n_labels) calibration from options, NULL: none */
+
+	/* for models of kind embed, which compare texts; filled by whoever creates the question */
+	bool		has_instruction;	/* by the user: such models follow none */
+	const LlmStr *descriptions; /* (n_labels) data NULL: none; NULL: no label has one */
 } PgLlmQuestion;
 
 /*
@@ -34,6 +38,14 @@ extern PgLlmCall *pgllm_question_begin(PgLlmModel *model, const PgLlmQuestion *q
  * wants one, once for a model and statement.
  */
 extern void pgllm_question_read(const PgLlmCall *call, const PgLlmQuestion *question, double *probabilities);
+
+/* ---- by similarity (label_similarity.c) ---- */
+
+/* as pgllm_question_begin for a model of kind embed; raises if the question has what such a model cannot follow */
+extern PgLlmCall *pgllm_similarity_begin(PgLlmModel *model, const PgLlmQuestion *question, LlmStr input);
+
+/* similarity of the row's text to each label (n_labels), from -1 to 1, from a call that is done without error */
+extern void pgllm_similarity_read(const PgLlmCall *call, const PgLlmQuestion *question, double *similarities);
 
 /* ---- arguments (label_args.c); all results in the current memory context, in UTF-8 ---- */
 

@@ -31,6 +31,9 @@ static const PgLlmFunction *const functions[] = {
 	&pgllm_function_classify_multi,
 	&pgllm_function_filter,
 	&pgllm_function_score,
+	&pgllm_function_embed,
+	&pgllm_function_similarity,
+	&pgllm_function_relevance,
 };
 
 PgLlmAhead *pgllm_ahead = NULL;
@@ -110,6 +113,12 @@ pgllm_function_of(Oid funcid)
 	entry = hash_search(known, &funcid, HASH_ENTER, NULL);
 	entry->function = function;
 	return function;
+}
+
+int
+pgllm_function_kinds(const PgLlmFunction *function)
+{
+	return function->kinds != 0 ? function->kinds : PGLLM_KIND_GENERATE;
 }
 
 /* ---- answers ---- */
@@ -208,7 +217,7 @@ pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction *function, P
 		MemoryContextSwitchTo(old);
 	}
 	prepared->parsed = site->parsed;
-	prepared->model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(function->model_arg), PGLLM_KIND_GENERATE);
+	prepared->model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(function->model_arg), pgllm_function_kinds(function));
 	prepared->drawn = function->drawn != NULL && function->drawn(site->parsed);
 	identity.function = function;
 	identity.model = prepared->model->serial;

@@ -61,6 +61,7 @@ typedef struct PgLlmFunction
 {
 	const char *symbol;			/* its C name, by which the catalog's entry is recognised */
 	int			model_arg;
+	int			kinds;			/* PGLLM_KIND_* of models that it runs; 0: generate */
 	uint32		constant_args;	/* bit i: argument i is parsed once per call site */
 	uint32		required_args;	/* NULL in one of them: the result is NULL, and no model runs */
 	bool		stable;			/* the planner may call it, and gets NULL */
@@ -83,6 +84,12 @@ extern const PgLlmFunction pgllm_function_classify_probs;
 extern const PgLlmFunction pgllm_function_classify_multi;
 extern const PgLlmFunction pgllm_function_filter;
 extern const PgLlmFunction pgllm_function_score;
+extern const PgLlmFunction pgllm_function_embed;
+extern const PgLlmFunction pgllm_function_similarity;
+extern const PgLlmFunction pgllm_function_relevance;
+
+/* PGLLM_KIND_* of models that a function runs */
+extern int	pgllm_function_kinds(const PgLlmFunction *function);
 
 /* the function that an OID is of, NULL: none of ours that runs a model */
 extern const PgLlmFunction *pgllm_function_of(Oid funcid);

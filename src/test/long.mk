@@ -10,6 +10,10 @@
 #
 #   batch-statements LONG_STATEMENTS (400) generated statements on a private server, with batching and without: the same
 #                    rows, errors and tables
+#   pgvector         embeddings in columns of pgvector (check_pgvector.sh), for each of LONG_PGVECTOR: paths of pg_config of
+#                    servers with pgvector; left out if there are none
+#   minilm           all-MiniLM-L6-v2 through SQL (check_minilm.py): LONG_MINILM, its wheel or folder, LONG_REFERENCE, its
+#                    minilm-reference.json, LONG_EVALS, folder of the texts; left out if one is not given
 #
 # Each can be run alone. Needs clang, valgrind and libsimde-dev beside what building needs; no network.
 
@@ -17,6 +21,10 @@ LONG_FUZZ_SECONDS ?= 300
 LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
 LONG_TEXT         ?= docs/functions.md
 LONG_STATEMENTS   ?= 400
+LONG_PGVECTOR     ?=
+LONG_MINILM       ?=
+LONG_REFERENCE    ?=
+LONG_EVALS        ?=
 
 TSAN_TESTS = arch_test batch_test prompt_test request_limits_test scheduler_test threads_test
 TSAN_FLAGS = -g -O1 -std=gnu11 -ffp-contract=off -fno-omit-frame-pointer -fsanitize=thread
@@ -65,3 +73,16 @@ large-shapes: build/llm
 
 batch-statements:
 	@PG_CONFIG='$(PG_CONFIG)' bash src/test/batch_statements.sh $(LONG_STATEMENTS)
+
+.PHONY: pgvector minilm
+test-long: pgvector minilm
+pgvector:
+	@[ -n "$(LONG_PGVECTOR)" ] || echo "pgvector: left out, LONG_PGVECTOR names no pg_config"
+	@for config in $(LONG_PGVECTOR); do bash src/test/check_pgvector.sh "$$config" || exit 1; done
+
+minilm:
+	@if [ -z "$(LONG_MINILM)" ] || [ -z "$(LONG_REFERENCE)" ] || [ -z "$(LONG_EVALS)" ]; then \
+	    echo "minilm: left out, LONG_MINILM, LONG_REFERENCE or LONG_EVALS is not given"; exit 0; fi; \
+	PG_CONFIG="$(PG_CONFIG)" bash -c '. src/tools/setup.sh; SERVER_FOLDER=build/test-server; build_and_install; start_server; \
+	    trap stop_server EXIT; PSQL=$$PSQL python3 src/test/check_minilm.py "$$@"' - \
+	    "$(LONG_MINILM)" "$(LONG_REFERENCE)" "$(LONG_EVALS)"

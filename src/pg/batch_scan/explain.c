@@ -5,6 +5,7 @@
  * Inputs are calls that the model ran for: equal calls count once. Nothing here opens a model.
  */
 #include "batch_scan/batch_scan.h"
+#include "models.h"
 
 #include PGLLM_EXPLAIN_HEADER
 #include PGLLM_EXPLAIN_STATE_HEADER
@@ -18,12 +19,15 @@ static char *
 model_of(const PgLlmSiteState *site)
 {
 	Node	   *arg = list_nth(site->call->args, site->function->model_arg);
+	const char *setting;
+	const char *name;
 
 	if (!IsA(arg, Const))
 		return "by row";
 	if (!((Const *) arg)->constisnull)
 		return TextDatumGetCString(((Const *) arg)->constvalue);
-	return pgllm_default_model[0] ? pgllm_default_model : "none";
+	name = pgllm_catalog_default(pgllm_function_kinds(site->function), &setting);
+	return name[0] != '\0' ? pstrdup(name) : "none";
 }
 
 /* names with one more, unless it is there */

@@ -90,7 +90,8 @@ embed(LlmPass *pass, const LlmStop *stop)
 {
 	if (pass->model->n_ropes > 0)
 		LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
-	return llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
+	LLM_TRY(llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop));
+	return llm_lora_embed(pass, stop);
 }
 
 /* ---- rows: norms and residuals; with the quantization that the next product needs ---- */
@@ -428,6 +429,23 @@ max_size(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
+/* rows of what adapters add: of a product of rows, of slots of experts, or of logits; and what A makes of them */
+static size_t
+lora_floats(const LlmModel *m, size_t rows)
+{
+	size_t		n = max_size(rows * (size_t) m->lora.width, rows * m->hp.router.n_used * (size_t) m->lora.expert_width);
+
+	return m->lora.output ? max_size(n, (size_t) LLM_LOGIT_ROWS * m->hp.n_vocab) : n;
+}
+
+static size_t
+lora_mid_floats(const LlmModel *m, size_t rows)
+{
+	size_t		n = rows * (m->lora.expert_width > 0 ? m->hp.router.n_used : 1);
+
+	return max_size(n, LLM_LOGIT_ROWS) * (size_t) m->lora.rank;
+}
+
 /*
  * Lay out all buffers of a pass one after the other; with base NULL only their total is computed. Sizes cannot overflow:
  * widths are bounded by llm_hparams_read and max_rows by the caller.
@@ -506,10 +524,14 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->mix, rows * recurrent->n_channels * sizeof(float)},
 		{(void **) &pass->dt, rows * recurrent->n_head * sizeof(float)},
 		{(void **) &pass->decay, rows * recurrent->n_head * sizeof(float)},
+		{(void **) &pass->lora_mid, lora_mid_floats(m, rows) * sizeof(float)},
+		{(void **) &pass->lora_out, lora_floats(m, rows) * sizeof(float)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);
-	const size_t value_bytes = hp->stored_dim_v > 0 ? 0 : (size_t) LLMK_PAGE_KEYS * hp->head_dim_v * sizeof(float);
+	const bool	read = m->kv_type == LLM_KV_Q8;
+	const size_t value_bytes = hp->stored_dim_v > 0 && !read ? 0 : (size_t) LLMK_PAGE_KEYS * hp->head_dim_v * sizeof(float);
+	const size_t key_bytes = read ? (size_t) LLMK_PAGE_KEYS * hp->head_dim_k * sizeof(float) : 0;
 
 	for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
 	{
@@ -525,6 +547,9 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		if (base)
 			pass->scratch[t].values = base + used;
 		used += (value_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
+		if (base)
+			pass->scratch[t].keys = (float *) (base + used);
+		used += (key_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
 	}
 	return used;
 }
