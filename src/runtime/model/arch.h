@@ -134,6 +134,7 @@ typedef struct LlmRopeParams
 	double		scale;			/* 1 / factor of scaling; 1: none */
 	double		extrapolated;	/* YaRN: the share of fast pairs that is not scaled, 1 as published; 0: all are scaled, linearly */
 	uint32_t	n_ctx_orig;		/* that YaRN's ramp is over */
+	bool		yarn_exact;		/* the ends of its ramp are not rounded outwards */
 	bool		has_factors;	/* scaled by factors, which must then be a tensor of the file */
 	double		beta_fast;
 	double		beta_slow;
@@ -205,6 +206,7 @@ typedef struct LlmRecurrentParams
 	uint32_t	n_group;
 	uint32_t	n_channels;		/* of the convolution */
 	uint32_t	n_in;			/* width of the input projection */
+	float		dt_min;			/* Mamba2: a step is not shorter; 0: no limit */
 	size_t		state_floats;	/* of one layer: (n_conv - 1, n_channels) past inputs, then (n_head, n_state, n_inner / n_head) */
 } LlmRecurrentParams;
 

@@ -11,6 +11,9 @@
 /* elements of a row-wise piece: tens of microseconds, so that one token runs on the calling thread alone */
 #define PIECE_ELEMENTS (32 * 1024)
 
+/* taking a vector may be a product or two, on the main thread */
+#define VECTORS_PER_POLL 16
+
 int64_t
 llm_rows_per_piece(int64_t width)
 {
@@ -316,7 +319,7 @@ run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 
 /* ---- output ---- */
 
-/* the vectors of rows: normalised where the model has a last norm, else as they are; taking them does not pause */
+/* the vectors of rows: normalised where the model has a last norm, else as they are */
 static LlmStatus
 take_vectors(LlmPass *pass, const LlmStop *stop, LlmError *err)
 {
@@ -325,10 +328,17 @@ take_vectors(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	const int64_t n = m->hp.n_embd;
 	NormJob		job = {.pass = pass, .norm = &m->output_norm, .row_index = out->rows};
 
-	if (m->output_norm.weight)
+	if (!pass->vectors_ready && m->output_norm.weight)
 		LLM_TRY(llm_pool_run(pass->pool, norm_piece, &job, out->n, llm_rows_per_piece(n), stop));
-	for (int i = 0; i < out->n; i++)
+	pass->vectors_ready = true;
+	while (pass->n_vectors_taken < out->n)
+	{
+		const int	i = pass->n_vectors_taken;
+
 		LLM_TRY(out->take(out->ctx, i, m->output_norm.weight ? pass->norm + i * n : pass->x + out->rows[i] * n, err));
+		if (++pass->n_vectors_taken % VECTORS_PER_POLL == 0 && llm_should_stop(stop))
+			return LLM_PAUSED;
+	}
 	return LLM_OK;
 }
 
@@ -368,11 +378,8 @@ llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	}
 	for (; pass->layer < pass->model->hp.n_layer; pass->layer++, pass->part = 0)
 		LLM_TRY(run_layer(pass, &pass->model->layers[pass->layer], stop));
-	if (!pass->vectors_taken)
-	{
+	if (pass->n_vectors_taken < pass->vectors_out.n)
 		LLM_TRY(take_vectors(pass, stop, err));
-		pass->vectors_taken = true;
-	}
 	while (pass->n_taken < pass->logits_out.n)
 		LLM_TRY(take_some(pass, stop, err));
 	return LLM_OK;
@@ -409,7 +416,8 @@ llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const 
 	pass->layer = 0;
 	pass->part = 0;
 	pass->op = 0;
-	pass->vectors_taken = vectors->n == 0;
+	pass->vectors_ready = false;
+	pass->n_vectors_taken = 0;
 	pass->n_taken = 0;
 	llm_attention_plan(pass);
 	return LLM_OK;

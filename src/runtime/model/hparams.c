@@ -208,6 +208,8 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
 	hp->n_rot = hp->head_dim_k;
 	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
+	if (r->arch->no_rope_every == 1)
+		hp->n_rot = 0;			/* no layer rotates, so heads may have an odd size */
 	if (hp->n_rot % 2 != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
 						hp->n_rot);
@@ -272,12 +274,16 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 static LlmStatus
 read_mamba2(const KeyReader *r, LlmRecurrentParams *p)
 {
+	double		dt_min = 0;
+
 	p->n_group = 1;
 	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
 	LLM_TRY(read_uint(r, "ssm.inner_size", true, 1, MAX_WIDTH, &p->n_inner));
 	LLM_TRY(read_uint(r, "ssm.state_size", true, 1, MAX_HEAD, &p->n_state));
 	LLM_TRY(read_uint(r, "ssm.time_step_rank", true, 1, MAX_HEADS, &p->n_head));
 	LLM_TRY(read_uint(r, "ssm.group_count", false, 1, MAX_HEADS, &p->n_group));
+	LLM_TRY(read_double(r, "ssm.time_step_min", false, 0, 1e6, &dt_min));
+	p->dt_min = (float) dt_min;
 	if (p->n_inner % p->n_head != 0 || p->n_head % p->n_group != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
 						p->n_head, p->n_group);
@@ -340,12 +346,16 @@ static LlmStatus
 read_yarn(const KeyReader *r, double factor, LlmHparams *hp, LlmRopeParams *rope)
 {
 	double		log_multiplier = 0;
+	bool		truncate = true;
+	KeyName		key;
 
 	rope->beta_fast = 32;
 	rope->beta_slow = 1;
 	LLM_TRY(read_double(r, "rope.scaling.yarn_beta_fast", false, 1e-6, 1e6, &rope->beta_fast));
 	LLM_TRY(read_double(r, "rope.scaling.yarn_beta_slow", false, 1e-6, 1e6, &rope->beta_slow));
 	LLM_TRY(read_double(r, "rope.scaling.yarn_log_multiplier", false, 0, 1e3, &log_multiplier));
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "rope.scaling.yarn_truncate", key), false, &truncate, r->err));
+	rope->yarn_exact = !truncate;
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_ext_factor", 1));
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_attn_factor", 1));
 	if (hp->latent.kv_rank > 0 && log_multiplier != 0)
@@ -629,7 +639,8 @@ static LlmStatus
 read_direction(const KeyReader *r, LlmHparams *hp)
 {
 	const bool	encoder = has_trait(r, LLM_TRAIT_ENCODER);
-	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 && (hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
+	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 &&
+		(hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
 	KeyName		key;
 
 	hp->causal = !encoder;
@@ -645,6 +656,8 @@ read_direction(const KeyReader *r, LlmHparams *hp)
 static LlmStatus
 read_activation(const KeyReader *r, LlmHparams *hp)
 {
+	const bool	fused = has_trait(r, LLM_TRAIT_FUSED_GATE);
+	const bool	by_tanh = fused || r->arch->ffn == LLM_FFN_GEGLU;	/* that form is computed behind a gate only */
 	LlmStr		name = {NULL, 0};
 	KeyName		key;
 
@@ -656,9 +669,9 @@ read_activation(const KeyReader *r, LlmHparams *hp)
 		return LLM_OK;
 	if (str_is(name, "gelu"))
 		hp->ffn = LLM_FFN_GELU;
-	else if (str_is(name, "silu") && has_trait(r, LLM_TRAIT_FUSED_GATE))
+	else if (str_is(name, "silu") && fused)
 		hp->ffn = LLM_FFN_SWIGLU;
-	else if ((str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")) && (has_trait(r, LLM_TRAIT_FUSED_GATE) || hp->ffn == LLM_FFN_GEGLU))
+	else if (by_tanh && (str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")))
 		hp->ffn = LLM_FFN_GEGLU;
 	else
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = \"%.*s\" is not supported for architecture \"%s\"", key,

@@ -78,7 +78,8 @@ struct LlmPass
 	uint32_t	layer;
 	int			part;			/* of the layer, and the operation in it */
 	int			op;
-	bool		vectors_taken;
+	bool		vectors_ready;	/* normalised */
+	int			n_vectors_taken;	/* handed over */
 	int			n_taken;		/* logits handed over */
 
 	/* activations */

@@ -24,10 +24,12 @@ yarn_pair(const LlmHparams *hp, const LlmRopeParams *rope, double turns)
 static double
 yarn_share(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i)
 {
-	double		low = floor(yarn_pair(hp, rope, rope->beta_fast));
-	double		high = ceil(yarn_pair(hp, rope, rope->beta_slow));
+	double		low = yarn_pair(hp, rope, rope->beta_fast);
+	double		high = yarn_pair(hp, rope, rope->beta_slow);
 	double		ramp;
 
+	low = rope->yarn_exact ? low : floor(low);
+	high = rope->yarn_exact ? high : ceil(high);
 	low = low > 0 ? low : 0;
 	high = high < hp->n_rot - 1.0 ? high : hp->n_rot - 1.0;
 	ramp = (i - low) / (high - low > 0.001 ? high - low : 0.001);
