@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "choose/key_set.h"
+
 void
 llm_byte_classes_init(LlmByteClasses *c)
 {
@@ -41,73 +43,10 @@ llm_byte_classes_range(LlmByteClasses *c, int first, int last)
 	llm_byte_classes_split(c, inside);
 }
 
-/* ---- states met so far ---- */
-
-typedef struct StateSet
-{
-	LlmCompile *cx;
-	int			n_key;
-	LlmVec		keys;			/* n_key whole numbers a state */
-	int32_t    *table;			/* open addressing; 0: free, else state + 1 */
-	size_t		table_size;
-} StateSet;
-
-static uint32_t
-hash_key(const int32_t *key, int n)
-{
-	uint64_t	h = 0x9E3779B97F4A7C15u;
-
-	for (int i = 0; i < n; i++)
-		h = (h ^ (uint32_t) key[i]) * 0xD6E8FEB86659FD93u, h ^= h >> 32;
-	return (uint32_t) (h ^ h >> 29);
-}
-
-static LlmStatus
-grow_table(StateSet *s)
-{
-	size_t		size = s->table_size ? s->table_size * 4 : 64;
-	int32_t    *table;
-
-	LLM_TRY(llm_compile_alloc(s->cx, size, sizeof(int32_t), &table));
-	for (size_t i = 0; i < s->keys.n; i++)
-	{
-		const int32_t *key = (const int32_t *) s->keys.data + i * s->n_key;
-		size_t		at = hash_key(key, s->n_key) & (size - 1);
-
-		while (table[at])
-			at = (at + 1) & (size - 1);
-		table[at] = (int32_t) i + 1;
-	}
-	s->table = table;
-	s->table_size = size;
-	return LLM_OK;
-}
-
-static LlmStatus
-find_state(StateSet *s, const int32_t *key, int32_t *state)
-{
-	size_t		at;
-
-	if (s->keys.n * 2 >= s->table_size)
-		LLM_TRY(grow_table(s));
-	at = hash_key(key, s->n_key) & (s->table_size - 1);
-	for (; s->table[at]; at = (at + 1) & (s->table_size - 1))
-	{
-		*state = s->table[at] - 1;
-		if (memcmp((const int32_t *) s->keys.data + (size_t) *state * s->n_key, key, s->n_key * sizeof(int32_t)) == 0)
-			return LLM_OK;
-	}
-	*state = (int32_t) s->keys.n;
-	LLM_TRY(llm_compile_states(s->cx, s->keys.n + 1));
-	LLM_TRY(llm_vec_push(s->cx, &s->keys, key, s->n_key * sizeof(int32_t)));
-	s->table[at] = *state + 1;
-	return LLM_OK;
-}
-
 LlmStatus
 llm_dfa_build(LlmCompile *cx, const LlmDfaSource *source, LlmDfa **out)
 {
-	StateSet	set = {.cx = cx, .n_key = source->n_key};
+	LlmKeySet	set = {.n_key = source->n_key};
 	const int	n_classes = source->classes.n;
 	uint8_t		byte_of[256];
 	LlmVec		rows = {0};
@@ -124,7 +63,7 @@ llm_dfa_build(LlmCompile *cx, const LlmDfaSource *source, LlmDfa **out)
 	LLM_TRY(llm_compile_alloc(cx, n_classes, sizeof(int32_t), &row));
 	for (int b = 255; b >= 0; b--)
 		byte_of[source->classes.class_of[b]] = (uint8_t) b;
-	LLM_TRY(find_state(&set, source->start, &state));
+	LLM_TRY(llm_key_set_find(cx, &set, source->start, &state));
 	for (size_t s = 0; s < set.keys.n; s++)
 	{
 		int32_t		label;
@@ -135,7 +74,7 @@ llm_dfa_build(LlmCompile *cx, const LlmDfaSource *source, LlmDfa **out)
 		{
 			row[k] = -1;
 			if (source->step(source->ctx, key, byte_of[k], next))
-				LLM_TRY(find_state(&set, next, &row[k]));
+				LLM_TRY(llm_key_set_find(cx, &set, next, &row[k]));
 		}
 		LLM_TRY(source->label(source->ctx, key, &label));
 		LLM_TRY(llm_vec_push(cx, &rows, row, n_classes * sizeof(int32_t)));

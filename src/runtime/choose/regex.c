@@ -334,52 +334,6 @@ single_set(Parser *p, uint32_t c, LlmExpr **out)
 	return llm_char_set_normalize(p->cx, &(*out)->set);
 }
 
-static LlmStatus
-atom(Parser *p, LlmExpr **out, bool *assertion)
-{
-	uint32_t	c = 0;
-
-	*assertion = true;
-	if (accept(p, "^"))
-		return llm_expr_make(p->cx, LLM_EXPR_BEGIN, out);
-	if (accept(p, "$"))
-		return llm_expr_make(p->cx, LLM_EXPR_END, out);
-	if (accept(p, "\\b"))
-		return llm_expr_make(p->cx, LLM_EXPR_EDGE, out);
-	if (accept(p, "\\B"))
-		return llm_expr_make(p->cx, LLM_EXPR_NO_EDGE, out);
-	*assertion = false;
-	if (accept(p, "("))
-		return group(p, out);
-	if (accept(p, "["))
-		return class(p, out);
-	if (accept(p, "."))
-	{
-		LLM_TRY(llm_expr_make(p->cx, LLM_EXPR_SET, out));
-		LLM_TRY(llm_char_set_add(p->cx, &(*out)->set, '\n', '\n'));
-		LLM_TRY(llm_char_set_add(p->cx, &(*out)->set, '\r', '\r'));
-		LLM_TRY(llm_char_set_add(p->cx, &(*out)->set, 0x2028, 0x2029));
-		LLM_TRY(llm_char_set_normalize(p->cx, &(*out)->set));
-		return llm_char_set_complement(p->cx, &(*out)->set);
-	}
-	if (accept(p, "\\"))
-	{
-		LlmCharSet	set = {0};
-		bool		single;
-
-		LLM_TRY(escape(p, false, &set, &c, &single));
-		if (single)
-			return single_set(p, c, out);
-		LLM_TRY(llm_expr_make(p->cx, LLM_EXPR_SET, out));
-		(*out)->set = set;
-		return llm_char_set_normalize(p->cx, &(*out)->set);
-	}
-	if (peek(p) == '*' || peek(p) == '+' || peek(p) == '?')
-		return fail_at(p, "there is nothing to repeat");
-	LLM_TRY(next_char(p, &c));
-	return single_set(p, c, out);
-}
-
 static bool
 number(Parser *p, uint32_t *n)
 {
@@ -418,6 +372,56 @@ braces(Parser *p, uint32_t *min, uint32_t *max, bool *found)
 	if (*min > MAX_REPEAT || (*max > MAX_REPEAT && *max != UINT32_MAX))
 		return llm_fail(p->cx->err, LLM_E_LIMIT, "a regular expression repeats more than %d times", MAX_REPEAT);
 	return *min > *max ? fail_at(p, "the numbers of a quantifier are out of order") : LLM_OK;
+}
+
+static LlmStatus
+atom(Parser *p, LlmExpr **out, bool *assertion)
+{
+	uint32_t	c = 0;
+	uint32_t	min;
+	uint32_t	max;
+	bool		quantifier;
+
+	*assertion = true;
+	if (accept(p, "^"))
+		return llm_expr_make(p->cx, LLM_EXPR_BEGIN, out);
+	if (accept(p, "$"))
+		return llm_expr_make(p->cx, LLM_EXPR_END, out);
+	if (accept(p, "\\b"))
+		return llm_expr_make(p->cx, LLM_EXPR_EDGE, out);
+	if (accept(p, "\\B"))
+		return llm_expr_make(p->cx, LLM_EXPR_NO_EDGE, out);
+	*assertion = false;
+	if (accept(p, "("))
+		return group(p, out);
+	if (accept(p, "["))
+		return class(p, out);
+	if (accept(p, "."))
+	{
+		LLM_TRY(llm_expr_make(p->cx, LLM_EXPR_SET, out));
+		LLM_TRY(llm_char_set_add(p->cx, &(*out)->set, '\n', '\n'));
+		LLM_TRY(llm_char_set_add(p->cx, &(*out)->set, '\r', '\r'));
+		LLM_TRY(llm_char_set_add(p->cx, &(*out)->set, 0x2028, 0x2029));
+		LLM_TRY(llm_char_set_normalize(p->cx, &(*out)->set));
+		return llm_char_set_complement(p->cx, &(*out)->set);
+	}
+	if (accept(p, "\\"))
+	{
+		LlmCharSet	set = {0};
+		bool		single;
+
+		LLM_TRY(escape(p, false, &set, &c, &single));
+		if (single)
+			return single_set(p, c, out);
+		LLM_TRY(llm_expr_make(p->cx, LLM_EXPR_SET, out));
+		(*out)->set = set;
+		return llm_char_set_normalize(p->cx, &(*out)->set);
+	}
+	LLM_TRY(braces(p, &min, &max, &quantifier));
+	if (quantifier || peek(p) == '*' || peek(p) == '+' || peek(p) == '?')
+		return fail_at(p, "there is nothing to repeat");
+	LLM_TRY(next_char(p, &c));
+	return single_set(p, c, out);
 }
 
 static LlmStatus
