@@ -10,7 +10,7 @@
 #include "base/arena.h"
 
 #define LLM_GRAMMAR_MAX_STATES 1000000
-#define LLM_GRAMMAR_MAX_STEPS 4000000	/* about 50 ms */
+#define LLM_GRAMMAR_MAX_STEPS 3000000	/* about 0.1 s */
 #define LLM_GRAMMAR_MAX_BYTES ((size_t) 1 << 29)
 #define LLM_GRAMMAR_MAX_DEPTH 200	/* of nesting in a pattern, a grammar or a schema */
 

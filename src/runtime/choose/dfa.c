@@ -68,14 +68,18 @@ llm_dfa_build(LlmCompile *cx, const LlmDfaSource *source, LlmDfa **out)
 	{
 		int32_t		label;
 
-		LLM_TRY(llm_compile_steps(cx, (uint64_t) n_classes));
+		uint64_t	n_live = 1;
+
 		memcpy(key, (const int32_t *) set.keys.data + s * source->n_key, source->n_key * sizeof(int32_t));
 		for (int k = 0; k < n_classes; k++)
 		{
 			row[k] = -1;
-			if (source->step(source->ctx, key, byte_of[k], next))
-				LLM_TRY(llm_key_set_find(cx, &set, next, &row[k]));
+			if (!source->step(source->ctx, key, byte_of[k], next))
+				continue;
+			n_live++;
+			LLM_TRY(llm_key_set_find(cx, &set, next, &row[k]));
 		}
+		LLM_TRY(llm_compile_steps(cx, n_live + (uint64_t) n_classes / 16));
 		LLM_TRY(source->label(source->ctx, key, &label));
 		LLM_TRY(llm_vec_push(cx, &rows, row, n_classes * sizeof(int32_t)));
 		LLM_TRY(llm_vec_push(cx, &labels, &label, sizeof(label)));

@@ -13,7 +13,6 @@
 #define DATE_LEAP "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29"
 #define DATE "(?:" DATE_COMMON "|" DATE_LEAP ")"
 #define HOUR "(?:[01][0-9]|2[0-3])"
-#define TIME HOUR ":[0-5][0-9]:[0-5][0-9](?:\\.[0-9]+)?(?:[Zz]|[+-]" HOUR ":[0-5][0-9])"
 #define TIME_OFFERED HOUR ":[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-]" HOUR ":[0-5][0-9])"
 
 #define BYTE "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -36,19 +35,26 @@
 	"(?:\\?(?:" PCHAR "|[/?])*)?(?:#(?:" PCHAR "|[/?])*)?"
 #define UUID "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
-/* ---- leap seconds ---- */
+/* ---- times with leap seconds ---- */
 
-/* HH:MM:60[.digits](Z|+HH:MM|-HH:MM), 23:59 in UTC. A state: bytes read; minutes of local time, after the sign those that the offset must have */
+/*
+ * [date T] HH:MM:SS[.digits](Z|+HH:MM|-HH:MM). A state: bytes of the time read; in a date the state of its automaton, then minutes of
+ * local time while they matter, after the sign those that the offset of a leap second must have; is it one.
+ */
 enum
 {
-	LEAP_AT,
-	LEAP_MINUTES,
-	LEAP_N
+	MOMENT_AT,
+	MOMENT_VALUE,
+	MOMENT_LEAP,
+	MOMENT_N
 };
 
 enum
 {
-	AT_FRACTION = 9,			/* 8: after 60; 9: after the point; 10: fraction digits */
+	IN_DATE = -1,
+	AT_POINT = 8,				/* after the seconds */
+	AT_FRACTION = 9,			/* after the point */
+	AT_DIGIT = 10,				/* after a digit of the fraction */
 	AT_OFFSET = 11,				/* then H H : M M */
 	AT_END = 16,
 	LAST_MINUTE = 23 * 60 + 59
@@ -77,96 +83,96 @@ offset_char(int32_t minutes, int at)
 	return at == 2 ? ':' : (uint8_t) ('0' + digit[at]);
 }
 
+/* :SS; only of second 60 the minutes matter */
 static bool
-leap_step(void *ctx, const int32_t *key, uint8_t byte, int32_t *next)
+seconds(const int32_t *key, uint8_t byte, int32_t *next)
 {
-	const int	at = key[LEAP_AT];
+	next[MOMENT_AT]++;
+	if (key[MOMENT_AT] == 5)
+		return byte == ':';
+	if (key[MOMENT_AT] == 7)
+		return byte >= '0' && byte <= (key[MOMENT_LEAP] ? '0' : '9');
+	next[MOMENT_LEAP] = byte == '6';
+	if (byte != '6')
+		next[MOMENT_VALUE] = 0;
+	return byte >= '0' && byte <= '6';
+}
 
-	(void) ctx;
-	memcpy(next, key, LEAP_N * sizeof(int32_t));
-	if (at < 5)
-	{
-		next[LEAP_AT]++;
-		return clock_digit(&next[LEAP_MINUTES], at, byte);
-	}
-	if (at < 8)
-	{
-		next[LEAP_AT]++;
-		return byte == (uint8_t) ":60"[at - 5];
-	}
-	if (at >= AT_OFFSET)
-	{
-		next[LEAP_AT]++;
-		return at < AT_END && byte == offset_char(key[LEAP_MINUTES], at - AT_OFFSET);
-	}
+/* after the seconds */
+static bool
+fraction_or_zone(const int32_t *key, uint8_t byte, int32_t *next)
+{
+	const int	at = key[MOMENT_AT];
+
 	if (byte >= '0' && byte <= '9')
 	{
-		next[LEAP_AT] = AT_FRACTION + 1;
-		return at >= AT_FRACTION;
+		next[MOMENT_AT] = AT_DIGIT;
+		return at != AT_POINT;
 	}
 	if (byte == '.')
 	{
-		next[LEAP_AT] = AT_FRACTION;
-		return at == 8;
+		next[MOMENT_AT] = AT_FRACTION;
+		return at == AT_POINT;
 	}
 	if (at == AT_FRACTION)
 		return false;
 	if (byte == 'Z' || byte == 'z')
 	{
-		next[LEAP_AT] = AT_END;
-		next[LEAP_MINUTES] = 0;
-		return key[LEAP_MINUTES] == LAST_MINUTE;
+		next[MOMENT_AT] = AT_END;
+		next[MOMENT_VALUE] = next[MOMENT_LEAP] = 0;
+		return !key[MOMENT_LEAP] || key[MOMENT_VALUE] == LAST_MINUTE;
 	}
-	next[LEAP_AT] = AT_OFFSET;
-	next[LEAP_MINUTES] = (byte == '+' ? key[LEAP_MINUTES] - LAST_MINUTE + 1440 : LAST_MINUTE - key[LEAP_MINUTES]) % 1440;
+	next[MOMENT_AT] = AT_OFFSET;
+	if (key[MOMENT_LEAP])
+		next[MOMENT_VALUE] = (byte == '+' ? key[MOMENT_VALUE] - LAST_MINUTE + 1440 : LAST_MINUTE - key[MOMENT_VALUE]) % 1440;
 	return byte == '+' || byte == '-';
 }
-
-static LlmStatus
-leap_label(void *ctx, const int32_t *key, int32_t *label)
-{
-	(void) ctx;
-	*label = key[LEAP_AT] == AT_END ? 0 : -1;
-	return LLM_OK;
-}
-
-/* ---- a date, a T, a time with or without a leap second ---- */
-
-typedef struct Moment
-{
-	const LlmDfa *date;			/* NULL: only a time */
-	const LlmDfa *time;
-	const LlmDfa *leap;
-} Moment;
 
 static bool
 moment_step(void *ctx, const int32_t *key, uint8_t byte, int32_t *next)
 {
-	const Moment *m = ctx;
+	const LlmDfa *date = ctx;
+	const int	at = key[MOMENT_AT];
 
-	next[0] = key[0];
-	if (key[0] >= 0)
+	memcpy(next, key, MOMENT_N * sizeof(int32_t));
+	if (at == IN_DATE && llm_dfa_label(date, key[MOMENT_VALUE]) >= 0)
 	{
-		next[1] = next[2] = 0;
-		if (llm_dfa_label(m->date, key[0]) >= 0)
-		{
-			next[0] = -1;
-			return byte == 'T' || byte == 't';
-		}
-		next[0] = llm_dfa_next(m->date, key[0], byte);
-		return next[0] >= 0;
+		next[MOMENT_AT] = next[MOMENT_VALUE] = 0;
+		return byte == 'T' || byte == 't';
 	}
-	next[1] = llm_dfa_next(m->time, key[1], byte);
-	next[2] = llm_dfa_next(m->leap, key[2], byte);
-	return next[1] >= 0 || next[2] >= 0;
+	if (at == IN_DATE)
+	{
+		next[MOMENT_VALUE] = llm_dfa_next(date, key[MOMENT_VALUE], byte);
+		return next[MOMENT_VALUE] >= 0;
+	}
+	if (at < 5)
+	{
+		next[MOMENT_AT]++;
+		return clock_digit(&next[MOMENT_VALUE], at, byte);
+	}
+	if (at < AT_POINT)
+		return seconds(key, byte, next);
+	if (at < AT_OFFSET)
+		return fraction_or_zone(key, byte, next);
+	next[MOMENT_AT]++;
+	if (at < AT_END && key[MOMENT_LEAP])
+	{
+		if (at == AT_END - 1)
+			next[MOMENT_VALUE] = next[MOMENT_LEAP] = 0;
+		return byte == offset_char(key[MOMENT_VALUE], at - AT_OFFSET);
+	}
+	if (at >= AT_END || !clock_digit(&next[MOMENT_VALUE], at - AT_OFFSET, byte))
+		return false;
+	if (at > AT_OFFSET)
+		next[MOMENT_VALUE] = 0;	/* only the second digit of the hour depends on the first */
+	return true;
 }
 
 static LlmStatus
 moment_label(void *ctx, const int32_t *key, int32_t *label)
 {
-	const Moment *m = ctx;
-
-	*label = key[0] < 0 && (llm_dfa_label(m->time, key[1]) >= 0 || llm_dfa_label(m->leap, key[2]) >= 0) ? 0 : -1;
+	(void) ctx;
+	*label = key[MOMENT_AT] == AT_END ? 0 : -1;
 	return LLM_OK;
 }
 
@@ -179,30 +185,18 @@ whole_regex(LlmCompile *cx, const char *pattern, LlmDfa **out)
 static LlmStatus
 moment(LlmCompile *cx, bool with_date, LlmDfa **out)
 {
-	const int32_t leap_start[LEAP_N] = {0};
-	const int32_t start[3] = {with_date ? 0 : -1, 0, 0};
-	Moment		m = {0};
-	LlmDfaSource leap = {NULL, LEAP_N, leap_start, leap_step, leap_label, {{0}, 0}};
-	LlmDfaSource source = {&m, 3, start, moment_step, moment_label, {{0}, 0}};
-	LlmDfa	   *d;
+	const int32_t start[MOMENT_N] = {with_date ? IN_DATE : 0};
+	LlmDfaSource source = {NULL, MOMENT_N, start, moment_step, moment_label, {{0}, 0}};
+	LlmDfa	   *date;
 
-	llm_byte_classes_init(&leap.classes);
-	for (const char *p = "0123456789.:+-"; *p; p++)
-		llm_byte_classes_range(&leap.classes, *p, *p);
-	llm_byte_classes_range(&leap.classes, 'Z', 'Z');
-	llm_byte_classes_range(&leap.classes, 'z', 'z');
-	LLM_TRY(llm_dfa_build(cx, &leap, &d));
-	m.leap = d;
-	LLM_TRY(whole_regex(cx, "^" TIME "$", &d));
-	m.time = d;
 	if (with_date)
 	{
-		LLM_TRY(whole_regex(cx, "^" DATE "$", &d));
-		m.date = d;
+		LLM_TRY(whole_regex(cx, "^" DATE "$", &date));
+		source.ctx = date;
 	}
-	source.classes = leap.classes;
-	llm_byte_classes_range(&source.classes, 'T', 'T');
-	llm_byte_classes_range(&source.classes, 't', 't');
+	llm_byte_classes_init(&source.classes);
+	for (const char *p = "0123456789.:+-TZtz"; *p; p++)
+		llm_byte_classes_range(&source.classes, *p, *p);
 	return llm_dfa_build(cx, &source, out);
 }
 

@@ -203,22 +203,32 @@ target_of(const Expansion *x, int32_t state, int32_t cls)
 	return state < 0 ? ~state : x->from->next[(size_t) state * x->from->n_symbols + cls];
 }
 
-/* next states of a state in the middle of a character */
+/* next state of a state in the middle of a character */
 static LlmStatus
-expand_middle(Expansion *x, size_t i, int32_t row[256])
+step_middle(Expansion *x, size_t i, int byte, int32_t *next)
 {
 	const Middle m = ((Middle *) x->middles.data)[i];
-	const int32_t *child = (int32_t *) x->tree->nodes.data + 64 * (size_t) m.node;
-	const int8_t level = ((int8_t *) x->tree->levels.data)[m.node];
+	const int32_t child = byte < 0x80 || byte > 0xBF ? -1 : ((int32_t *) x->tree->nodes.data)[64 * (size_t) m.node + byte - 0x80];
 
-	for (int k = 0; k < 64; k++)
-	{
-		if (level == 1)
-			row[0x80 + k] = target_of(x, m.state, child[k]);
-		else if (child[k] >= 0)
-			LLM_TRY(m.state < 0 ? find_middle(x, m.state, child[k], &row[0x80 + k]) :
-					enter_node(x, m.state, child[k], &row[0x80 + k]));
-	}
+	*next = -1;
+	if (child < 0)
+		return LLM_OK;
+	if (((int8_t *) x->tree->levels.data)[m.node] == 1)
+		*next = target_of(x, m.state, child);
+	else
+		return m.state < 0 ? find_middle(x, m.state, child, next) : enter_node(x, m.state, child, next);
+	return LLM_OK;
+}
+
+/* next state of a state between characters */
+static LlmStatus
+step_state(Expansion *x, int32_t state, int byte, int32_t *next)
+{
+	*next = -1;
+	if (byte < 0x80)
+		*next = target_of(x, state, x->tree->ascii[byte]);
+	else if (x->tree->lead[byte] >= 0)
+		return enter_node(x, state, x->tree->lead[byte], next);
 	return LLM_OK;
 }
 
@@ -272,26 +282,13 @@ llm_symbol_dfa_bytes(LlmCompile *cx, const LlmSymbolDfa *from, LlmDfa **out)
 		byte_of[classes.class_of[b]] = (uint8_t) b;
 	for (size_t s = 0; s < (size_t) from->n_states + x.middles.n; s++)
 	{
-		int32_t		full[256];
 		int32_t		row[256];
 		int32_t		label = s < (size_t) from->n_states ? from->label[s] : -1;
 
-		memset(full, -1, sizeof(full));
-		LLM_TRY(llm_compile_steps(cx, 16));
-		if (s < (size_t) from->n_states)
-		{
-			for (int b = 0; b < 128; b++)
-				full[b] = target_of(&x, (int32_t) s, tree.ascii[b]);
-			for (int b = 0xC2; b <= 0xF4; b++)
-			{
-				if (tree.lead[b] >= 0)
-					LLM_TRY(enter_node(&x, (int32_t) s, tree.lead[b], &full[b]));
-			}
-		}
-		else
-			LLM_TRY(expand_middle(&x, s - from->n_states, full));
+		LLM_TRY(llm_compile_steps(cx, (uint64_t) classes.n));
 		for (int k = 0; k < classes.n; k++)
-			row[k] = full[byte_of[k]];
+			LLM_TRY(s < (size_t) from->n_states ? step_state(&x, (int32_t) s, byte_of[k], &row[k]) :
+					step_middle(&x, s - from->n_states, byte_of[k], &row[k]));
 		LLM_TRY(llm_vec_push(cx, &rows, row, classes.n * sizeof(int32_t)));
 		LLM_TRY(llm_vec_push(cx, &labels, &label, sizeof(label)));
 	}
