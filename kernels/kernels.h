@@ -77,6 +77,8 @@ typedef struct LlmkAttend
 	LlmKvType	kv_type;
 	float		scale;			/* scores are (q . k) * scale */
 	float		softcap;		/* 0: none; else softcap * tanh(score / softcap) */
+	const float *slope;			/* (n_queries): scores fall by it for each key of distance (ALiBi); NULL: none */
+	const int  *distance;		/* (n_queries): from the page's first key to the query; read with slope only */
 	const float *const *q;		/* n_queries pointers to (head_dim_k,) */
 	const void *k_page;			/* (head_dim_k, LLMK_PAGE_KEYS): transposed, so that a lane is a key */
 	const void *v_page;			/* (LLMK_PAGE_KEYS, head_dim_v) */
@@ -154,6 +156,9 @@ typedef struct LlmKernels
 
 	/* out = gelu(gate) * up with the approximation by tanh; out may be gate or up. Source: arXiv 1606.08415. */
 	void		(*gelu_mul) (const float *gate, const float *up, int64_t n, float *out);
+
+	/* out = gelu(x) by erf, times up; up NULL: gelu(x); out may be x or up */
+	void		(*gelu_erf) (const float *x, const float *up, int64_t n, float *out);
 
 	/* x = max(x, 0)^2. Source: So et al. 2021, arXiv 2109.08668. */
 	void		(*relu_sqr) (float *x, int64_t n);

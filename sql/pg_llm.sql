@@ -60,6 +60,30 @@ CREATE VIEW llm_models AS
 COMMENT ON VIEW llm_models IS 'models of this database; loaded and packed_bytes are about the current session';
 GRANT SELECT ON llm_models TO PUBLIC;
 
+/* ---- models in memory ---- */
+
+CREATE FUNCTION llm_load(model text) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_load' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_load(text) IS 'makes a model ready for all sessions: in the shared cache, or as a pack file; for its owner';
+
+CREATE FUNCTION llm_unload(model text) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_unload' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_unload(text) IS 'removes a model from the shared cache, pinned or not, if nobody uses it; for its owner';
+
+CREATE FUNCTION llm_pin(model text, pin bool DEFAULT true) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_pin' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_pin(text, bool) IS 'loads a model and keeps it in the shared cache until it is unpinned or unloaded; for its owner';
+
+CREATE FUNCTION llm_cached_models(OUT database name, OUT model name, OUT digest text, OUT bytes bigint, OUT state text,
+								  OUT users int, OUT pinned bool, OUT hits bigint, OUT loaded timestamptz,
+								  OUT last_used timestamptz) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_cached_models' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_cached_models() IS 'models in the shared cache; for the view llm_stat_cache';
+
+CREATE VIEW llm_stat_cache AS SELECT * FROM llm_cached_models();
+COMMENT ON VIEW llm_stat_cache IS 'models in the shared cache of this server; database and model as who loaded it called it';
+GRANT SELECT ON llm_stat_cache TO PUBLIC;
+
 /* ---- functions over rows ---- */
 
 /* generate */

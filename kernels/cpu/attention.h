@@ -15,6 +15,15 @@ llmk_larger(float candidate, float max)
 	return (candidate > max ? candidate : max) + 0.0f;
 }
 
+/* ALiBi: a score of a key at `key` of its page, for a query at `distance` from the page's first key */
+static inline float
+llmk_distance_score(float score, float slope, int distance, int key)
+{
+	float		d = (float) distance - (float) key;
+
+	return __builtin_fmaf(-slope, 0.0f - d > d ? 0.0f - d : d, score);
+}
+
 /* what scores are measured from: their maximum, or 0 while every score was -INFINITY, so that exp gives 0 and not NaN */
 static inline float
 llmk_softmax_base(float max)

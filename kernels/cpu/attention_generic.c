@@ -1,10 +1,11 @@
 /*
  * attention_generic.c: attention over one page of keys and values in plain C, the reference of all levels.
  *
- * For each query: scores of its visible keys, each one ascending chain of fused multiply-adds over head_dim_k; the new
- * running maximum; weights exp(score - maximum), summed over LLMK_LANES lanes (key j in lane j mod LLMK_LANES); the old
- * sum and acc are scaled by exp(old maximum - new maximum); then acc[d] is one ascending chain over the keys. A masked
- * key takes part in none of these, whatever its slot holds. A NaN score makes sum and acc NaN, but not the maximum.
+ * For each query: scores of its visible keys, each one ascending chain of fused multiply-adds over head_dim_k, then the
+ * factor, the cap and what distance takes; the new running maximum; weights exp(score - maximum), summed over LLMK_LANES
+ * lanes (key j in lane j mod LLMK_LANES); the old sum and acc are scaled by exp(old maximum - new maximum); then acc[d] is
+ * one ascending chain over the keys. A masked key takes part in none of these, whatever its slot holds. A NaN score makes sum
+ * and acc NaN, but not the maximum.
  */
 #include "cpu/attention.h"
 #include "cpu/half.h"
@@ -66,6 +67,8 @@ attend_query(const LlmkAttend *a, int query)
 		p[key] *= a->scale;
 		if (a->softcap != 0)
 			p[key] = a->softcap * llmk_tanhf_inline(p[key] / a->softcap);
+		if (a->slope)
+			p[key] = llmk_distance_score(p[key], a->slope[query], a->distance[query], key);
 		max = llmk_larger(p[key], max);
 	}
 	base = llmk_softmax_base(max);

@@ -285,9 +285,20 @@ weigh_keys(const bool all, int begin, int end, float base, float *p)
 	return llmk_lane_tree(lane);
 }
 
+/* llmk_distance_score of the scores s of the keys from the given one on */
+static inline Vec
+distance_scores(const LlmkAttend *a, int query, int key, Vec s)
+{
+	static const float lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	Vec			keys = vec_add(vec_load(lane), vec_set1((float) key));
+	Vec			d = vec_sub(vec_set1((float) a->distance[query]), keys);
+
+	return vec_fma(vec_set1(-a->slope[query]), vec_larger(vec_sub(vec_set1(0.0f), d), d), s);
+}
+
 /* products in p become scores; returns the largest of them and max */
 ALWAYS_INLINE float
-scale_scores(const bool all, const LlmkAttend *a, int begin, int end, float max, float *p)
+scale_scores(const bool all, const LlmkAttend *a, int query, int begin, int end, float max, float *p)
 {
 	Vec			largest = vec_set1(max);
 
@@ -297,6 +308,8 @@ scale_scores(const bool all, const LlmkAttend *a, int begin, int end, float max,
 
 		if (a->softcap != 0)
 			s = vec_mul(vec_set1(a->softcap), vec_tanh(vec_div(s, vec_set1(a->softcap))));
+		if (a->slope)
+			s = distance_scores(a, query, key, s);
 		vec_store(p + key, s);
 		if (!all)
 			s = vec_visible(s, key, begin, end, vec_set1(-__builtin_inff()));
@@ -318,12 +331,12 @@ query_weights(const LlmkAttend *a, int query, float *p)
 
 	if (begin == 0 && end == LLMK_PAGE_KEYS)
 	{
-		max = scale_scores(true, a, 0, LLMK_PAGE_KEYS, a->max[query], p);
+		max = scale_scores(true, a, query, 0, LLMK_PAGE_KEYS, a->max[query], p);
 		sum = weigh_keys(true, 0, LLMK_PAGE_KEYS, llmk_softmax_base(max), p);
 	}
 	else
 	{
-		max = scale_scores(false, a, begin, end, a->max[query], p);
+		max = scale_scores(false, a, query, begin, end, a->max[query], p);
 		sum = weigh_keys(false, begin, end, llmk_softmax_base(max), p);
 	}
 	factor = llmk_attend_update(a, query, max, sum);

@@ -111,6 +111,46 @@ llmk_gelu_mul_avx2(__m256 gate, __m256 up)
 	return _mm256_mul_ps(_mm256_mul_ps(half, _mm256_add_ps(one, llmk_tanhf_avx2(inner))), up);
 }
 
+/* as llmk_erff_inline */
+static inline __m256
+llmk_erff_avx2(__m256 x)
+{
+	const __m256 sign = _mm256_set1_ps(-0.0f);
+	const __m256 a = _mm256_andnot_ps(sign, x);
+	const __m256 t = _mm256_min_ps(_mm256_set1_ps(LLMK_ERF_MAX), a);
+	const __m256 s = _mm256_mul_ps(x, x);
+	__m256		p = _mm256_set1_ps(LLMK_ERF_P6);
+	__m256		q = _mm256_set1_ps(LLMK_ERF_Q7);
+
+	p = _mm256_fmadd_ps(p, s, _mm256_set1_ps(LLMK_ERF_P5));
+	p = _mm256_fmadd_ps(p, s, _mm256_set1_ps(LLMK_ERF_P4));
+	p = _mm256_fmadd_ps(p, s, _mm256_set1_ps(LLMK_ERF_P3));
+	p = _mm256_fmadd_ps(p, s, _mm256_set1_ps(LLMK_ERF_P2));
+	p = _mm256_fmadd_ps(p, s, _mm256_set1_ps(LLMK_ERF_P1));
+	p = _mm256_fmadd_ps(p, s, _mm256_set1_ps(LLMK_ERF_P0));
+	p = _mm256_fmadd_ps(p, x, x);
+	q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(LLMK_ERF_Q6));
+	q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(LLMK_ERF_Q5));
+	q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(LLMK_ERF_Q4));
+	q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(LLMK_ERF_Q3));
+	q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(LLMK_ERF_Q2));
+	q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(LLMK_ERF_Q1));
+	q = _mm256_fmadd_ps(q, t, _mm256_set1_ps(LLMK_ERF_Q0));
+	q = _mm256_sub_ps(_mm256_set1_ps(1.0f), llmk_expf_avx2(_mm256_xor_ps(_mm256_mul_ps(q, t), sign)));
+	q = _mm256_or_ps(_mm256_andnot_ps(sign, q), _mm256_and_ps(sign, x));
+	return _mm256_blendv_ps(q, p, _mm256_cmp_ps(a, _mm256_set1_ps(LLMK_ERF_SPLIT), _CMP_LT_OQ));
+}
+
+/* as llmk_gelu_erf_inline */
+static inline __m256
+llmk_gelu_erf_avx2(__m256 x)
+{
+	const __m256 one = _mm256_set1_ps(1.0f);
+	__m256		erf = llmk_erff_avx2(_mm256_mul_ps(x, _mm256_set1_ps(LLMK_GELU_ERF_SCALE)));
+
+	return _mm256_mul_ps(_mm256_mul_ps(x, _mm256_set1_ps(0.5f)), _mm256_add_ps(one, erf));
+}
+
 /* as llmk_relu_sqr_inline: of two equal or unordered operands, max takes the second */
 static inline __m256
 llmk_relu_sqr_avx2(__m256 x)

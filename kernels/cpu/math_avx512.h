@@ -112,6 +112,46 @@ llmk_gelu_mul_avx512(__m512 gate, __m512 up)
 	return _mm512_mul_ps(_mm512_mul_ps(half, _mm512_add_ps(one, llmk_tanhf_avx512(inner))), up);
 }
 
+/* as llmk_erff_inline */
+static inline __m512
+llmk_erff_avx512(__m512 x)
+{
+	const __m512 sign = _mm512_set1_ps(-0.0f);
+	const __m512 a = _mm512_andnot_ps(sign, x);
+	const __m512 t = _mm512_min_ps(_mm512_set1_ps(LLMK_ERF_MAX), a);
+	const __m512 s = _mm512_mul_ps(x, x);
+	__m512		p = _mm512_set1_ps(LLMK_ERF_P6);
+	__m512		q = _mm512_set1_ps(LLMK_ERF_Q7);
+
+	p = _mm512_fmadd_ps(p, s, _mm512_set1_ps(LLMK_ERF_P5));
+	p = _mm512_fmadd_ps(p, s, _mm512_set1_ps(LLMK_ERF_P4));
+	p = _mm512_fmadd_ps(p, s, _mm512_set1_ps(LLMK_ERF_P3));
+	p = _mm512_fmadd_ps(p, s, _mm512_set1_ps(LLMK_ERF_P2));
+	p = _mm512_fmadd_ps(p, s, _mm512_set1_ps(LLMK_ERF_P1));
+	p = _mm512_fmadd_ps(p, s, _mm512_set1_ps(LLMK_ERF_P0));
+	p = _mm512_fmadd_ps(p, x, x);
+	q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(LLMK_ERF_Q6));
+	q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(LLMK_ERF_Q5));
+	q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(LLMK_ERF_Q4));
+	q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(LLMK_ERF_Q3));
+	q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(LLMK_ERF_Q2));
+	q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(LLMK_ERF_Q1));
+	q = _mm512_fmadd_ps(q, t, _mm512_set1_ps(LLMK_ERF_Q0));
+	q = _mm512_sub_ps(_mm512_set1_ps(1.0f), llmk_expf_avx512(_mm512_xor_ps(_mm512_mul_ps(q, t), sign)));
+	q = _mm512_or_ps(_mm512_andnot_ps(sign, q), _mm512_and_ps(sign, x));
+	return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, _mm512_set1_ps(LLMK_ERF_SPLIT), _CMP_LT_OQ), q, p);
+}
+
+/* as llmk_gelu_erf_inline */
+static inline __m512
+llmk_gelu_erf_avx512(__m512 x)
+{
+	const __m512 one = _mm512_set1_ps(1.0f);
+	__m512		erf = llmk_erff_avx512(_mm512_mul_ps(x, _mm512_set1_ps(LLMK_GELU_ERF_SCALE)));
+
+	return _mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(0.5f)), _mm512_add_ps(one, erf));
+}
+
 /* as llmk_relu_sqr_inline: of two equal or unordered operands, max takes the second */
 static inline __m512
 llmk_relu_sqr_avx512(__m512 x)

@@ -144,6 +144,67 @@ llmk_gelu_mul_inline(float gate, float up)
 	return gate * 0.5f * (1.0f + llmk_tanhf_inline(inner)) * up;
 }
 
+/*
+ * erf(x): below LLMK_ERF_SPLIT x + x P(x^2), from there on 1 - exp(-|x| Q(|x|)) with the sign of x; polynomials fitted for the
+ * least largest error of erf (2^-29). It rounds to 1 from LLMK_ERF_MAX on.
+ */
+#define LLMK_ERF_SPLIT		1.0f
+#define LLMK_ERF_MAX		4.0f
+#define LLMK_ERF_P0			0x1.06eba8p-3f
+#define LLMK_ERF_P1			(-0x1.81273ep-2f)
+#define LLMK_ERF_P2			0x1.ce2cf8p-4f
+#define LLMK_ERF_P3			(-0x1.b7f912p-6f)
+#define LLMK_ERF_P4			0x1.5405cep-8f
+#define LLMK_ERF_P5			(-0x1.a3f7b8p-11f)
+#define LLMK_ERF_P6			0x1.496bf4p-14f
+#define LLMK_ERF_Q0			0x1.20eb84p+0f
+#define LLMK_ERF_Q1			0x1.4557dap-1f
+#define LLMK_ERF_Q2			0x1.b0a04ap-4f
+#define LLMK_ERF_Q3			(-0x1.798d8ap-6f)
+#define LLMK_ERF_Q4			0x1.9d6342p-9f
+#define LLMK_ERF_Q5			(-0x1.0e8898p-13f)
+#define LLMK_ERF_Q6			(-0x1.fbe814p-16f)
+#define LLMK_ERF_Q7			0x1.f0ec60p-19f
+
+static inline float
+llmk_erff_inline(float x)
+{
+	float		a = llmk_bits_to_float(llmk_float_to_bits(x) & 0x7fffffffu);
+	float		s = x * x;
+	float		p;
+	float		q;
+
+	p = __builtin_fmaf(LLMK_ERF_P6, s, LLMK_ERF_P5);
+	p = __builtin_fmaf(p, s, LLMK_ERF_P4);
+	p = __builtin_fmaf(p, s, LLMK_ERF_P3);
+	p = __builtin_fmaf(p, s, LLMK_ERF_P2);
+	p = __builtin_fmaf(p, s, LLMK_ERF_P1);
+	p = __builtin_fmaf(p, s, LLMK_ERF_P0);
+	p = __builtin_fmaf(p, x, x);
+	if (a < LLMK_ERF_SPLIT)
+		return p;
+	a = LLMK_ERF_MAX < a ? LLMK_ERF_MAX : a;
+	q = __builtin_fmaf(LLMK_ERF_Q7, a, LLMK_ERF_Q6);
+	q = __builtin_fmaf(q, a, LLMK_ERF_Q5);
+	q = __builtin_fmaf(q, a, LLMK_ERF_Q4);
+	q = __builtin_fmaf(q, a, LLMK_ERF_Q3);
+	q = __builtin_fmaf(q, a, LLMK_ERF_Q2);
+	q = __builtin_fmaf(q, a, LLMK_ERF_Q1);
+	q = __builtin_fmaf(q, a, LLMK_ERF_Q0);
+	q = 1.0f - llmk_expf_inline(-(q * a));
+	return llmk_bits_to_float((llmk_float_to_bits(q) & 0x7fffffffu) | (llmk_float_to_bits(x) & 0x80000000u));
+}
+
+/* sqrt(1 / 2), of gelu by erf */
+#define LLMK_GELU_ERF_SCALE	0x1.6a09e6p-1f
+
+/* gelu by erf: x / 2 (1 + erf(x / sqrt(2))) */
+static inline float
+llmk_gelu_erf_inline(float x)
+{
+	return x * 0.5f * (1.0f + llmk_erff_inline(x * LLMK_GELU_ERF_SCALE));
+}
+
 /* max(x, 0)^2; NaN stays */
 static inline float
 llmk_relu_sqr_inline(float x)

@@ -154,6 +154,21 @@ gelu_mul_avx2(const float *gate, const float *up, int64_t n, float *out)
 }
 
 static void
+gelu_erf_avx2(const float *x, const float *up, int64_t n, float *out)
+{
+	int64_t		i = 0;
+
+	for (; i + 8 <= n; i += 8)
+	{
+		__m256		y = llmk_gelu_erf_avx2(_mm256_loadu_ps(x + i));
+
+		_mm256_storeu_ps(out + i, up ? _mm256_mul_ps(y, _mm256_loadu_ps(up + i)) : y);
+	}
+	for (; i < n; i++)
+		out[i] = up ? llmk_gelu_erf_inline(x[i]) * up[i] : llmk_gelu_erf_inline(x[i]);
+}
+
+static void
 relu_sqr_avx2(float *x, int64_t n)
 {
 	int64_t		i = 0;
@@ -303,6 +318,7 @@ llmk_vector_fill_avx2(LlmKernels *k)
 	k->add = add_avx2;
 	k->silu_mul = silu_mul_avx2;
 	k->gelu_mul = gelu_mul_avx2;
+	k->gelu_erf = gelu_erf_avx2;
 	k->relu_sqr = relu_sqr_avx2;
 	k->soft_cap = soft_cap_avx2;
 	k->rope_norm = rope_norm_avx2;

@@ -137,6 +137,18 @@ gelu_mul_avx512(const float *gate, const float *up, int64_t n, float *out)
 }
 
 static void
+gelu_erf_avx512(const float *x, const float *up, int64_t n, float *out)
+{
+	for (int64_t i = 0; i < n; i += 16)
+	{
+		__mmask16	lanes = first_lanes(n - i);
+		__m512		y = llmk_gelu_erf_avx512(_mm512_maskz_loadu_ps(lanes, x + i));
+
+		_mm512_mask_storeu_ps(out + i, lanes, up ? _mm512_mul_ps(y, _mm512_maskz_loadu_ps(lanes, up + i)) : y);
+	}
+}
+
+static void
 relu_sqr_avx512(float *x, int64_t n)
 {
 	for (int64_t i = 0; i < n; i += 16)
@@ -230,6 +242,7 @@ llmk_vector_fill_avx512(LlmKernels *k)
 	k->add = add_avx512;
 	k->silu_mul = silu_mul_avx512;
 	k->gelu_mul = gelu_mul_avx512;
+	k->gelu_erf = gelu_erf_avx512;
 	k->relu_sqr = relu_sqr_avx512;
 	k->soft_cap = soft_cap_avx512;
 	k->max = max_avx512;

@@ -79,6 +79,13 @@ gelu_mul_generic(const float *gate, const float *up, int64_t n, float *out)
 }
 
 static void
+gelu_erf_generic(const float *x, const float *up, int64_t n, float *out)
+{
+	for (int64_t i = 0; i < n; i++)
+		out[i] = up ? llmk_gelu_erf_inline(x[i]) * up[i] : llmk_gelu_erf_inline(x[i]);
+}
+
+static void
 relu_sqr_generic(float *x, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
@@ -158,6 +165,7 @@ llmk_vector_fill_generic(LlmKernels *k)
 	k->add = add_generic;
 	k->silu_mul = silu_mul_generic;
 	k->gelu_mul = gelu_mul_generic;
+	k->gelu_erf = gelu_erf_generic;
 	k->relu_sqr = relu_sqr_generic;
 	k->soft_cap = soft_cap_generic;
 	k->rope_norm = rope_norm_generic;

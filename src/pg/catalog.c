@@ -385,3 +385,13 @@ pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec)
 	spec->name = server->servername;
 	read_options(server->options, spec);
 }
+
+void
+pgllm_catalog_check_owner(const PgLlmSpec *spec)
+{
+	if (!pgllm_server_ownercheck(spec->server_oid, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", spec->name),
+				 errhint("Its owner or a superuser can do that.")));
+}

@@ -29,9 +29,11 @@
 #if PG_VERSION_NUM < 160000
 #define pgllm_server_aclcheck(oid, role, mode)  pg_foreign_server_aclcheck(oid, role, mode)
 #define pgllm_wrapper_aclcheck(oid, role, mode)  pg_foreign_data_wrapper_aclcheck(oid, role, mode)
+#define pgllm_server_ownercheck(oid, role)  pg_foreign_server_ownercheck(oid, role)
 #else
 #define pgllm_server_aclcheck(oid, role, mode)  object_aclcheck(ForeignServerRelationId, oid, role, mode)
 #define pgllm_wrapper_aclcheck(oid, role, mode)  object_aclcheck(ForeignDataWrapperRelationId, oid, role, mode)
+#define pgllm_server_ownercheck(oid, role)  object_ownercheck(ForeignServerRelationId, oid, role)
 #endif
 
 /* ExecutorRun lost its last parameter in 18 */

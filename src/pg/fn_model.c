@@ -99,15 +99,15 @@ static void
 check_file(const char *path)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file check", ALLOCSET_DEFAULT_SIZES);
-	LlmGguf		gguf;
+	LlmSource	source;
 	const LlmArch *arch;
 	LlmHparams	hp;
 	LlmStatus	status;
 	LlmError	err;
 
-	PGLLM_RUN(llm_gguf_open(path, pgllm_allocator(context), pgllm_stop(), &gguf, &err), &err);
-	status = llm_hparams_read(&gguf.meta, &arch, &hp, &err);
-	llm_gguf_close(&gguf);
+	PGLLM_RUN(llm_source_open(path, pgllm_allocator(context), pgllm_stop(), &source, &err), &err);
+	status = llm_hparams_read(source.meta, &arch, &hp, &err);
+	llm_source_close(&source);
 	if (status != LLM_OK)
 		pgllm_raise(&err);
 	MemoryContextDelete(context);

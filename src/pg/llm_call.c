@@ -33,15 +33,13 @@ bool
 pgllm_call_step(PgLlmCall *call)
 {
 	LlmFinish	finish;
-	LlmError	err;
 	bool		more;
 
 	if (call->request == NULL)
 		return false;
 	if (llm_request_finish(call->request) == LLM_FINISH_NONE)
 	{
-		CHECK_FOR_INTERRUPTS();
-		PGLLM_RUN(llm_scheduler_step(call->model->scheduler, pgllm_stop(), &more, &err), &err);
+		pgllm_model_step(call->model, &more);
 		if (!more && llm_request_finish(call->request) == LLM_FINISH_NONE)
 			elog(ERROR, "scheduler stopped before the request was done");
 	}

@@ -1,7 +1,8 @@
 /*
  * model_cache.c: models that this session has open, their schedulers, and the threads that compute.
  *
- * An open model is a mapped pack, a vocabulary and a template; it stays open from statement to statement. Once per
+ * An open model is a pack, a vocabulary and a template; it stays open from statement to statement. A pack in the shared cache
+ * is held during a transaction only; if it is not there any more, the model is opened again. Once per
  * statement its source file is looked at (stat), and an altered or dropped server marks it by invalidation; what is not
  * valid any more is replaced at the next use and closed at the end of the transaction, as callers may still hold it.
  *
@@ -229,8 +230,7 @@ close_model(PgLlmOpenModel *m)
 	free_scheduler(m);
 	if (m->pub.model)
 		llm_model_close(m->pub.model);
-	if (m->file.base)
-		llm_map_close(m->file.base, m->file.size);
+	pgllm_pack_close(&m->file);
 	MemoryContextDelete(m->context);
 }
 
@@ -282,6 +282,7 @@ open_model(Oid server_oid)
 	uint64		n_before = n_invalidations;
 
 	m->context = context;
+	m->file.place.slot = PGLLM_NO_PLACE;
 	pgllm_catalog_spec(server_oid, &m->spec);
 	m->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server_oid));
 	/* from here on it lives below our own context, where its memory is counted, and an error has to be caught */
@@ -319,7 +320,7 @@ find_open(Oid server_oid)
 
 		if (m->spec.server_oid != server_oid || !m->valid)
 			continue;
-		if (m->kernels != kernels_by_setting())
+		if (m->kernels != kernels_by_setting() || !pgllm_pack_hold(&m->file))
 			m->valid = false;
 		else if (m->checked_statement != pgllm_statement_id())
 		{
@@ -367,6 +368,24 @@ pgllm_model_use(const text *name, PgLlmKind kind)
 	follow_settings();
 	make_scheduler(m);
 	return &m->pub;
+}
+
+void
+pgllm_model_step(PgLlmModel *model, bool *more)
+{
+	LlmError	err;
+
+	CHECK_FOR_INTERRUPTS();
+	llm_pool_set_limit(pool, pgllm_cpu_share_begin(pool_threads));
+	PG_TRY();
+	{
+		PGLLM_RUN(llm_scheduler_step(model->scheduler, pgllm_stop(), more, &err), &err);
+	}
+	PG_FINALLY();
+	{
+		pgllm_cpu_share_end();
+	}
+	PG_END_TRY();
 }
 
 int
@@ -437,7 +456,10 @@ pgllm_models_end_transaction(void)
 		PgLlmOpenModel *m = dlist_container(PgLlmOpenModel, node, it.cur);
 
 		if (m->valid)
+		{
+			pgllm_pack_let_go(&m->file);
 			continue;
+		}
 		dlist_delete(&m->node);
 		close_model(m);
 	}

@@ -32,6 +32,9 @@ extern Oid	pgllm_catalog_find(const text *name);
 /* the server's options; raises if it is not a server of our wrapper */
 extern void pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec);
 
+/* raises unless the current user owns that server, as ALTER SERVER does */
+extern void pgllm_catalog_check_owner(const PgLlmSpec *spec);
+
 /* the foreign data wrapper that the extension made; raises if there is none */
 extern Oid	pgllm_catalog_wrapper(void);
 
@@ -56,11 +59,22 @@ typedef struct PgLlmFileId
 	int64_t		ctime_ns;
 } PgLlmFileId;
 
+/* a model's place in the shared cache; whatever it holds is there for good while it is used, and may be another's later */
+typedef struct PgLlmPlace
+{
+	int			slot;			/* PGLLM_NO_PLACE: none */
+	uint64		generation;
+} PgLlmPlace;
+
+#define PGLLM_NO_PLACE (-1)
+
 typedef struct PgLlmPackFile
 {
 	PgLlmFileId source;
 	char		digest[PGLLM_DIGEST_HEX + 1];
-	const uint8_t *base;		/* llm_map_close */
+	PgLlmPlace	place;			/* in the shared cache; none: base is a file's map */
+	bool		held;			/* that place is used now, so base is good */
+	const uint8_t *base;
 	size_t		size;
 } PgLlmPackFile;
 
@@ -71,8 +85,16 @@ extern bool pgllm_file_id_equal(const PgLlmFileId *a, const PgLlmFileId *b);
 /* digest of the file's content, read whole unless it is known from before */
 extern void pgllm_pack_digest(const char *path, char *digest);
 
-/* the mapped pack of a source, made if there is none. expect: digest it must have, or empty. */
+/*
+ * The pack of a source, made if there is none: in the shared cache, or mapped from a file where there is no such cache or
+ * the pack does not fit there. expect: digest it must have, or empty. *out is held; close it.
+ */
 extern void pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmPackFile *out);
+
+/* between transactions a place in the shared cache is not held; false if something else has taken it since */
+extern bool pgllm_pack_hold(PgLlmPackFile *pack);
+extern void pgllm_pack_let_go(PgLlmPackFile *pack);
+extern void pgllm_pack_close(PgLlmPackFile *pack);
 
 /* ---- model_cache.c ---- */
 
@@ -94,6 +116,12 @@ extern int	pgllm_models_open(PgLlmOpenModelInfo **out);
 
 /* memory of everything that outlives a statement, and of all schedulers: what pg_llm.memory_limit counts */
 extern MemoryContext pgllm_context(void);
+
+/* ---- cpu_share.c ---- */
+
+/* a step of computing begins: of so many threads, those that this session may use now; and it ends, also by an error */
+extern int	pgllm_cpu_share_begin(int threads);
+extern void pgllm_cpu_share_end(void);
 
 /* ---- module.c ---- */
 

@@ -14,6 +14,7 @@
  * marks it; the executor's start, or another statement, takes the mark away.
  */
 #include "models.h"
+#include "shared_cache.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -281,6 +282,8 @@ pgllm_transaction_callback(XactEvent event, void *arg)
 void
 _PG_init(void)
 {
+	pgllm_shared_cache_init();	/* before guc.c reserves the names of settings */
+	pgllm_preload_init();
 	pgllm_guc_init();
 	pgllm_models_init();
 

@@ -2,17 +2,20 @@
  * pack_files.c: from a source file to a mapped pack: once per content, whoever asks first.
  *
  * 1. Digest. If the folder remembers this very file, that is its digest; else the file is read whole and hashed.
- * 2. Pack. If the folder has a pack of that digest, it is mapped and checked; a missing or damaged one is made: written to
- *    a temporary file, made durable, renamed.
- * Both steps are done by one session at a time for each source. Others wait for a heavyweight lock: it shows in pg_locks,
+ * 2. Pack. If the shared cache has a pack of that digest, or has room for one, it is used, or made, there. Else, if the folder
+ *    has a pack of that digest, it is mapped and checked; a missing or damaged one is made: written to a temporary file, made
+ *    durable, renamed.
+ * Both steps are done by one session at a time for each source, packing also for each digest. Others wait for a heavyweight lock: it shows in pg_locks,
  * obeys cancel and timeouts, and ends with its owner, so that a waiter takes over from a session that failed.
  *
- * A source in parts counts as one: its digest is that of all bytes in order, its identity one number made from those of all.
+ * A source of several files counts as one: its digest is made from all (source.h says how), its identity is one number made
+ * from those of all.
  *
  * The source is untrusted and may change meanwhile: its identity is compared before and after. All loops serve interrupts
  * between pieces; ERROR and FATAL leave no temporary file, descriptor or lock.
  */
 #include "cache_folder.h"
+#include "shared_cache.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -36,11 +39,11 @@
 /* ---- identity ---- */
 
 /*
- * Take part no into the identity of a source. One file has its own. Of parts, the inode becomes a number made from all there
- * is to say about them, so that any part's change shows; the times are the latest, as those who compare with a clock need.
+ * Take file no into the identity of a source. One file has its own. Of several, the inode becomes a number made from all there
+ * is to say about them, so that any one's change shows; the times are the latest, as those who compare with a clock need.
  */
 static void
-add_part_id(PgLlmFileId *id, uint32_t no, const PgLlmFileId *part)
+add_file_id(PgLlmFileId *id, uint32_t no, const PgLlmFileId *part)
 {
 	const uint64_t words[] = {part->device, part->inode, part->size_bytes, (uint64_t) part->mtime_ns, (uint64_t) part->ctime_ns};
 
@@ -66,41 +69,50 @@ id_of_open_file(const LlmFile *file)
 }
 
 static PgLlmFileId
-id_of_open_model(const LlmGguf *gguf)
+id_of_open_model(const LlmSource *source)
 {
 	PgLlmFileId id = {0};
 
-	for (uint32_t i = 0; i < gguf->n_parts; i++)
+	for (uint32_t i = 0; i < llm_source_n_files(source); i++)
 	{
-		PgLlmFileId part = id_of_open_file(llm_gguf_file(gguf, i));
+		PgLlmFileId part = id_of_open_file(llm_source_file(source, i));
 
-		add_part_id(&id, i, &part);
+		add_file_id(&id, i, &part);
 	}
 	return id;
 }
 
-bool
-pgllm_file_id(const char *path, PgLlmFileId *id)
+static bool
+id_of_list(const LlmSourceList *list, PgLlmFileId *id)
 {
-	const uint32_t n_parts = llm_gguf_parts_named(path);
-
-	for (uint32_t i = 0; i < n_parts; i++)
+	for (uint32_t i = 0; i < list->n_files; i++)
 	{
 		PgLlmFileId part = {0};
-		char		part_path[MAXPGPATH];
 		struct stat st;
 
-		llm_gguf_part_path(path, i, part_path, sizeof(part_path));
-		if (stat(part_path, &st) != 0)
+		if (stat(list->paths[i], &st) != 0)
 			return false;
 		part.device = (uint64_t) st.st_dev;
 		part.inode = (uint64_t) st.st_ino;
 		part.size_bytes = (uint64_t) st.st_size;
 		part.mtime_ns = (int64_t) st.st_mtim.tv_sec * INT64CONST(1000000000) + st.st_mtim.tv_nsec;
 		part.ctime_ns = (int64_t) st.st_ctim.tv_sec * INT64CONST(1000000000) + st.st_ctim.tv_nsec;
-		add_part_id(id, i, &part);
+		add_file_id(id, i, &part);
 	}
 	return true;
+}
+
+bool
+pgllm_file_id(const char *path, PgLlmFileId *id)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file list", ALLOCSET_SMALL_SIZES);
+	LlmSourceList list;
+	bool		found = false;
+
+	if (llm_source_list(path, pgllm_allocator(context), &list, NULL) == LLM_OK)
+		found = id_of_list(&list, id);
+	MemoryContextDelete(context);
+	return found;
 }
 
 bool
@@ -154,7 +166,8 @@ now_ns(void)
 typedef struct HashWork
 {
 	LlmFile		file;
-	pg_cryptohash_ctx *hash;
+	pg_cryptohash_ctx *hash;	/* of the source */
+	pg_cryptohash_ctx *own;		/* of one file of a folder */
 } HashWork;
 
 static void
@@ -164,21 +177,46 @@ hash_cleanup(int code, Datum arg)
 
 	llm_file_close(&work->file);
 	pg_cryptohash_free(work->hash);
+	pg_cryptohash_free(work->own);
 	work->hash = NULL;
+	work->own = NULL;
 }
 
 static void
-check_hash(int result, HashWork *work)
+check_hash(int result, pg_cryptohash_ctx *hash)
 {
 	if (result < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(work->hash))));
+				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(hash))));
 }
 
-/* one part of the source, from its beginning to its end */
+static pg_cryptohash_ctx *
+new_hash(void)
+{
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+
+	if (hash == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errhint("Try again when the server has more memory free.")));
+	return hash;
+}
+
 static void
-hash_part(HashWork *work, const char *path, uint8 *piece, PgLlmFileId *id)
+finish_hash(pg_cryptohash_ctx *hash, char *hex)
+{
+	uint8		digest[LLM_DIGEST_BYTES];
+
+	check_hash(pg_cryptohash_final(hash, digest, sizeof(digest)), hash);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+	hex[PGLLM_DIGEST_HEX] = '\0';
+}
+
+/* one file, from its beginning to its end, into hash */
+static void
+hash_content(HashWork *work, pg_cryptohash_ctx *hash, const char *path, uint8 *piece, PgLlmFileId *id)
 {
 	LlmError	err;
 
@@ -188,7 +226,7 @@ hash_part(HashWork *work, const char *path, uint8 *piece, PgLlmFileId *id)
 		size_t		n = (size_t) Min((uint64_t) HASH_PIECE_BYTES, work->file.size_bytes - at);
 
 		PGLLM_RUN(llm_file_read(&work->file, at, piece, n, pgllm_stop(), &err), &err);
-		check_hash(pg_cryptohash_update(work->hash, piece, n), work);
+		check_hash(pg_cryptohash_update(hash, piece, n), hash);
 		at += n;
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -197,38 +235,53 @@ hash_part(HashWork *work, const char *path, uint8 *piece, PgLlmFileId *id)
 	llm_file_close(&work->file);
 }
 
+/* a file of a folder: its digest and name go into that of the source, as sha256sum prints them */
+static void
+hash_line(HashWork *work, const char *path, const char *name, uint8 *piece, PgLlmFileId *id)
+{
+	char		hex[PGLLM_DIGEST_HEX + 1];
+	char	   *line;
+
+	check_hash(pg_cryptohash_init(work->own), work->own);
+	hash_content(work, work->own, path, piece, id);
+	finish_hash(work->own, hex);
+	line = psprintf("%s  %s\n", hex, name);
+	check_hash(pg_cryptohash_update(work->hash, (const uint8 *) line, strlen(line)), work->hash);
+	pfree(line);
+}
+
 /* SHA-256 of the whole source, and which files that was */
 static void
-hash_file(const char *path, PgLlmFileId *id, char *hex)
+hash_source(const char *path, PgLlmFileId *id, char *hex)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm hashing", ALLOCSET_DEFAULT_SIZES);
 	HashWork	work = {.file = {.fd = -1}};
-	uint8	   *piece = palloc(HASH_PIECE_BYTES);
-	uint8		digest[LLM_DIGEST_BYTES];
+	LlmSourceList list;
+	LlmError	err;
 
+	PGLLM_CHECK(llm_source_list(path, pgllm_allocator(context), &list, &err), &err);
 	PG_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
 	{
-		const uint32_t n_parts = llm_gguf_parts_named(path);
+		uint8	   *piece = MemoryContextAlloc(context, HASH_PIECE_BYTES);
 
-		work.hash = pg_cryptohash_create(PG_SHA256);
-		if (work.hash == NULL)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-		check_hash(pg_cryptohash_init(work.hash), &work);
-		for (uint32_t i = 0; i < n_parts; i++)
+		work.hash = new_hash();
+		work.own = new_hash();
+		check_hash(pg_cryptohash_init(work.hash), work.hash);
+		for (uint32_t i = 0; i < list.n_files; i++)
 		{
-			char		part_path[MAXPGPATH];
 			PgLlmFileId part;
 
-			llm_gguf_part_path(path, i, part_path, sizeof(part_path));
-			hash_part(&work, part_path, piece, &part);
-			add_part_id(id, i, &part);
+			if (list.is_folder)
+				hash_line(&work, list.paths[i], list.names[i], piece, &part);
+			else
+				hash_content(&work, work.hash, list.paths[i], piece, &part);
+			add_file_id(id, i, &part);
 		}
-		check_hash(pg_cryptohash_final(work.hash, digest, sizeof(digest)), &work);
+		finish_hash(work.hash, hex);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
 	hash_cleanup(0, PointerGetDatum(&work));
-	pfree(piece);
-	hex_encode((const char *) digest, sizeof(digest), hex);
-	hex[PGLLM_DIGEST_HEX] = '\0';
+	MemoryContextDelete(context);
 }
 
 /* digest of the file and its identity; the source's lock is held */
@@ -239,7 +292,7 @@ digest_locked(const char *folder, const char *path, PgLlmFileId *id, char *diges
 
 	if (pgllm_file_id(path, id) && pgllm_folder_recall(folder, path, id, digest))
 		return;
-	hash_file(path, id, digest);
+	hash_source(path, id, digest);
 	pgllm_folder_remember(folder, path, id, begin_ns, digest);
 }
 
@@ -247,11 +300,15 @@ digest_locked(const char *folder, const char *path, PgLlmFileId *id, char *diges
 static void
 check_openable(const char *path)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file list", ALLOCSET_SMALL_SIZES);
+	LlmSourceList list;
 	LlmFile		file;
 	LlmError	err;
 
-	PGLLM_CHECK(llm_file_open(path, &file, &err), &err);
+	PGLLM_CHECK(llm_source_list(path, pgllm_allocator(context), &list, &err), &err);
+	PGLLM_CHECK(llm_file_open(list.paths[0], &file, &err), &err);
 	llm_file_close(&file);
+	MemoryContextDelete(context);
 }
 
 void
@@ -273,12 +330,15 @@ pgllm_pack_digest(const char *path, char *digest)
 typedef struct PackWork
 {
 	MemoryContext context;
-	LlmGguf		gguf;
-	bool		gguf_open;
+	LlmSource	source;
+	bool		source_open;
 	LlmPacker  *packer;
+	uint64_t	total_bytes;	/* of the pack */
 	int			fd;				/* of the temporary file, or -1 */
 	char	   *temp;			/* its name, NULL once it is renamed */
 	uint64_t	flushed_bytes;	/* end of what was handed to the disk */
+	PgLlmPlace	place;			/* in the shared cache, until it is published */
+	uint8_t    *memory;
 } PackWork;
 
 static void
@@ -289,9 +349,9 @@ make_cleanup(int code, Datum arg)
 	if (work->packer)
 		llm_packer_free(work->packer);
 	work->packer = NULL;
-	if (work->gguf_open)
-		llm_gguf_close(&work->gguf);
-	work->gguf_open = false;
+	if (work->source_open)
+		llm_source_close(&work->source);
+	work->source_open = false;
 	if (work->temp)
 	{
 		unlink(work->temp);
@@ -301,6 +361,9 @@ make_cleanup(int code, Datum arg)
 		close(work->fd);
 	work->temp = NULL;
 	work->fd = -1;
+	if (work->place.slot != PGLLM_NO_PLACE)
+		pgllm_shared_cache_give_up(&work->place);
+	work->place.slot = PGLLM_NO_PLACE;
 	if (work->context)
 		MemoryContextDelete(work->context);
 	work->context = NULL;
@@ -331,6 +394,19 @@ write_pack(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *e
 	return LLM_OK;
 }
 
+/* the same in the shared cache; the packer stays inside of what it said */
+static LlmStatus
+write_memory(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err)
+{
+	PackWork   *work = ctx;
+
+	if (offset > work->total_bytes || len > work->total_bytes - offset)
+		return llm_fail(err, LLM_E_LIMIT, "packed model is larger than its room");
+	if (len > 0)
+		memcpy(work->memory + offset, data, len);
+	return LLM_OK;
+}
+
 /* give the file its size, taking the room on disk now if the file system can */
 static void
 reserve_room(PackWork *work, uint64_t total_bytes)
@@ -358,42 +434,6 @@ digest_to_bytes(const char *hex, uint8 *bytes)
 	(void) hex_decode(hex, PGLLM_DIGEST_HEX, (char *) bytes);
 }
 
-/* make the pack of the source, which had identity id when its digest was taken */
-static void
-make_pack(const char *folder, const char *path, const PgLlmFileId *id, const char *digest)
-{
-	PackWork	work = {.fd = -1};
-	uint8		digest_bytes[LLM_DIGEST_BYTES];
-	LlmPackSink sink = {.write = write_pack, .ctx = &work};
-	LlmError	err;
-
-	digest_to_bytes(digest, digest_bytes);
-	PG_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
-	{
-		const LlmAllocator *a;
-		PgLlmFileId opened;
-		uint64_t	total_bytes;
-
-		work.context = AllocSetContextCreate(pgllm_context(), "pg_llm packing", ALLOCSET_DEFAULT_SIZES);
-		a = pgllm_allocator(work.context);
-		PGLLM_RUN(llm_gguf_open(path, a, pgllm_stop(), &work.gguf, &err), &err);
-		work.gguf_open = true;
-		opened = id_of_open_model(&work.gguf);
-		if (!pgllm_file_id_equal(&opened, id))
-			raise_changed(path);
-		PGLLM_CHECK(llm_packer_begin(&work.gguf, digest_bytes, a, &work.packer, &total_bytes, &err), &err);
-
-		work.fd = pgllm_folder_create_temp(folder, &work.temp);
-		reserve_room(&work, total_bytes);
-		PGLLM_RUN(llm_packer_run(work.packer, &sink, pgllm_stop(), &err), &err);
-		PGLLM_CHECK(llm_gguf_check_unchanged(&work.gguf, &err), &err);
-		(void) durable_rename(work.temp, pgllm_folder_pack_path(folder, digest), ERROR);
-		work.temp = NULL;
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
-	make_cleanup(0, PointerGetDatum(&work));
-}
-
 /* whether those bytes are a pack of that digest */
 static LlmStatus
 check_pack(const uint8_t *base, size_t size, const char *digest, LlmError *err)
@@ -413,6 +453,92 @@ check_pack(const uint8_t *base, size_t size, const char *digest, LlmError *err)
 	}
 	MemoryContextDelete(context);
 	return status;
+}
+
+/* open the source, which had identity id when its digest was taken, and lay out its pack */
+static void
+begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *digest)
+{
+	const LlmAllocator *a;
+	uint8		digest_bytes[LLM_DIGEST_BYTES];
+	PgLlmFileId opened;
+	LlmError	err;
+
+	digest_to_bytes(digest, digest_bytes);
+	work->context = AllocSetContextCreate(pgllm_context(), "pg_llm packing", ALLOCSET_DEFAULT_SIZES);
+	a = pgllm_allocator(work->context);
+	PGLLM_RUN(llm_source_open(path, a, pgllm_stop(), &work->source, &err), &err);
+	work->source_open = true;
+	opened = id_of_open_model(&work->source);
+	if (!pgllm_file_id_equal(&opened, id))
+		raise_changed(path);
+	PGLLM_CHECK(llm_packer_begin(&work->source, digest_bytes, a, &work->packer, &work->total_bytes, &err), &err);
+}
+
+static void
+run_pack(PackWork *work, LlmStatus (*write) (void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err))
+{
+	LlmPackSink sink = {.write = write, .ctx = work};
+	LlmError	err;
+
+	PGLLM_RUN(llm_packer_run(work->packer, &sink, pgllm_stop(), &err), &err);
+	PGLLM_CHECK(llm_source_check_unchanged(&work->source, &err), &err);
+}
+
+/* a pack file of the source */
+static void
+make_pack(const char *folder, const char *path, const PgLlmFileId *id, const char *digest)
+{
+	PackWork	work = {.fd = -1, .place.slot = PGLLM_NO_PLACE};
+
+	PG_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	{
+		begin_pack(&work, path, id, digest);
+		work.fd = pgllm_folder_create_temp(folder, &work.temp);
+		reserve_room(&work, work.total_bytes);
+		run_pack(&work, write_pack);
+		(void) durable_rename(work.temp, pgllm_folder_pack_path(folder, digest), ERROR);
+		work.temp = NULL;
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	make_cleanup(0, PointerGetDatum(&work));
+}
+
+static void
+set_shared(PgLlmPackFile *out, const char *digest, const PgLlmPlace *place, const uint8_t *base, size_t size)
+{
+	out->place = *place;
+	out->held = true;
+	out->base = base;
+	out->size = size;
+	memcpy(out->digest, digest, sizeof(out->digest));
+}
+
+/* a pack in the shared cache, used; false if there is no room */
+static bool
+make_shared_pack(const char *path, const char *name, const char *digest, PgLlmPackFile *out)
+{
+	PackWork	work = {.fd = -1, .place.slot = PGLLM_NO_PLACE};
+	bool		room;
+
+	PG_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	{
+		begin_pack(&work, path, &out->source, digest);
+		room = pgllm_shared_cache_reserve(digest, name, work.total_bytes, &work.place, &work.memory);
+		if (room)
+		{
+			LlmError	err;
+
+			run_pack(&work, write_memory);
+			PGLLM_CHECK(check_pack(work.memory, work.total_bytes, digest, &err), &err);
+			pgllm_shared_cache_publish(&work.place);
+			set_shared(out, digest, &work.place, work.memory, work.total_bytes);
+			work.place.slot = PGLLM_NO_PLACE;
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(make_cleanup, PointerGetDatum(&work));
+	make_cleanup(0, PointerGetDatum(&work));
+	return room;
 }
 
 /* map the pack of that digest; false if there is none, or it cannot be used; then it is removed if the lock is held */
@@ -455,9 +581,13 @@ map_pack(const char *folder, const char *digest, bool locked, PgLlmPackFile *out
 	}
 	out->base = base;
 	out->size = size;
+	out->place.slot = PGLLM_NO_PLACE;
+	out->held = false;
 	memcpy(out->digest, digest, sizeof(out->digest));
 	return true;
 }
+
+/* ---- obtain and release ---- */
 
 static void
 check_expected(const char *path, const char *name, const char *expect, const char *digest)
@@ -471,6 +601,35 @@ check_expected(const char *path, const char *name, const char *expect, const cha
 						 quote_identifier(name), digest)));
 }
 
+static bool
+use_shared(const char *digest, PgLlmPackFile *out)
+{
+	PgLlmPlace	place;
+	const uint8_t *base;
+	size_t		size;
+
+	if (pgllm_shared_cache_bytes() == 0 || !pgllm_shared_cache_use(digest, &place, &base, &size))
+		return false;
+	set_shared(out, digest, &place, base, size);
+	return true;
+}
+
+/* load it into the shared cache, unless another session has done so; false if there is no cache or no room in it */
+static bool
+load_shared(const char *folder, const char *path, const char *name, const char *digest, PgLlmPackFile *out)
+{
+	LOCKTAG		tag = source_lock_tag(folder, digest);
+	bool		loaded;
+
+	/* a pack is about as large as its source, or larger */
+	if (out->source.size_bytes > pgllm_shared_cache_bytes() * 2)
+		return false;
+	LockAcquire(&tag, ExclusiveLock, false, false);
+	loaded = use_shared(digest, out) || make_shared_pack(path, name, digest, out);
+	LockRelease(&tag, ExclusiveLock, false);
+	return loaded;
+}
+
 void
 pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmPackFile *out)
 {
@@ -482,13 +641,13 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 	if (pgllm_file_id(path, &out->source) && pgllm_folder_recall(folder, path, &out->source, digest))
 	{
 		check_expected(path, name, expect, digest);
-		if (map_pack(folder, digest, false, out))
+		if (use_shared(digest, out) || (pgllm_shared_cache_bytes() == 0 && map_pack(folder, digest, false, out)))
 			return;
 	}
 	LockAcquire(&tag, ExclusiveLock, false, false);
 	digest_locked(folder, path, &out->source, digest);
 	check_expected(path, name, expect, digest);
-	if (!map_pack(folder, digest, true, out))
+	if (!load_shared(folder, path, name, digest, out) && !map_pack(folder, digest, true, out))
 	{
 		pgllm_folder_sweep(folder, digest);
 		make_pack(folder, path, &out->source, digest);
@@ -499,4 +658,29 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 					 errhint("Check the disk that pg_llm.cache_path is on, and the server's log.")));
 	}
 	LockRelease(&tag, ExclusiveLock, false);
+}
+
+bool
+pgllm_pack_hold(PgLlmPackFile *pack)
+{
+	if (pack->place.slot != PGLLM_NO_PLACE && !pack->held)
+		pack->held = pgllm_shared_cache_reuse(&pack->place);
+	return pack->place.slot == PGLLM_NO_PLACE || pack->held;
+}
+
+void
+pgllm_pack_let_go(PgLlmPackFile *pack)
+{
+	if (pack->held)
+		pgllm_shared_cache_release(&pack->place);
+	pack->held = false;
+}
+
+void
+pgllm_pack_close(PgLlmPackFile *pack)
+{
+	pgllm_pack_let_go(pack);
+	if (pack->place.slot == PGLLM_NO_PLACE && pack->base)
+		llm_map_close(pack->base, pack->size);
+	pack->base = NULL;
 }

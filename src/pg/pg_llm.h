@@ -120,6 +120,9 @@ typedef struct PgLlmModel
  */
 extern PgLlmModel *pgllm_model_use(const text *name, PgLlmKind kind);
 
+/* one step of the model's scheduler; serves interrupts, raises on errors; *more false when every request is done */
+extern void pgllm_model_step(PgLlmModel *model, bool *more);
+
 typedef struct PgLlmRequest PgLlmRequest;
 
 /*

@@ -3,7 +3,7 @@
 
     src/test/check_models.py REFDIR [--verbose] [--kernels LEVEL]
 
-REFDIR holds NAME.gguf with NAME.json (prompts with token_ids, logits, greedy ids) and check.py, which lists the tasks and
+REFDIR holds NAME.gguf with NAME.json (prompts with token_ids, and logits with greedy ids, an embedding or a score) and check.py, which lists the tasks and
 compares. Keys and values are kept in float32, and each task runs with the context it names. Models that `llm inspect` calls unsupported are left out and named.
 """
 import argparse
@@ -28,7 +28,12 @@ def lines_through(command, values):
 def run_tasks(path, tasks, n_ctx, kernels):
     common = ['--kv', 'f32', '--ctx', str(n_ctx), '--kernels', kernels]
     inputs = [{'token_ids': t['token_ids']} for t in tasks]
-    tokens = lines_through([LLM, 'tokenize', path, '--bos'], [t['text'] for t in tasks])
+    tokens = lines_through([LLM, 'tokenize', path, '--bos'] + (['--special'] if tasks[0]['kind'] == 'rerank' else []), [t['text'] for t in tasks])
+    if tasks[0]['kind'] != 'logits':
+        command, key, pick = {'embedding': ('embed', 'embedding', lambda r: r['embedding']),
+                              'rerank': ('rerank', 'score_yes', lambda r: r['scores'][0])}[tasks[0]['kind']]
+        results = lines_through([LLM, command, path] + common, inputs)
+        return [{'model': t['model'], 'prompt': t['prompt'], 'token_ids': ids, key: pick(r)} for t, ids, r in zip(tasks, tokens, results)]
     logits = lines_through([LLM, 'logits', path] + common, inputs)
     greedy = lines_through([LLM, 'generate', path, '-n', '16', '--ignore-eos'] + common, inputs)
     return [{'model': t['model'], 'prompt': t['prompt'], 'token_ids': ids, 'logits_last': l['logits'],

@@ -17,6 +17,8 @@ static const struct
 	{TOOL_GENERATE, tool_generate},
 	{TOOL_SCORE, tool_score},
 	{TOOL_PERPLEXITY, tool_perplexity},
+	{TOOL_EMBED, tool_embed},
+	{TOOL_RERANK, tool_rerank},
 	{TOOL_BENCH, tool_bench},
 };
 

@@ -26,11 +26,13 @@ typedef enum ToolCommand
 	TOOL_GENERATE = 1 << 4,
 	TOOL_SCORE = 1 << 5,
 	TOOL_PERPLEXITY = 1 << 6,
-	TOOL_BENCH = 1 << 7
+	TOOL_BENCH = 1 << 7,
+	TOOL_EMBED = 1 << 8,
+	TOOL_RERANK = 1 << 9
 } ToolCommand;
 
 /* commands that run the model, and so take --ctx, --kv, --threads and --kernels */
-#define TOOL_COMPUTING (TOOL_LOGITS | TOOL_GENERATE | TOOL_SCORE | TOOL_PERPLEXITY | TOOL_BENCH)
+#define TOOL_COMPUTING (TOOL_LOGITS | TOOL_GENERATE | TOOL_SCORE | TOOL_PERPLEXITY | TOOL_BENCH | TOOL_EMBED | TOOL_RERANK)
 
 typedef struct ToolOptions
 {
@@ -53,6 +55,11 @@ typedef struct ToolOptions
 	int64_t		generate;
 	int64_t		sequences;
 	int64_t		repeat;
+	const char *task;			/* of texts to embed; NULL: none */
+	int64_t		dimensions;		/* of embeddings; 0: all */
+	bool		raw;			/* embeddings as the model makes them, not of unit length */
+	bool		truncate;
+	LlmPooling	pooling;		/* UNSPECIFIED: the model's own */
 } ToolOptions;
 
 /* fill options from the words after the program's name; LLM_E_ARGUMENT naming the word */
@@ -127,6 +134,8 @@ extern LlmStatus tool_logits(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_generate(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_score(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_perplexity(const ToolOptions *options, LlmError *err);
+extern LlmStatus tool_embed(const ToolOptions *options, LlmError *err);
+extern LlmStatus tool_rerank(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_bench(const ToolOptions *options, LlmError *err);
 
 #endif

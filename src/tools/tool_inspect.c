@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tool.h"
+#include "serve/embed.h"
 
 #define MAX_ELEMENTS 8			/* of an array in the metadata that are shown */
 
@@ -14,6 +15,8 @@ typedef struct Facts
 	LlmHparams	hp;
 	bool		has_hparams;
 	LlmTokenizer *tokenizer;	/* NULL: not known */
+	const LlmArch *arch;		/* as hp */
+	bool		has_classifier;
 	bool		has_template;
 	uint64_t	n_parameters;
 	uint64_t	n_bytes;		/* of all tensors */
@@ -39,19 +42,26 @@ elements(const LlmTensor *tensor)
 	return n;
 }
 
+static bool
+name_is(const LlmTensor *tensor, const char *name)
+{
+	return tensor->name.len == strlen(name) && memcmp(tensor->name.data, name, tensor->name.len) == 0;
+}
+
 /* sums over the tensors, and the first type that is not computed with */
 static void
-count_tensors(const LlmGguf *gguf, Facts *facts)
+count_tensors(const LlmSource *source, Facts *facts)
 {
 	uint64_t	by_type[LLM_TYPE_COUNT] = {0};
 	uint64_t	most = 0;
 
-	for (uint64_t i = 0; i < gguf->n_tensors; i++)
+	for (uint64_t i = 0; i < source->n_tensors; i++)
 	{
-		const LlmTensor *tensor = &gguf->tensors[i];
+		const LlmTensor *tensor = &source->tensors[i];
 		const LlmTypeInfo *info = llmk_type_info((uint32_t) tensor->type);
 
 		facts->n_parameters += elements(tensor);
+		facts->has_classifier |= name_is(tensor, "cls.weight") || name_is(tensor, "cls.output.weight");
 		facts->n_bytes += tensor->n_bytes;
 		by_type[tensor->type] += elements(tensor);
 		if (by_type[tensor->type] > most)
@@ -67,28 +77,27 @@ count_tensors(const LlmGguf *gguf, Facts *facts)
 
 /* the first thing that stands in the way goes to facts->problem */
 static void
-find_facts(const LlmGguf *gguf, Facts *facts)
+find_facts(const LlmSource *source, Facts *facts)
 {
-	const LlmArch *arch;
 	LlmError	err;
-	LlmStr		source = {NULL, 0};
+	LlmStr		template_text = {NULL, 0};
 
 	memset(facts, 0, sizeof *facts);
 	memset(&err, 0, sizeof err);
 	facts->quantization = "none";
-	facts->has_hparams = llm_hparams_read(&gguf->meta, &arch, &facts->hp, &facts->problem) == LLM_OK;
+	facts->has_hparams = llm_hparams_read(source->meta, &facts->arch, &facts->hp, &facts->problem) == LLM_OK;
 	if (facts->has_hparams)
 		memset(&facts->problem, 0, sizeof facts->problem);
-	count_tensors(gguf, facts);
-	if (llm_tokenizer_create(&gguf->meta, &llm_malloc_allocator, &facts->tokenizer, &err) != LLM_OK &&
+	count_tensors(source, facts);
+	if (llm_tokenizer_create(source->meta, &llm_malloc_allocator, &facts->tokenizer, &err) != LLM_OK &&
 		facts->problem.status == LLM_OK)
 		facts->problem = err;
-	if (llm_meta_string(&gguf->meta, "tokenizer.chat_template", false, &source, &err) == LLM_OK && source.data)
+	if (llm_meta_string(source->meta, "tokenizer.chat_template", false, &template_text, &err) == LLM_OK && template_text.data)
 	{
 		LlmTemplate *template;
 
 		facts->has_template = true;
-		if (llm_template_compile(source.data, source.len, &llm_malloc_allocator, &template, &err) == LLM_OK)
+		if (llm_template_compile(template_text.data, template_text.len, &llm_malloc_allocator, &template, &err) == LLM_OK)
 			llm_template_free(template);
 		else if (facts->problem.status == LLM_OK)
 			facts->problem = err;
@@ -119,15 +128,15 @@ add_entry(struct json_object *object, const LlmMetaEntry *entry, LlmBuf *buf, Ll
 }
 
 static LlmStatus
-metadata_object(const LlmGguf *gguf, struct json_object **out, LlmError *err)
+metadata_object(const LlmSource *source, struct json_object **out, LlmError *err)
 {
 	struct json_object *object = json_object_new_object();
 	LlmBuf		buf;
 	LlmStatus	status = object ? LLM_OK : llm_fail(err, LLM_E_NOMEM, "out of memory");
 
 	llm_buf_init(&buf, &llm_malloc_allocator);
-	for (uint64_t i = 0; status == LLM_OK && i < gguf->meta.n_entries; i++)
-		status = add_entry(object, &gguf->meta.entries[i], &buf, err);
+	for (uint64_t i = 0; status == LLM_OK && i < source->meta->n_entries; i++)
+		status = add_entry(object, &source->meta->entries[i], &buf, err);
 	llm_buf_free(&buf);
 	if (status == LLM_OK)
 		*out = object;
@@ -163,16 +172,16 @@ fill_tensor(const LlmTensor *tensor, struct json_object *object, LlmError *err)
 }
 
 static LlmStatus
-tensor_array(const LlmGguf *gguf, struct json_object **out, LlmError *err)
+tensor_array(const LlmSource *source, struct json_object **out, LlmError *err)
 {
 	struct json_object *array = json_object_new_array();
 	LlmStatus	status = array ? LLM_OK : llm_fail(err, LLM_E_NOMEM, "out of memory");
 
-	for (uint64_t i = 0; status == LLM_OK && i < gguf->n_tensors; i++)
+	for (uint64_t i = 0; status == LLM_OK && i < source->n_tensors; i++)
 	{
 		struct json_object *object = json_object_new_object();
 
-		status = object ? fill_tensor(&gguf->tensors[i], object, err) : llm_fail(err, LLM_E_NOMEM, "out of memory");
+		status = object ? fill_tensor(&source->tensors[i], object, err) : llm_fail(err, LLM_E_NOMEM, "out of memory");
 		if (status == LLM_OK && json_object_array_add(array, object) == 0)
 			continue;
 		json_object_put(object);
@@ -187,8 +196,13 @@ tensor_array(const LlmGguf *gguf, struct json_object **out, LlmError *err)
 }
 
 static LlmStatus
-fill_hparams(const LlmHparams *hp, struct json_object *object, LlmError *err)
+fill_hparams(const Facts *facts, struct json_object *object, LlmError *err)
 {
+	const LlmHparams *hp = &facts->hp;
+	const LlmPooling pooling = llm_hparams_pooling(facts->arch, hp, facts->has_classifier);
+
+	LLM_TRY(tool_json_set_text(object, "kind", llm_model_kind_name(llm_model_kind_of(hp, pooling)), err));
+	LLM_TRY(tool_json_set_text(object, "pooling", llm_pooling_name(pooling), err));
 	LLM_TRY(tool_json_set_int(object, "context", hp->n_ctx_train, err));
 	LLM_TRY(tool_json_set_int(object, "layers", hp->n_layer, err));
 	LLM_TRY(tool_json_set_int(object, "embedding", hp->n_embd, err));
@@ -209,30 +223,32 @@ fill_tokenizer(const LlmTokenizer *tokenizer, struct json_object *object, LlmErr
 
 /* everything as one object */
 static LlmStatus
-fill_object(const LlmGguf *gguf, const Facts *facts, struct json_object *object, LlmError *err)
+fill_object(const LlmSource *source, const Facts *facts, struct json_object *object, LlmError *err)
 {
 	struct json_object *part;
 	LlmStr		arch = {"", 0};
 
-	LLM_TRY(llm_meta_string(&gguf->meta, "general.architecture", false, &arch, err));
+	LLM_TRY(llm_meta_string(source->meta, "general.architecture", false, &arch, err));
 	LLM_TRY(tool_json_text(arch.data, arch.len, &part, err));
 	LLM_TRY(tool_json_set(object, "architecture", part, err));
 	LLM_TRY(tool_json_set_bool(object, "supported", facts->problem.status == LLM_OK, err));
 	if (facts->problem.status != LLM_OK)
 		LLM_TRY(tool_json_set_text(object, "reason", facts->problem.message, err));
-	LLM_TRY(tool_json_set_int(object, "gguf_version", gguf->version, err));
-	LLM_TRY(tool_json_set_int(object, "file_bytes", (int64_t) llm_gguf_size_bytes(gguf), err));
+	LLM_TRY(tool_json_set_text(object, "format", source->kind->format, err));
+	if (source->version > 0)
+		LLM_TRY(tool_json_set_int(object, "gguf_version", source->version, err));
+	LLM_TRY(tool_json_set_int(object, "file_bytes", (int64_t) llm_source_size_bytes(source), err));
 	LLM_TRY(tool_json_set_int(object, "tensor_bytes", (int64_t) facts->n_bytes, err));
 	LLM_TRY(tool_json_set_int(object, "parameters", (int64_t) facts->n_parameters, err));
 	LLM_TRY(tool_json_set_text(object, "quantization", facts->quantization, err));
 	if (facts->has_hparams)
-		LLM_TRY(fill_hparams(&facts->hp, object, err));
+		LLM_TRY(fill_hparams(facts, object, err));
 	if (facts->tokenizer)
 		LLM_TRY(fill_tokenizer(facts->tokenizer, object, err));
 	LLM_TRY(tool_json_set_bool(object, "chat_template", facts->has_template, err));
-	LLM_TRY(metadata_object(gguf, &part, err));
+	LLM_TRY(metadata_object(source, &part, err));
 	LLM_TRY(tool_json_set(object, "metadata", part, err));
-	LLM_TRY(tensor_array(gguf, &part, err));
+	LLM_TRY(tensor_array(source, &part, err));
 	return tool_json_set(object, "tensors", part, err);
 }
 
@@ -271,15 +287,15 @@ print_text(struct json_object *object)
 LlmStatus
 tool_inspect(const ToolOptions *options, LlmError *err)
 {
-	LlmGguf		gguf;
+	LlmSource	source;
 	Facts		facts;
 	struct json_object *object;
 	LlmStatus	status;
 
-	LLM_TRY(llm_gguf_open(options->model, &llm_malloc_allocator, NULL, &gguf, err));
-	find_facts(&gguf, &facts);
+	LLM_TRY(llm_source_open(options->model, &llm_malloc_allocator, NULL, &source, err));
+	find_facts(&source, &facts);
 	object = json_object_new_object();
-	status = object ? fill_object(&gguf, &facts, object, err) : llm_fail(err, LLM_E_NOMEM, "out of memory");
+	status = object ? fill_object(&source, &facts, object, err) : llm_fail(err, LLM_E_NOMEM, "out of memory");
 	if (status == LLM_OK && options->json)
 		status = tool_json_print(object, err);
 	else
@@ -290,6 +306,6 @@ tool_inspect(const ToolOptions *options, LlmError *err)
 	}
 	if (facts.tokenizer)
 		llm_tokenizer_free(facts.tokenizer);
-	llm_gguf_close(&gguf);
+	llm_source_close(&source);
 	return status;
 }

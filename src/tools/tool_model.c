@@ -13,12 +13,12 @@
 static LlmStatus
 pack_file(const char *path, ToolModel *m, LlmError *err)
 {
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmStatus	status;
 
-	LLM_TRY(llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, err));
-	status = llm_pack_to_memory(&gguf, &llm_malloc_allocator, NULL, &m->base, &m->size, err);
-	llm_gguf_close(&gguf);
+	LLM_TRY(llm_source_open(path, &llm_malloc_allocator, NULL, &source, err));
+	status = llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, &m->base, &m->size, err);
+	llm_source_close(&source);
 	return status;
 }
 
@@ -41,6 +41,8 @@ open_parts(const ToolOptions *options, ToolModel *m, LlmError *err)
 	int			n_threads = options->threads > 0 ? (int) options->threads : llm_cpu_count();
 	const LlmKernels *kernels;
 
+	if (options->pooling != LLM_POOLING_UNSPECIFIED)
+		model_options.pooling = &options->pooling;
 	if (options->command == TOOL_BENCH)
 		scheduler_options.max_sequences = (int) options->sequences;
 	else

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "tool.h"
+#include "serve/embed.h"
 
 typedef enum OptionKind
 {
@@ -14,6 +15,7 @@ typedef enum OptionKind
 	OPTION_INT,
 	OPTION_TEXT,
 	OPTION_KV,
+	OPTION_POOLING,
 	OPTION_TIME
 } OptionKind;
 
@@ -42,6 +44,11 @@ static const Option option_table[] = {
 	{"--kv", OPTION_KV, TOOL_COMPUTING, FIELD(kv_type), 0, 0},
 	{"--threads", OPTION_INT, TOOL_COMPUTING, FIELD(threads), 1, 1024},
 	{"--kernels", OPTION_TEXT, TOOL_COMPUTING, FIELD(kernels), 0, 0},
+	{"--task", OPTION_TEXT, TOOL_EMBED, FIELD(task), 0, 0},
+	{"--dimensions", OPTION_INT, TOOL_EMBED, FIELD(dimensions), 1, MAX_POSITIONS},
+	{"--raw", OPTION_FLAG, TOOL_EMBED, FIELD(raw), 0, 0},
+	{"--truncate", OPTION_FLAG, TOOL_EMBED | TOOL_RERANK, FIELD(truncate), 0, 0},
+	{"--pooling", OPTION_POOLING, TOOL_EMBED | TOOL_RERANK, FIELD(pooling), 0, 0},
 	{"--from", OPTION_INT, TOOL_PERPLEXITY, FIELD(from), 1, MAX_POSITIONS},
 	{"--prompt", OPTION_INT, TOOL_BENCH, FIELD(prompt), 1, MAX_POSITIONS},
 	{"--generate", OPTION_INT, TOOL_BENCH, FIELD(generate), 1, MAX_POSITIONS},
@@ -63,6 +70,8 @@ static const struct
 	{"generate", TOOL_GENERATE, "MODEL", 1},
 	{"score", TOOL_SCORE, "MODEL", 1},
 	{"perplexity", TOOL_PERPLEXITY, "MODEL FILE", 2},
+	{"embed", TOOL_EMBED, "MODEL", 1},
+	{"rerank", TOOL_RERANK, "MODEL", 1},
 	{"bench", TOOL_BENCH, "MODEL", 1},
 };
 
@@ -92,6 +101,11 @@ tool_usage(FILE *to)
 		  "        {\"input\": \"…\", \"labels\": [\"…\", …], \"instruction\": \"…\", \"examples\": [[\"input\", \"label\"], …],\n"
 		  "        \"form\": \"auto|chat|plain\", \"answer_prefix\": \"…\", \"calibration\": [number, …]}\n"
 		  "        -> {\"scores\": […], \"probabilities\": […]}; scores are natural logarithms\n"
+		  "  embed MODEL [--task NAME] [--dimensions N] [--raw] [--truncate] [--pooling P]\n"
+		  "        \"text\", {\"text\": \"…\"} or {\"token_ids\": […]} -> {\"embedding\": […]} of unit length (--raw: as it is)\n"
+		  "  rerank MODEL [--truncate] [--pooling P]\n"
+		  "        {\"query\": \"…\", \"documents\": [\"…\", …], \"instruction\": \"…\"} or {\"token_ids\": […], \"n_query\": n}\n"
+		  "        -> {\"scores\": […] (0 to 1), \"outputs\": [[…], …] (of the classifier)}\n"
 		  "  perplexity MODEL FILE --ctx N [--from I]\n"
 		  "        FILE's tokens in windows of N, each by itself; positions I (1) and later of a window count\n"
 		  "  bench MODEL [--prompt P] [--generate N] [--sequences S] [--repeat R] [--json]\n"
@@ -101,6 +115,7 @@ tool_usage(FILE *to)
 		  "Commands that run the model also take:\n"
 		  "  --ctx N            positions of a sequence at most (default: the model's own)\n"
 		  "  --kv f32|f16       type of cached keys and values (default: f16)\n"
+		  "  --pooling P        none, mean, cls, last or rank (default: the model's own; embed and rerank)\n"
 		  "  --threads T        threads (default: the CPUs of this process)\n"
 		  "  --kernels LEVEL    generic, avx2, avxvnni, avx512 or avx512vnni (default: the best here)\n",
 		  to);
@@ -224,6 +239,20 @@ parse_time(const char *name, const char *word, int64_t *out, LlmError *err)
 }
 
 static LlmStatus
+parse_pooling(const char *name, const char *word, LlmPooling *out, LlmError *err)
+{
+	for (int pooling = LLM_POOLING_NONE; pooling <= LLM_POOLING_RANK; pooling++)
+	{
+		if (strcmp(word, llm_pooling_name((LlmPooling) pooling)) == 0)
+		{
+			*out = (LlmPooling) pooling;
+			return LLM_OK;
+		}
+	}
+	return llm_fail(err, LLM_E_ARGUMENT, "%s must be none, mean, cls, last or rank, is \"%s\"", name, word);
+}
+
+static LlmStatus
 set_option(const Option *option, const char *word, ToolOptions *options, LlmError *err)
 {
 	void	   *field = (char *) options + option->field;
@@ -240,6 +269,8 @@ set_option(const Option *option, const char *word, ToolOptions *options, LlmErro
 		case OPTION_TEXT:
 			*(const char **) field = word;
 			return LLM_OK;
+		case OPTION_POOLING:
+			return parse_pooling(option->name, word, field, err);
 		case OPTION_KV:
 			if (strcmp(word, "f32") == 0)
 				*(LlmKvType *) field = LLM_KV_F32;
@@ -329,6 +360,7 @@ tool_options_parse(int n_words, char **words, ToolOptions *options, LlmError *er
 	options->generate = 128;
 	options->sequences = 8;
 	options->repeat = 3;
+	options->pooling = LLM_POOLING_UNSPECIFIED;
 	while (n_words > 0 && command < N_COMMANDS && strcmp(command_table[command].name, words[0]) != 0)
 		command++;
 	if (n_words < 1 || command == N_COMMANDS)

@@ -50,17 +50,17 @@ LlmStatus
 tool_tokenize(const ToolOptions *options, LlmError *err)
 {
 	int			flags = (options->bos ? LLM_TOKENIZE_ADD_SPECIAL : 0) | (options->special ? LLM_TOKENIZE_PARSE_SPECIAL : 0);
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmTokenizer *tokenizer = NULL;
 	LlmStatus	status;
 
-	LLM_TRY(llm_gguf_open(options->model, &llm_malloc_allocator, NULL, &gguf, err));
-	status = llm_tokenizer_create(&gguf.meta, &llm_malloc_allocator, &tokenizer, err);
+	LLM_TRY(llm_source_open(options->model, &llm_malloc_allocator, NULL, &source, err));
+	status = llm_tokenizer_create(source.meta, &llm_malloc_allocator, &tokenizer, err);
 	if (status == LLM_OK)
 		status = tokenize_lines(tokenizer, flags, err);
 	if (tokenizer)
 		llm_tokenizer_free(tokenizer);
-	llm_gguf_close(&gguf);
+	llm_source_close(&source);
 	return status;
 }
 
@@ -179,38 +179,38 @@ render_with_file(const ToolOptions *options, LlmError *err)
 
 /* the parts of a model that rendering reads */
 static LlmStatus
-open_renderer(const LlmGguf *gguf, Renderer *r, LlmError *err)
+open_renderer(const LlmSource *source, Renderer *r, LlmError *err)
 {
-	LlmStr		source = {NULL, 0};
+	LlmStr		text = {NULL, 0};
 
 	r->model.allocator = &llm_malloc_allocator;
-	r->model.pack.meta = gguf->meta;
-	LLM_TRY(llm_tokenizer_create(&gguf->meta, &llm_malloc_allocator, &r->model.tokenizer, err));
-	LLM_TRY(llm_meta_string(&gguf->meta, "tokenizer.chat_template", false, &source, err));
-	if (!source.data)
+	r->model.pack.meta = *source->meta;
+	LLM_TRY(llm_tokenizer_create(source->meta, &llm_malloc_allocator, &r->model.tokenizer, err));
+	LLM_TRY(llm_meta_string(source->meta, "tokenizer.chat_template", false, &text, err));
+	if (!text.data)
 		return LLM_OK;
-	return llm_template_compile(source.data, source.len, &llm_malloc_allocator, &r->model.chat_template, err);
+	return llm_template_compile(text.data, text.len, &llm_malloc_allocator, &r->model.chat_template, err);
 }
 
 LlmStatus
 tool_render(const ToolOptions *options, LlmError *err)
 {
 	Renderer	r;
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmStatus	status;
 
 	if (options->template_file)
 		return render_with_file(options, err);
 	memset(&r, 0, sizeof r);
 	r.now = options->now;
-	LLM_TRY(llm_gguf_open(options->model, &llm_malloc_allocator, NULL, &gguf, err));
-	status = open_renderer(&gguf, &r, err);
+	LLM_TRY(llm_source_open(options->model, &llm_malloc_allocator, NULL, &source, err));
+	status = open_renderer(&source, &r, err);
 	if (status == LLM_OK)
 		status = render_lines(&r, err);
 	if (r.model.chat_template)
 		llm_template_free(r.model.chat_template);
 	if (r.model.tokenizer)
 		llm_tokenizer_free(r.model.tokenizer);
-	llm_gguf_close(&gguf);
+	llm_source_close(&source);
 	return status;
 }

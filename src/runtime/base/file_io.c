@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -135,6 +136,17 @@ llm_file_close(LlmFile *file)
 	file->fd = -1;
 }
 
+void
+llm_file_of_bytes(const char *name, uint64_t size_bytes, LlmReadBytes read, void *ctx, LlmFile *file)
+{
+	memset(file, 0, sizeof(*file));
+	file->fd = -1;
+	file->size_bytes = size_bytes;
+	file->read = read;
+	file->read_ctx = ctx;
+	snprintf(file->path, sizeof(file->path), "%s", name);
+}
+
 static void *
 discard_main(void *arg)
 {
@@ -187,6 +199,12 @@ llm_file_read(const LlmFile *file, uint64_t offset, void *buf, size_t len, const
 
 	if (offset > INT64_MAX || len > INT64_MAX - offset)
 		return file_too_short(file, offset, len, err);
+	if (file->read)
+	{
+		if (offset + len > file->size_bytes)
+			return file_too_short(file, offset, len, err);
+		return len > 0 ? file->read(file->read_ctx, offset, buf, len, stop, err) : LLM_OK;
+	}
 	while (done < len)
 	{
 		size_t		piece = len - done < READ_PIECE_BYTES ? len - done : READ_PIECE_BYTES;
@@ -213,6 +231,8 @@ llm_file_check_unchanged(const LlmFile *file, LlmError *err)
 {
 	struct stat st;
 
+	if (file->read)
+		return LLM_OK;			/* whoever gives the bytes sees to it */
 	if (fstat(file->fd, &st) != 0)
 		return llm_fail_errno(err, errno, "could not examine file \"%s\"", file->path);
 	/* not ctime: renaming a file does no harm */

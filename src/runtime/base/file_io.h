@@ -2,12 +2,16 @@
  * file_io.h: reading untrusted files in pieces, and mapping files that only we write.
  *
  * A model source can be changed or cut by others while we read, so it is never mapped: reads are pread of bounded pieces
- * with should_stop in between. It is opened non-blocking and must be a regular file.
+ * with should_stop in between. It is opened non-blocking and must be a regular file. Bytes that someone else keeps (a table)
+ * can stand in for a file.
  */
 #ifndef LLM_FILE_IO_H
 #define LLM_FILE_IO_H
 
 #include "base/arena.h"
+
+/* exactly len bytes at offset, which are there by the size that was given; LLM_PAUSED (repeatable) when stopped */
+typedef LlmStatus (*LlmReadBytes) (void *ctx, uint64_t offset, void *buf, size_t len, const LlmStop *stop, LlmError *err);
 
 typedef struct LlmFile
 {
@@ -18,11 +22,16 @@ typedef struct LlmFile
 	int64_t		mtime_ns;
 	int64_t		ctime_ns;
 	char		path[1024];		/* for messages */
+	LlmReadBytes read;			/* not NULL: the bytes are not in a file, and this gives them */
+	void	   *read_ctx;
 } LlmFile;
 
 /* Errors: LLM_E_IO; LLM_E_ARGUMENT if it is not a regular file (directory, FIFO, device, socket) */
 extern LlmStatus llm_file_open(const char *path, LlmFile *file, LlmError *err);
 extern void llm_file_close(LlmFile *file);
+
+/* size_bytes that read gives, called name in messages; ctx must outlive the file */
+extern void llm_file_of_bytes(const char *name, uint64_t size_bytes, LlmReadBytes read, void *ctx, LlmFile *file);
 
 /* read exactly len bytes at offset; LLM_E_FORMAT if the file ends before, LLM_PAUSED (repeatable) when stopped */
 extern LlmStatus llm_file_read(const LlmFile *file, uint64_t offset, void *buf, size_t len, const LlmStop *stop, LlmError *err);

@@ -74,6 +74,7 @@ struct LlmPool
 	int64_t		piece;
 	uint64_t	n_pieces;
 	atomic_int	caller_cpu;		/* core of the caller when the run began */
+	atomic_uint max_inside;		/* workers that may take part */
 
 	/* the next piece to take */
 	_Alignas(64) atomic_uint_fast64_t next;
@@ -211,7 +212,8 @@ enter_run(LlmWorker *worker, uint32_t *seen)
 
 		if (atomic_load_explicit(&pool->quit, memory_order_relaxed))
 			return false;
-		if ((state & STATE_OPEN) && state / STATE_RUN_ONE != *seen)
+		if ((state & STATE_OPEN) && state / STATE_RUN_ONE != *seen &&
+			(state & STATE_INSIDE_MASK) < atomic_load_explicit(&pool->max_inside, memory_order_relaxed))
 		{
 			if (atomic_compare_exchange_weak(&pool->state, &state, state + 1))
 			{
@@ -323,7 +325,7 @@ finish_run(LlmPool *pool)
 static bool
 workers_welcome(LlmPool *pool)
 {
-	if (pool->n_workers == 0 || getpid() != pool->owner)
+	if (pool->n_workers == 0 || atomic_load_explicit(&pool->max_inside, memory_order_relaxed) == 0 || getpid() != pool->owner)
 		return false;
 	if (pool->alone_until_ns != 0 && now_ns() < pool->alone_until_ns)
 		return false;
@@ -418,6 +420,7 @@ llm_pool_create(const LlmAllocator *a, int n_threads, LlmPool **out, LlmError *e
 	pool->owner = getpid();
 	pool->n_threads = n_threads;
 	pool->caller_cpu = -1;
+	pool->max_inside = (unsigned) n_threads - 1;
 
 	if (n_threads > 1)
 	{
@@ -468,4 +471,12 @@ int
 llm_pool_threads(const LlmPool *pool)
 {
 	return pool->n_threads;
+}
+
+void
+llm_pool_set_limit(LlmPool *pool, int n_threads)
+{
+	if (n_threads < 1)
+		n_threads = 1;
+	atomic_store(&pool->max_inside, (unsigned) (n_threads < pool->n_threads ? n_threads : pool->n_threads) - 1);
 }

@@ -21,6 +21,9 @@ extern LlmStatus llm_pool_create(const LlmAllocator *a, int n_threads, LlmPool *
 extern void llm_pool_free(LlmPool *pool);
 extern int	llm_pool_threads(const LlmPool *pool);
 
+/* between runs: at most so many of its threads take part from now on, the caller included */
+extern void llm_pool_set_limit(LlmPool *pool, int n_threads);
+
 /* fn over [0, n) in pieces of `piece` indices. Returns LLM_OK or LLM_PAUSED. */
 extern LlmStatus llm_pool_run(LlmPool *pool, LlmPieceFn fn, void *arg, int64_t n, int64_t piece, const LlmStop *stop);
 

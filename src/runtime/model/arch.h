@@ -27,7 +27,8 @@ typedef enum LlmNormPlace
 {
 	LLM_NORM_BEFORE,			/* over the input of the block */
 	LLM_NORM_AFTER,				/* over its output, before that is added */
-	LLM_NORM_AROUND				/* both */
+	LLM_NORM_AROUND,			/* both */
+	LLM_NORM_RESIDUAL			/* over the sum of input and output (BERT) */
 } LlmNormPlace;
 
 typedef enum LlmQkNorm
@@ -42,7 +43,8 @@ typedef enum LlmFfnKind
 	LLM_FFN_SWIGLU,				/* silu(gate) * up */
 	LLM_FFN_GEGLU,				/* gelu(gate) * up */
 	LLM_FFN_RELU_SQR,			/* max(up, 0)^2, no gate */
-	LLM_FFN_SWIGLU_CLAMPED		/* gpt-oss: gate and up limited, see llm_ffn_activate */
+	LLM_FFN_SWIGLU_CLAMPED,		/* gpt-oss: gate and up limited, see llm_ffn_activate */
+	LLM_FFN_GELU				/* gelu by erf: of gate, times up; of up where the file has no gate */
 } LlmFfnKind;
 
 /* what mixes the tokens of a layer */
@@ -61,6 +63,17 @@ typedef enum LlmRouterKind
 	LLM_ROUTER_SIGMOID = 2,
 	LLM_ROUTER_SOFTMAX_CHOSEN = 3	/* softmax over the chosen experts alone */
 } LlmRouterKind;
+
+/* how the vectors of a text's tokens become one; numbers as in pooling_type */
+typedef enum LlmPooling
+{
+	LLM_POOLING_UNSPECIFIED = -1,
+	LLM_POOLING_NONE = 0,		/* they stay as they are */
+	LLM_POOLING_MEAN = 1,
+	LLM_POOLING_CLS = 2,		/* that of the first token */
+	LLM_POOLING_LAST = 3,
+	LLM_POOLING_RANK = 4		/* a classifier over one of these, see llm_hparams_pools */
+} LlmPooling;
 
 /* every how many layers one sees all positions; the others see a window */
 #define LLM_WINDOW_NEVER 0
@@ -82,7 +95,13 @@ typedef enum LlmTrait
 	LLM_TRAIT_LATENT = 1 << 20, /* latent attention, see latent_attention.c */
 	LLM_TRAIT_DENSE_LEAD = 1 << 21,	/* leading layers without experts; shared experts are counted, each as wide as another */
 	LLM_TRAIT_ONE_BLOCK = 1 << 22,	/* a layer is one block, mixer or feed-forward, behind one norm */
-	LLM_TRAIT_OUTPUT_NORM_NAME = 1 << 23	/* the last norm is called token_embd_norm */
+	LLM_TRAIT_OUTPUT_NORM_NAME = 1 << 23,	/* the last norm is called token_embd_norm */
+	LLM_TRAIT_ENCODER = 1 << 24,	/* a token sees those after it too; makes vectors, no logits */
+	LLM_TRAIT_EMBED_NORM = 1 << 25, /* embeddings are normalised, those of token types (where the file has them) added before */
+	LLM_TRAIT_POSITIONS = 1 << 26,	/* a learned embedding for each position */
+	LLM_TRAIT_ALIBI = 1 << 27,	/* scores fall with distance, by a slope for each head */
+	LLM_TRAIT_WINDOW_SYMMETRIC = 1 << 28,	/* a window is half before and half after a token */
+	LLM_TRAIT_FULL_FIRST = 1 << 29	/* of window_every layers the first sees all, not the last */
 } LlmTrait;
 
 typedef struct LlmArch
@@ -172,6 +191,11 @@ typedef struct LlmHparams
 	uint32_t	head_dim_k;
 	uint32_t	head_dim_v;
 	uint32_t	stored_dim_v;	/* of a value in the cache; 0: values are the leading dimensions of keys */
+	bool		causal;			/* a token sees those before it only */
+	uint32_t	n_layer_kept;	/* layers whose keys and values are kept: all that attend; 1 if not causal, as then nothing follows */
+	LlmFfnKind	ffn;
+	LlmPooling	pooling;		/* as metadata says */
+	LlmPooling	pooling_classifier;	/* what a classifier is over */
 	uint32_t	n_rot;			/* leading dimensions of a head that are rotated */
 	LlmLatentParams latent;
 	uint32_t	n_ff;
@@ -187,10 +211,12 @@ typedef struct LlmHparams
 	double		query_scale;	/* 0: none; else q *= 1 + query_scale * log(1 + floor(position / n_ctx_orig)) */
 	uint32_t	window;			/* positions that a layer with a window sees, its own included; 0: none has one */
 	uint32_t	window_every;
+	bool		window_first_full;	/* of window_every layers the first has none, not the last */
 	const LlmMetaArray *window_layers;	/* by layer, where metadata says so; NULL: by window_every */
 	LlmRopeParams rope[2];		/* LLM_ROPE_GLOBAL, LLM_ROPE_LOCAL */
 	bool		no_rope;
 	LlmRouterParams router;
+	uint32_t	moe_every;		/* only layers i with i % moe_every == 1 have experts; 0: all */
 	uint32_t	n_dense_lead;	/* leading layers without experts */
 	const LlmMetaArray *kv_layers;	/* key/value heads by layer, n_head_kv or 0; NULL: n_head_kv */
 	const LlmMetaArray *ff_layers;	/* n_ff by layer, which is then the largest; NULL: n_ff */
@@ -206,10 +232,18 @@ extern const LlmArch *llm_arch_get(int i);
 /* hparams.c. hp borrows from meta. Errors: LLM_E_UNSUPPORTED, LLM_E_FORMAT, naming key and value */
 extern LlmStatus llm_hparams_read(const LlmMeta *meta, const LlmArch **arch, LlmHparams *hp, LlmError *err);
 
+/*
+ * What a model pools by, given whether its file has a classifier: metadata, or for an encoder whose metadata does not say the
+ * classifier, or the mean. And what is pooled: RANK becomes what its classifier is over.
+ */
+extern LlmPooling llm_hparams_pooling(const LlmArch *arch, const LlmHparams *hp, bool has_classifier);
+extern LlmPooling llm_hparams_pools(const LlmHparams *hp, LlmPooling pooling);
+
 /* what kind of layer this is: positions it sees (0: all), and LLM_ROPE_* */
 extern uint32_t llm_hparams_window(const LlmHparams *hp, uint32_t layer);
 extern int	llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
 extern LlmMixer llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
+extern bool llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer);
 extern uint32_t llm_hparams_ff(const LlmHparams *hp, uint32_t layer);	/* 0: no feed-forward */
 
 #endif

@@ -5,7 +5,8 @@
  * tokens of the same chunk: so a token's result does not depend on how its prompt was cut into chunks. A query's keys are
  * taken in pages of 64 at absolute positions; spans of 512 keys have a running softmax of their own and are merged in
  * ascending order. A layer with a window reads only the pages in which its window lies; a query's first span is the one
- * where its own window begins, whatever its neighbours in a tile see.
+ * where its own window begins, whatever its neighbours in a tile see. Where a token sees those after it, its whole sequence is
+ * in the batch, and all keys of a layer are stored before the first query: then pages have room for one layer only.
  */
 #include <math.h>
 #include <string.h>
@@ -133,11 +134,20 @@ llm_attention_plan(LlmPass *pass)
 	}
 }
 
-/* the first position that a query sees */
+/* the first position that a query sees, and the end of those that it sees */
 static uint32_t
 first_seen(const LlmLayer *layer, uint32_t position)
 {
-	return layer->window == 0 || position < layer->window ? 0 : position + 1 - layer->window;
+	return position < layer->see_before ? 0 : position - layer->see_before;
+}
+
+static uint32_t
+end_seen(const AttnJob *job, const LlmTile *tile, uint32_t position)
+{
+	const LlmSegment *segment = &job->pass->segments[tile->segment];
+	const uint32_t end = segment->seq->n_past + segment->n_tokens;
+
+	return end - position > job->layer->see_after ? position + job->layer->see_after + 1 : end;
 }
 
 /* how much of a page lies before an absolute position */
@@ -183,6 +193,8 @@ attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 		.kv_type = pass->kv->type,
 		.scale = m->hp.attn_scale,
 		.softcap = m->hp.attn_cap,
+		.slope = m->alibi ? s->slope : NULL,
+		.distance = s->distance,
 		.q = s->q,
 		.key_begin = s->key_begin,
 		.key_end = s->key_end,
@@ -202,10 +214,12 @@ attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 		for (uint32_t t = 0; t < tile->n_tokens; t++)
 		{
 			int			begin = keys_before(page, first_seen(job->layer, tile->position + t));
-			int			end = keys_before(page, tile->position + t + 1);
+			int			end = keys_before(page, end_seen(job, tile, tile->position + t));
+			int64_t		distance = (int64_t) tile->position + t - (int64_t) page * LLMK_PAGE_KEYS;
 
 			for (uint32_t h = 0; h < n_heads; h++)
 			{
+				s->distance[t * n_heads + h] = (int) distance;
 				s->key_begin[t * n_heads + h] = begin;
 				s->key_end[t * n_heads + h] = end;
 			}
@@ -226,7 +240,7 @@ merge_span(const AttnJob *job, const LlmTile *tile, uint32_t n_heads, uint32_t s
 	const LlmModel *m = job->pass->model;
 	const uint32_t position = tile->position + i / n_heads;
 	const uint32_t first = first_seen(job->layer, position) / (SPAN_PAGES * LLMK_PAGE_KEYS);
-	const uint32_t last = position / (SPAN_PAGES * LLMK_PAGE_KEYS);
+	const uint32_t last = (end_seen(job, tile, position) - 1) / (SPAN_PAGES * LLMK_PAGE_KEYS);
 
 	if (span < first || span > last)
 		return;
@@ -257,7 +271,7 @@ attend_tile(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 	const LlmModel *m = pass->model;
 	const LlmHparams *hp = &m->hp;
 	const uint32_t n_queries = tile->n_tokens * n_heads;
-	const uint32_t n_pages = (tile->position + tile->n_tokens - 1) / LLMK_PAGE_KEYS + 1;
+	const uint32_t n_pages = (end_seen(job, tile, tile->position + tile->n_tokens - 1) - 1) / LLMK_PAGE_KEYS + 1;
 	const uint32_t first_page = first_seen(job->layer, tile->position) / LLMK_PAGE_KEYS;
 	const uint32_t first_span = first_page / SPAN_PAGES;
 	const uint32_t last_first = first_seen(job->layer, tile->position + tile->n_tokens - 1) / LLMK_PAGE_KEYS / SPAN_PAGES;
@@ -270,6 +284,7 @@ attend_tile(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 
 			s->q[t * n_heads + h] = pass->q + head * hp->head_dim_k;
 			s->acc[t * n_heads + h] = pass->attn + head * hp->head_dim_v;
+			s->slope[t * n_heads + h] = m->alibi ? m->alibi[first_head + h] : 0;
 		}
 	}
 	for (uint32_t span = first_span; span * SPAN_PAGES < n_pages; span++)

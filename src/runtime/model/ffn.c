@@ -6,6 +6,7 @@
 typedef struct ActJob
 {
 	const LlmPass *pass;
+	bool		gated;
 	int64_t		width;
 	bool		quantize;
 } ActJob;
@@ -32,7 +33,7 @@ swiglu_clamped(float *gate, const float *up, int64_t n)
 float *
 llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
 {
-	switch (m->arch->ffn)
+	switch (m->hp.ffn)
 	{
 		case LLM_FFN_SWIGLU:
 			m->kernels->silu_mul(gate, up, n, gate);
@@ -43,6 +44,9 @@ llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
 		case LLM_FFN_SWIGLU_CLAMPED:
 			swiglu_clamped(gate, up, n);
 			return gate;
+		case LLM_FFN_GELU:
+			m->kernels->gelu_erf(gate ? gate : up, gate ? up : NULL, n, gate ? gate : up);
+			return gate ? gate : up;
 		case LLM_FFN_RELU_SQR:
 			break;
 	}
@@ -52,9 +56,9 @@ llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
 
 /* where the activations are after act_piece */
 static float *
-activated(const LlmPass *pass)
+activated(const LlmPass *pass, bool gated)
 {
-	return pass->model->arch->ffn == LLM_FFN_RELU_SQR ? pass->up : pass->gate;
+	return gated ? pass->gate : pass->up;
 }
 
 static void
@@ -66,9 +70,9 @@ act_piece(void *arg, int64_t begin, int64_t end, int thread)
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
 	{
-		llm_ffn_activate(pass->model, pass->gate + row * job->width, pass->up + row * job->width, job->width);
+		llm_ffn_activate(pass->model, job->gated ? pass->gate + row * job->width : NULL, pass->up + row * job->width, job->width);
 		if (job->quantize)
-			llm_linear_quantize_row(pass, activated(pass), row, job->width);
+			llm_linear_quantize_row(pass, activated(pass, job->gated), row, job->width);
 	}
 }
 
@@ -87,7 +91,7 @@ llm_ffn_gate_up(LlmPass *pass, const LlmFfn *ffn, const LlmStop *stop)
 LlmStatus
 llm_ffn_act(LlmPass *pass, const LlmFfn *ffn)
 {
-	ActJob		job = {pass, ffn->up.w.n_rows, llm_is_quantized(&ffn->down.w)};
+	ActJob		job = {pass, ffn->gate.w.data != NULL, ffn->up.w.n_rows, llm_is_quantized(&ffn->down.w)};
 
 	return llm_pool_run(pass->pool, act_piece, &job, pass->n_rows, llm_rows_per_piece(job.width), NULL);
 }
@@ -96,7 +100,7 @@ LlmStatus
 llm_ffn_down(LlmPass *pass, const LlmFfn *ffn, float *out, const LlmStop *stop)
 {
 	const LlmLinear *lin[1] = {&ffn->down};
-	LlmkActs	acts = llm_linear_acts(pass, activated(pass), pass->n_rows, ffn->up.w.n_rows, llm_is_quantized(&ffn->down.w));
+	LlmkActs	acts = llm_linear_acts(pass, activated(pass, ffn->gate.w.data != NULL), pass->n_rows, ffn->up.w.n_rows, llm_is_quantized(&ffn->down.w));
 
 	return llm_linear_run(pass, lin, &out, 1, &acts, stop);
 }

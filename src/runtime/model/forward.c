@@ -19,6 +19,26 @@ llm_rows_per_piece(int64_t width)
 
 /* ---- embedding ---- */
 
+/* BERT's embedding: token, its type, its position, normalised; row `row` of norm is scratch here */
+static void
+add_and_norm(const LlmPass *pass, int64_t row, float *x)
+{
+	const LlmModel *m = pass->model;
+	const int64_t n = m->hp.n_embd;
+	const uint32_t position = pass->row_position[row];
+	const uint32_t second_from = pass->segments[pass->row_segment[row]].second_from;
+	const bool	second = second_from > 0 && position >= second_from && m->n_token_types > 1;
+
+	if (m->token_types)
+		m->kernels->add(x, m->token_types + (second ? n : 0), n);
+	if (m->position_embd.data)
+	{
+		m->kernels->get_row[m->position_embd.type] (&m->position_embd, position, pass->norm + row * n);
+		m->kernels->add(x, pass->norm + row * n, n);
+	}
+	llm_norm_row(m, &m->embed_norm, x, n, x);
+}
+
 static void
 embed_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -33,6 +53,8 @@ embed_piece(void *arg, int64_t begin, int64_t end, int thread)
 		m->kernels->get_row[m->token_embd.type] (&m->token_embd, pass->row_token[row], x);
 		if (m->hp.embed_scale != 1)
 			m->kernels->scale(x, m->hp.n_embd, m->hp.embed_scale);
+		if (m->embed_norm.weight)
+			add_and_norm(pass, row, x);
 	}
 }
 
@@ -63,7 +85,8 @@ rope_table_piece(void *arg, int64_t begin, int64_t end, int thread)
 static LlmStatus
 embed(LlmPass *pass, const LlmStop *stop)
 {
-	LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
+	if (pass->model->n_ropes > 0)
+		LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
 	return llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
 }
 
@@ -121,8 +144,25 @@ quantize_attn_piece(void *arg, int64_t begin, int64_t end, int thread)
 typedef struct ResidualJob
 {
 	const LlmPass *pass;
-	const LlmNorm *norm;		/* of the block's output */
+	const LlmNorm *norm;		/* of the block's output, or of its sum with the residual stream */
+	const LlmNorm *second;		/* and then, of the sum of that and the stream as it was; weight NULL: none */
 } ResidualJob;
+
+/* x = norm(x + out); with a second norm x = second(norm(x + out) + x). Overwrites out. */
+static void
+norm_sum(const LlmModel *m, const ResidualJob *job, float *x, float *out, int64_t n)
+{
+	if (!job->second->weight)
+	{
+		m->kernels->add(x, out, n);
+		llm_norm_row(m, job->norm, x, n, x);
+		return;
+	}
+	m->kernels->add(out, x, n);
+	llm_norm_row(m, job->norm, out, n, out);
+	m->kernels->add(x, out, n);
+	llm_norm_row(m, job->second, x, n, x);
+}
 
 static void
 residual_piece(void *arg, int64_t begin, int64_t end, int thread)
@@ -136,6 +176,11 @@ residual_piece(void *arg, int64_t begin, int64_t end, int thread)
 	{
 		float	   *out = job->pass->block_out + row * n;
 
+		if (m->arch->norm_place == LLM_NORM_RESIDUAL)
+		{
+			norm_sum(m, job, job->pass->x + row * n, out, n);
+			continue;
+		}
 		if (job->norm->weight)
 			llm_norm_row(m, job->norm, out, n, out);
 		if (m->hp.residual_scale != 1)
@@ -144,11 +189,13 @@ residual_piece(void *arg, int64_t begin, int64_t end, int thread)
 	}
 }
 
+static const LlmNorm no_norm = {NULL, NULL};
+
 /* changes block_out and x in place, so it does not pause */
 static LlmStatus
-add_block(LlmPass *pass, const LlmNorm *norm)
+add_block(LlmPass *pass, const LlmNorm *norm, const LlmNorm *second)
 {
-	ResidualJob job = {pass, norm};
+	ResidualJob job = {pass, norm, second};
 
 	return llm_pool_run(pass->pool, residual_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), NULL);
 }
@@ -207,7 +254,7 @@ static LlmStatus
 op_attn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	(void) stop;
-	return add_block(pass, &layer->attn_post_norm);
+	return add_block(pass, &layer->attn_post_norm, &layer->attn_second_norm);
 }
 
 /* blocks in parallel read the norm that attention read, which is still there but for its quantized form */
@@ -226,7 +273,7 @@ static LlmStatus
 op_ffn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	(void) stop;
-	return add_block(pass, &layer->ffn_post_norm);
+	return add_block(pass, &layer->ffn_post_norm, &no_norm);
 }
 
 static const LlmOpFn no_ops[] = {NULL};
@@ -268,18 +315,35 @@ run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 
 /* ---- output ---- */
 
+/* the vectors of rows: normalised where the model has a last norm, else as they are; taking them does not pause */
+static LlmStatus
+take_vectors(LlmPass *pass, const LlmStop *stop, LlmError *err)
+{
+	const LlmModel *m = pass->model;
+	const LlmPassOutputs *out = &pass->vectors_out;
+	const int64_t n = m->hp.n_embd;
+	NormJob		job = {.pass = pass, .norm = &m->output_norm, .row_index = out->rows};
+
+	if (m->output_norm.weight)
+		LLM_TRY(llm_pool_run(pass->pool, norm_piece, &job, out->n, llm_rows_per_piece(n), stop));
+	for (int i = 0; i < out->n; i++)
+		LLM_TRY(out->take(out->ctx, i, m->output_norm.weight ? pass->norm + i * n : pass->x + out->rows[i] * n, err));
+	return LLM_OK;
+}
+
 /* logits of the next outputs, and handing them over */
 static LlmStatus
 take_some(LlmPass *pass, const LlmStop *stop, LlmError *err)
 {
 	const LlmModel *m = pass->model;
+	const LlmPassOutputs *wanted = &pass->logits_out;
 	const LlmLinear *lin[1] = {&m->output};
 	float	   *out[1] = {pass->logits};
-	int			n = pass->n_outputs - pass->n_taken < LLM_LOGIT_ROWS ? pass->n_outputs - pass->n_taken : LLM_LOGIT_ROWS;
+	int			n = wanted->n - pass->n_taken < LLM_LOGIT_ROWS ? wanted->n - pass->n_taken : LLM_LOGIT_ROWS;
 	NormJob		job = {.pass = pass, .norm = &m->output_norm, .quantize = llm_is_quantized(&m->output.w)};
 	LlmkActs	acts;
 
-	job.row_index = pass->outputs + pass->n_taken;
+	job.row_index = wanted->rows + pass->n_taken;
 	LLM_TRY(llm_pool_run(pass->pool, norm_piece, &job, n, llm_rows_per_piece(m->hp.n_embd), stop));
 	acts = llm_linear_acts(pass, pass->norm, n, m->hp.n_embd, job.quantize);
 	LLM_TRY(llm_linear_run(pass, lin, out, 1, &acts, stop));
@@ -288,7 +352,7 @@ take_some(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	if (m->hp.logit_cap != 0)
 		m->kernels->soft_cap(pass->logits, (int64_t) n * m->hp.n_vocab, m->hp.logit_cap);
 	for (int i = 0; i < n; i++)
-		LLM_TRY(pass->take(pass->take_ctx, pass->n_taken + i, pass->logits + (size_t) i * m->hp.n_vocab, err));
+		LLM_TRY(wanted->take(wanted->ctx, pass->n_taken + i, pass->logits + (size_t) i * m->hp.n_vocab, err));
 	pass->n_taken += n;
 	return LLM_OK;
 }
@@ -303,7 +367,12 @@ llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	}
 	for (; pass->layer < pass->model->hp.n_layer; pass->layer++, pass->part = 0)
 		LLM_TRY(run_layer(pass, &pass->model->layers[pass->layer], stop));
-	while (pass->n_taken < pass->n_outputs)
+	if (!pass->vectors_taken)
+	{
+		LLM_TRY(take_vectors(pass, stop, err));
+		pass->vectors_taken = true;
+	}
+	while (pass->n_taken < pass->logits_out.n)
 		LLM_TRY(take_some(pass, stop, err));
 	return LLM_OK;
 }
@@ -311,8 +380,8 @@ llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err)
 /* ---- life ---- */
 
 LlmStatus
-llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const int32_t *outputs, int n_outputs,
-			   LlmTakeLogits take, void *take_ctx, LlmError *err)
+llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const LlmPassOutputs *logits,
+			   const LlmPassOutputs *vectors, LlmError *err)
 {
 	int			row = 0;
 
@@ -333,14 +402,13 @@ llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const 
 	pass->segments = segments;
 	pass->n_segments = n_segments;
 	pass->n_rows = row;
-	pass->outputs = outputs;
-	pass->n_outputs = n_outputs;
-	pass->take = take;
-	pass->take_ctx = take_ctx;
+	pass->logits_out = *logits;
+	pass->vectors_out = *vectors;
 	pass->embedded = false;
 	pass->layer = 0;
 	pass->part = 0;
 	pass->op = 0;
+	pass->vectors_taken = vectors->n == 0;
 	pass->n_taken = 0;
 	llm_attention_plan(pass);
 	return LLM_OK;
@@ -367,11 +435,11 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const LlmRecurrentParams *recurrent = &hp->recurrent;
 	const size_t v_width = max_size((size_t) hp->n_head * hp->head_dim_v, recurrent->n_inner);
 	const size_t expert_width = router->n_latent > 0 ? router->n_latent : hp->n_embd;
-	const size_t dense_width = router->n_expert > 0 && hp->n_dense_lead == 0 ? 0 : hp->n_ff;
+	const size_t dense_width = router->n_expert > 0 && hp->n_dense_lead == 0 && hp->moe_every == 0 ? 0 : hp->n_ff;
 	const size_t ffn_width = max_size(dense_width, hp->n_ff_shared);
 	const size_t heads_width = (size_t) hp->n_head * max_size(hp->latent.head_dim_k, hp->latent.head_dim_v);
 	const size_t latent_width = (size_t) hp->n_head * max_size(hp->latent.head_dim_k, hp->latent.kv_rank);
-	const size_t rope_width = hp->n_rot / 2;
+	const size_t rope_width = m->n_ropes > 0 ? hp->n_rot / 2 : 0;
 	const size_t local_rows = m->n_ropes > 1 ? rows : 0;
 	const size_t shared_rows = hp->n_ff_shared > 0 ? rows : 0;
 	const size_t widest = max_size(max_size(hp->n_embd, ffn_width), max_size(v_width, hp->latent.q_rank));
@@ -405,7 +473,7 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->sine[0], rows * rope_width * sizeof(float)},
 		{(void **) &pass->cosine[1], local_rows * rope_width * sizeof(float)},
 		{(void **) &pass->sine[1], local_rows * rope_width * sizeof(float)},
-		{(void **) &pass->logits, (size_t) LLM_LOGIT_ROWS * hp->n_vocab * sizeof(float)},
+		{(void **) &pass->logits, m->output.w.data ? (size_t) LLM_LOGIT_ROWS * hp->n_vocab * sizeof(float) : 0},
 		{(void **) &pass->terms[0].q, terms},
 		{(void **) &pass->terms[0].d, term_blocks * sizeof(float)},
 		{(void **) &pass->terms[0].s, 2 * term_blocks * sizeof(int16_t)},

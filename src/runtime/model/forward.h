@@ -3,7 +3,8 @@
  *
  * A batch is a list of segments: consecutive new tokens of one sequence. Matrix products run over the rows of all segments
  * together, attention runs per segment. Logits are made only for the rows asked for, a few rows at a time, and handed to
- * the caller's take function in order.
+ * the caller's take function in order; so are the vectors of rows (the last layer's, normalised), from which embeddings are
+ * made. In a model that sees both directions a segment is a whole sequence.
  *
  * A pass is resumable: it is a sequence of small operations, each of which can be run again from its start. LLM_PAUSED
  * leaves it at an operation; calling llm_pass_run again goes on. Nothing outside the pass changes before the end but the
@@ -21,10 +22,20 @@ typedef struct LlmSegment
 	LlmKvSeq   *seq;			/* reserved for n_tokens more positions */
 	const int32_t *tokens;		/* borrowed until the pass ends */
 	uint32_t	n_tokens;
+	uint32_t	second_from;	/* positions from here on have token type 1; 0: none */
 } LlmSegment;
 
-/* logits (n_vocab) of output i, changeable; called on the main thread, again with the same i after a pause in between */
-typedef LlmStatus (*LlmTakeLogits) (void *ctx, int output, float *logits, LlmError *err);
+/*
+ * Row numbers (ascending; row = tokens of the segments before + index) whose results are wanted, and what takes them: output i
+ * (logits n_vocab, or a vector n_embd), changeable; called on the main thread, in order.
+ */
+typedef struct LlmPassOutputs
+{
+	const int32_t *rows;
+	int			n;
+	LlmStatus	(*take) (void *ctx, int output, float *values, LlmError *err);
+	void	   *ctx;
+} LlmPassOutputs;
 
 typedef struct LlmPass LlmPass;
 
@@ -37,11 +48,11 @@ extern void llm_pass_free(LlmPass *pass);
 extern size_t llm_pass_bytes(const LlmModel *model, int max_rows, int n_threads);
 
 /*
- * Start a batch. outputs: row numbers (ascending; row = tokens of the segments before + index) whose logits are wanted.
- * segments and outputs are borrowed until the pass ends. Errors: LLM_E_ARGUMENT for a token outside the vocabulary.
+ * Start a batch. Logits or vectors with n 0 are not made; a model without logits must not be asked for them. Segments and rows
+ * are borrowed until the pass ends. Errors: LLM_E_ARGUMENT for a token outside the vocabulary.
  */
-extern LlmStatus llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const int32_t *outputs, int n_outputs,
-								LlmTakeLogits take, void *take_ctx, LlmError *err);
+extern LlmStatus llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const LlmPassOutputs *logits,
+								const LlmPassOutputs *vectors, LlmError *err);
 
 /* run to the end, or to a pause */
 extern LlmStatus llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err);

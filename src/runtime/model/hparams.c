@@ -442,6 +442,7 @@ read_windows(const KeyReader *r, LlmHparams *hp)
 		return refuse_unless(r, "attention.sliding_window", 0);
 	hp->window = r->arch->window;
 	hp->window_every = r->arch->window_every;
+	hp->window_first_full = has_trait(r, LLM_TRAIT_FULL_FIRST);
 	LLM_TRY(read_uint(r, "attention.sliding_window", false, 0, MAX_CONTEXT, &hp->window));
 	entry = llm_meta_find(r->meta, key_name(r, pattern, key));
 	if (!entry || entry->type != LLM_META_ARRAY)
@@ -462,6 +463,8 @@ llm_hparams_window(const LlmHparams *hp, uint32_t layer)
 		has_window = llm_meta_array_int(hp->window_layers, layer) != 0;
 	else if (hp->window_every == 0 || hp->window_every == LLM_WINDOW_ALWAYS)
 		has_window = true;
+	else if (hp->window_first_full)
+		has_window = layer % hp->window_every != 0;
 	else
 		has_window = layer % hp->window_every < hp->window_every - 1;
 	return has_window ? hp->window : 0;
@@ -536,7 +539,15 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 	else
 		LLM_TRY(refuse_unless(r, "moe_latent_size", 0));
 	LLM_TRY(refuse_unless(r, "interleave_moe_layer_step", 1));
+	if (has_trait(r, LLM_TRAIT_ENCODER))
+		return read_uint(r, "moe_every_n_layers", false, 0, MAX_LAYERS, &hp->moe_every);
 	return refuse_unless(r, "moe_every_n_layers", 1);
+}
+
+bool
+llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer)
+{
+	return hp->router.n_expert > 0 && layer >= hp->n_dense_lead && (hp->moe_every == 0 || layer % hp->moe_every == 1 % hp->moe_every);
 }
 
 /* ---- scales ---- */
@@ -578,26 +589,102 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 	return refuse_unless(r, "residual_scale", 0);
 }
 
+/* ---- both directions, pooling ---- */
+
+static LlmStatus
+read_direction(const KeyReader *r, LlmHparams *hp)
+{
+	const bool	encoder = has_trait(r, LLM_TRAIT_ENCODER);
+	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 && (hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
+	KeyName		key;
+
+	hp->causal = !encoder;
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "attention.causal", key), false, &hp->causal, r->err));
+	if (encoder ? hp->causal : !hp->causal && !can)
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = %s is not supported for architecture \"%s\"",
+						key, hp->causal ? "true" : "false", r->arch->name);
+	hp->n_layer_kept = hp->causal ? hp->n_layer_attn : 1;
+	return LLM_OK;
+}
+
+/* the activation may be told, for encoders */
+static LlmStatus
+read_activation(const KeyReader *r, LlmHparams *hp)
+{
+	LlmStr		name = {NULL, 0};
+	KeyName		key;
+
+	hp->ffn = r->arch->ffn;
+	if (!has_trait(r, LLM_TRAIT_ENCODER))
+		return LLM_OK;
+	LLM_TRY(llm_meta_string(r->meta, key_name(r, "hidden_activation", key), false, &name, r->err));
+	if (!name.data)
+		return LLM_OK;
+	if (str_is(name, "gelu"))
+		hp->ffn = LLM_FFN_GELU;
+	else if (str_is(name, "silu") && has_trait(r, LLM_TRAIT_FUSED_GATE))
+		hp->ffn = LLM_FFN_SWIGLU;
+	else if ((str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")) && (has_trait(r, LLM_TRAIT_FUSED_GATE) || hp->ffn == LLM_FFN_GEGLU))
+		hp->ffn = LLM_FFN_GEGLU;
+	else
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = \"%.*s\" is not supported for architecture \"%s\"", key,
+						(int) (name.len > 40 ? 40 : name.len), name.data, r->arch->name);
+	return LLM_OK;
+}
+
+static LlmStatus
+read_pooling_type(const KeyReader *r, const char *suffix, LlmPooling last, LlmPooling *out)
+{
+	KeyName		key;
+	uint32_t	value = 0;
+
+	if (!llm_meta_find(r->meta, key_name(r, suffix, key)))
+		return LLM_OK;
+	LLM_TRY(read_uint(r, suffix, false, 0, last, &value));
+	*out = (LlmPooling) value;
+	return LLM_OK;
+}
+
+static LlmStatus
+read_pooling(const KeyReader *r, LlmHparams *hp)
+{
+	hp->pooling = LLM_POOLING_UNSPECIFIED;
+	hp->pooling_classifier = LLM_POOLING_UNSPECIFIED;
+	LLM_TRY(read_pooling_type(r, "pooling_type", LLM_POOLING_RANK, &hp->pooling));
+	LLM_TRY(read_pooling_type(r, "classifier.pooling_type", LLM_POOLING_LAST, &hp->pooling_classifier));
+
+	/* with a prediction head between, and no word about it, the mean: as ModernBERT's converter leaves it */
+	if (hp->pooling_classifier <= LLM_POOLING_NONE)
+		hp->pooling_classifier = hp->causal ? LLM_POOLING_LAST :
+			has_trait(r, LLM_TRAIT_FULL_FIRST) ? LLM_POOLING_MEAN : LLM_POOLING_CLS;
+	return LLM_OK;
+}
+
+LlmPooling
+llm_hparams_pooling(const LlmArch *arch, const LlmHparams *hp, bool has_classifier)
+{
+	if (hp->pooling != LLM_POOLING_UNSPECIFIED || !(arch->traits & LLM_TRAIT_ENCODER))
+		return hp->pooling;
+	return has_classifier ? LLM_POOLING_RANK : LLM_POOLING_MEAN;
+}
+
+LlmPooling
+llm_hparams_pools(const LlmHparams *hp, LlmPooling pooling)
+{
+	return pooling == LLM_POOLING_RANK ? hp->pooling_classifier : pooling;
+}
+
 /* features of other models of these architectures, which are not computed */
 static LlmStatus
 refuse_others(const KeyReader *r)
 {
-	bool		causal = true;
-	KeyName		key;
-
 	LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
 	LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
-	LLM_TRY(refuse_unless(r, "pooling_type", 0));
 	LLM_TRY(refuse_unless(r, "nextn_predict_layers", 0));
 	LLM_TRY(refuse_present(r, "rope.dimension_sections"));
 	LLM_TRY(refuse_present(r, "deepstack_mapping"));
 	LLM_TRY(refuse_present(r, "swiglu_clamp_exp"));
-	LLM_TRY(refuse_present(r, "swiglu_clamp_shexp"));
-	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "attention.causal", key), false, &causal, r->err));
-	if (!causal)
-		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = false is not supported for architecture \"%s\"",
-						key, r->arch->name);
-	return LLM_OK;
+	return refuse_present(r, "swiglu_clamp_shexp");
 }
 
 LlmStatus
@@ -623,6 +710,9 @@ llm_hparams_read(const LlmMeta *meta, const LlmArch **arch_out, LlmHparams *hp, 
 	LLM_TRY(read_windows(&r, hp));
 	LLM_TRY(read_experts(&r, hp));
 	LLM_TRY(read_scales(&r, hp));
+	LLM_TRY(read_direction(&r, hp));
+	LLM_TRY(read_activation(&r, hp));
+	LLM_TRY(read_pooling(&r, hp));
 	LLM_TRY(refuse_others(&r));
 	*arch_out = r.arch;
 	return LLM_OK;

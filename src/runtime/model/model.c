@@ -18,6 +18,17 @@ load_template(LlmModel *m, LlmStr override, LlmError *err)
 }
 
 static LlmStatus
+set_pooling(LlmModel *m, const LlmPooling *override, LlmError *err)
+{
+	m->pooling = override ? *override : llm_hparams_pooling(m->arch, &m->hp, m->head.n_outputs > 0);
+	if (m->pooling != LLM_POOLING_RANK || m->head.n_outputs > 0)
+		return LLM_OK;
+	llm_fail(err, LLM_E_UNSUPPORTED, "the model cannot rank: it has no classifier");
+	llm_error_hint(err, "A model that ranks has a tensor \"cls.output.weight\" or \"cls.weight\".");
+	return LLM_E_UNSUPPORTED;
+}
+
+static LlmStatus
 open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions *options, LlmError *err)
 {
 	LlmLoader	ld = {m, NULL, err};
@@ -30,7 +41,7 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 	m->hp.n_vocab = (uint32_t) llm_tokenizer_vocab_size(m->tokenizer);
 	LLM_TRY(load_template(m, options->chat_template, err));
 
-	m->kv_type = options->kv_type;
+	m->kv_type = m->hp.causal ? options->kv_type : LLM_KV_F32;	/* kept for a layer only, so they need no rounding */
 	m->n_ctx = m->hp.n_ctx_train;
 	if (options->n_ctx > 0 && options->n_ctx < m->n_ctx)
 		m->n_ctx = options->n_ctx;
@@ -39,7 +50,8 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 	ld.used = used;
 	status = llm_load_weights(&ld);
 	llm_free(m->allocator, used);
-	return status;
+	LLM_TRY(status);
+	return set_pooling(m, options->pooling, err);
 }
 
 LlmStatus

@@ -17,6 +17,7 @@ typedef struct LlmModelOptions
 	uint32_t	n_ctx;			/* upper bound on a sequence; 0, or above what the model was trained for: that */
 	LlmKvType	kv_type;		/* LLM_KV_F16 by default */
 	LlmStr		chat_template;	/* data NULL: the model's own */
+	const LlmPooling *pooling;	/* NULL: the model's own */
 } LlmModelOptions;
 
 /* out = scale w x + bias */
@@ -87,7 +88,8 @@ typedef struct LlmLayer
 	LlmMixer	mixer;
 	bool		has_ffn;
 	uint32_t	state_index;	/* among the layers that attend, or that are recurrent: its place in pages or state */
-	uint32_t	window;			/* positions it sees; 0: all */
+	uint32_t	see_before;		/* positions that a token sees before its own, and after; UINT32_MAX: all */
+	uint32_t	see_after;
 	int			rope;			/* LLM_ROPE_* */
 	LlmNorm		attn_norm;		/* (n_embd) */
 	LlmLinear	wq;				/* (n_head * head_dim_k, n_embd) */
@@ -100,11 +102,25 @@ typedef struct LlmLayer
 	LlmRecurrentLayer *recurrent;	/* NULL: none */
 	LlmLinear	wo;				/* (n_embd, n_head * head_dim_v), or (n_embd, n_inner) */
 	LlmNorm		attn_post_norm; /* (n_embd) */
+	LlmNorm		attn_second_norm;	/* (n_embd), over its input and what attn_post_norm gave; weight NULL: none */
 	LlmNorm		ffn_norm;		/* (n_embd) */
 	LlmFfn		ffn;			/* of layers without experts */
 	LlmExperts *experts;		/* NULL: none */
 	LlmNorm		ffn_post_norm;	/* (n_embd) */
 } LlmLayer;
+
+/* what follows on the pooled vector of a text: dense layers of an embedding, or a classifier */
+typedef struct LlmHead
+{
+	LlmLinear	dense[2];		/* one after the other; w.data NULL: none */
+	LlmLinear	cls;			/* (n, n_embd), then cls_gelu ? gelu : tanh; w.data NULL: none */
+	bool		cls_gelu;
+	LlmNorm		cls_norm;		/* (n), weight NULL: none */
+	LlmLinear	cls_out;		/* (n_outputs, n); w.data NULL: none */
+	uint32_t	n_embd_out;		/* numbers of an embedding */
+	uint32_t	n_outputs;		/* of the classifier; 0: there is none */
+	uint32_t	n_widest;		/* of any vector on the way */
+} LlmHead;
 
 typedef struct LlmModel
 {
@@ -118,11 +134,18 @@ typedef struct LlmModel
 	LlmTokenizer *tokenizer;
 	LlmTemplate *chat_template; /* NULL: base model */
 	LlmkMatrix	token_embd;		/* (n_vocab, n_embd) */
+	LlmkMatrix	position_embd;	/* (n_ctx_train, n_embd); data NULL: none */
+	const float *token_types;	/* (n_token_types, n_embd), NULL: none */
+	uint32_t	n_token_types;
+	LlmNorm		embed_norm;		/* (n_embd) */
+	const float *alibi;			/* (n_head) slopes, NULL: none */
 	LlmNorm		output_norm;	/* (n_embd) */
-	LlmLinear	output;			/* (n_vocab, n_embd); token_embd when tied */
+	LlmLinear	output;			/* (n_vocab, n_embd); token_embd when tied; w.data NULL: the model makes no logits */
+	LlmPooling	pooling;		/* as the model says, or its options */
+	LlmHead		head;
 	LlmLayer   *layers;			/* n_layer */
 	double	   *rope_freq[2];	/* LLM_ROPE_*: (n_rot / 2) radians per position, scaling and factors included */
-	int			n_ropes;		/* 1: no layer has a rope of its own */
+	int			n_ropes;		/* 0: no layer rotates; 1: none has a rope of its own */
 	LlmArena	arena;
 } LlmModel;
 

@@ -289,9 +289,9 @@ op_expert_gate_up(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 }
 
 static float *
-activated(const LlmPass *pass)
+activated(const LlmPass *pass, const LlmExperts *experts)
 {
-	return pass->model->arch->ffn == LLM_FFN_RELU_SQR ? pass->slot_up : pass->slot_gate;
+	return experts->gate.w.data ? pass->slot_gate : pass->slot_up;
 }
 
 static void
@@ -304,9 +304,9 @@ expert_act_piece(void *arg, int64_t begin, int64_t end, int thread)
 	(void) thread;
 	for (int64_t slot = begin; slot < end; slot++)
 	{
-		llm_ffn_activate(pass->model, pass->slot_gate + slot * n, pass->slot_up + slot * n, n);
+		llm_ffn_activate(pass->model, job->experts->gate.w.data ? pass->slot_gate + slot * n : NULL, pass->slot_up + slot * n, n);
 		if (job->quantize)
-			llm_linear_quantize_row(pass, activated(pass), slot, n);
+			llm_linear_quantize_row(pass, activated(pass, job->experts), slot, n);
 	}
 }
 
@@ -324,7 +324,7 @@ static LlmStatus
 op_expert_down(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	const LlmExpertLinear *lin[1] = {&layer->experts->down};
-	LlmkActs	acts = llm_linear_acts(pass, activated(pass), (int) n_slots(pass), pass->model->hp.n_ff_expert,
+	LlmkActs	acts = llm_linear_acts(pass, activated(pass, layer->experts), (int) n_slots(pass), pass->model->hp.n_ff_expert,
 									   llm_is_quantized(&layer->experts->down.w));
 
 	return llm_linear_run_experts(pass, lin, &pass->slot_x, 1, &acts, stop);

@@ -36,6 +36,8 @@ typedef struct LlmTileScratch
 	float		span_sum[LLM_TILE_QUERIES];
 	int			key_begin[LLM_TILE_QUERIES];
 	int			key_end[LLM_TILE_QUERIES];
+	float		slope[LLM_TILE_QUERIES];	/* ALiBi */
+	int			distance[LLM_TILE_QUERIES];
 	float	   *span_data;		/* (LLM_TILE_QUERIES, head_dim_v) */
 	void	   *values;			/* a page of values, where the cache has none of their own */
 } LlmTileScratch;
@@ -60,10 +62,8 @@ struct LlmPass
 	const LlmSegment *segments;
 	int			n_segments;
 	int			n_rows;
-	const int32_t *outputs;
-	int			n_outputs;
-	LlmTakeLogits take;
-	void	   *take_ctx;
+	LlmPassOutputs logits_out;
+	LlmPassOutputs vectors_out;
 	int32_t    *row_token;		/* (max_rows) */
 	int32_t    *row_segment;
 	uint32_t   *row_position;
@@ -77,7 +77,8 @@ struct LlmPass
 	uint32_t	layer;
 	int			part;			/* of the layer, and the operation in it */
 	int			op;
-	int			n_taken;		/* outputs handed over */
+	bool		vectors_taken;
+	int			n_taken;		/* logits handed over */
 
 	/* activations */
 	float	   *x;				/* (max_rows, n_embd): the residual stream */
@@ -205,7 +206,7 @@ extern LlmStatus llm_ffn_gate_up(LlmPass *pass, const LlmFfn *ffn, const LlmStop
 extern LlmStatus llm_ffn_act(LlmPass *pass, const LlmFfn *ffn);
 extern LlmStatus llm_ffn_down(LlmPass *pass, const LlmFfn *ffn, float *out, const LlmStop *stop);
 
-/* the activation of one row, n wide; the result takes the place of the gate, or of up where there is none */
+/* the activation of one row, n wide; the result takes the place of the gate, or of up where there is none (gate NULL) */
 extern float *llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n);
 
 /* moe.c: the same with experts */

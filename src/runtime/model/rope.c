@@ -95,11 +95,11 @@ llm_load_rope(LlmLoader *ld)
 
 	use_old_frequencies(ld);
 	LLM_TRY(load_factors(ld, &factors));
-	m->n_ropes = 1;
+	m->n_ropes = 0;
 	for (uint32_t i = 0; i < m->hp.n_layer; i++)
 	{
-		if (m->layers[i].rope == LLM_ROPE_LOCAL)
-			m->n_ropes = 2;
+		if (m->layers[i].rope + 1 > m->n_ropes)
+			m->n_ropes = m->layers[i].rope + 1;
 	}
 	for (int r = 0; r < m->n_ropes; r++)
 	{

@@ -6,6 +6,8 @@
 
 #include "model/loader.h"
 
+#define MAX_HEAD_ROWS (1 << 20)
+
 typedef char TensorName[128];
 
 static const char *
@@ -45,6 +47,17 @@ load_norm(LlmLoader *ld, int layer, const char *role, int64_t n, LlmNorm *out)
 	if (ld->model->arch->norm != LLM_NORM_LAYER)
 		return LLM_OK;
 	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n, false, &out->bias);
+}
+
+/* optional: out stays as it is where the file has none */
+static LlmStatus
+load_norm_if(LlmLoader *ld, int layer, const char *role, int64_t n, bool optional, LlmNorm *out)
+{
+	TensorName	name;
+
+	if (optional && !llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")))
+		return LLM_OK;
+	return load_norm(ld, layer, role, n, out);
 }
 
 /* a stack of `depth` matrices; *out: the first */
@@ -235,8 +248,10 @@ load_attention(LlmLoader *ld, int layer, LlmLayer *l)
 	LLM_TRY(load_qkv(ld, layer, l));
 	if (arch->qk_norm != LLM_QK_NORM_NONE)
 	{
-		LLM_TRY(load_norm(ld, layer, "attn_q_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head : 1), &l->q_norm));
-		LLM_TRY(load_norm(ld, layer, "attn_k_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head_kv : 1), &l->k_norm));
+		const bool	optional = (arch->traits & LLM_TRAIT_ALIBI) != 0;
+
+		LLM_TRY(load_norm_if(ld, layer, "attn_q_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head : 1), optional, &l->q_norm));
+		LLM_TRY(load_norm_if(ld, layer, "attn_k_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head_kv : 1), optional, &l->k_norm));
 	}
 	if (arch->traits & LLM_TRAIT_SINKS)
 		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), hp->n_head, true, &l->sinks));
@@ -317,6 +332,16 @@ load_recurrent(LlmLoader *ld, int layer, LlmLayer *l)
 
 /* ---- feed-forward ---- */
 
+static bool
+has_gate(LlmLoader *ld, int layer, const char *role)
+{
+	TensorName	name;
+
+	if (ld->model->hp.ffn == LLM_FFN_GELU)
+		return llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")) != NULL;
+	return ld->model->hp.ffn != LLM_FFN_RELU_SQR;
+}
+
 static LlmStatus
 load_ffn(LlmLoader *ld, int layer, LlmFfn *ffn)
 {
@@ -324,12 +349,15 @@ load_ffn(LlmLoader *ld, int layer, LlmFfn *ffn)
 	const LlmArch *arch = ld->model->arch;
 	const int64_t n_ff = llm_hparams_ff(hp, (uint32_t) layer);
 	const Part	parts[] = {{&ffn->gate, n_ff}, {&ffn->up, n_ff}};
+	const LlmPackTensor *up;
+	TensorName	name;
 
-	if (arch->traits & LLM_TRAIT_FUSED_GATE)
+	up = llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ffn_up", "weight"));
+	if ((arch->traits & LLM_TRAIT_FUSED_GATE) || (hp->ffn == LLM_FFN_GELU && up && up->n_rows == 2 * n_ff))
 		LLM_TRY(load_fused(ld, layer, "ffn_up", hp->n_embd, parts, 2));
 	else
 	{
-		if (arch->ffn != LLM_FFN_RELU_SQR)
+		if (has_gate(ld, layer, "ffn_gate"))
 			LLM_TRY(load_linear(ld, layer, "ffn_gate", n_ff, hp->n_embd, &ffn->gate));
 		LLM_TRY(load_linear(ld, layer, "ffn_up", n_ff, hp->n_embd, &ffn->up));
 	}
@@ -372,7 +400,7 @@ load_shared_expert(LlmLoader *ld, int layer, LlmExperts *x)
 
 	if (hp->n_ff_shared == 0)
 		return LLM_OK;
-	if (ld->model->arch->ffn != LLM_FFN_RELU_SQR)
+	if (has_gate(ld, layer, "ffn_gate_shexp"))
 		LLM_TRY(load_linear(ld, layer, "ffn_gate_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.gate));
 	LLM_TRY(load_linear(ld, layer, "ffn_up_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.up));
 	LLM_TRY(load_linear(ld, layer, "ffn_down_shexp", hp->n_embd, hp->n_ff_shared, &x->shared.down));
@@ -393,7 +421,7 @@ load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 	x = p;
 	LLM_TRY(load_linear(ld, layer, "ffn_gate_inp", hp->router.n_expert, hp->n_embd, &x->router));
 	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "exp_probs_b", "bias"), hp->router.n_expert, false, &x->choice_bias));
-	if (ld->model->arch->ffn != LLM_FFN_RELU_SQR)
+	if (has_gate(ld, layer, "ffn_gate_exps"))
 		LLM_TRY(load_expert_linear(ld, layer, "ffn_gate_exps", hp->n_ff_expert, n_in, &x->gate));
 	LLM_TRY(load_expert_linear(ld, layer, "ffn_up_exps", hp->n_ff_expert, n_in, &x->up));
 	LLM_TRY(load_expert_linear(ld, layer, "ffn_down_exps", n_in, hp->n_ff_expert, &x->down));
@@ -409,26 +437,43 @@ load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 
 /* ---- layers ---- */
 
+/* what a token sees of its sequence */
+static void
+set_sight(const LlmModel *m, uint32_t layer, LlmLayer *l)
+{
+	const uint32_t window = llm_hparams_window(&m->hp, layer);
+
+	l->see_before = window == 0 ? UINT32_MAX : m->hp.causal ? window - 1 : window / 2;
+	l->see_after = m->hp.causal ? 0 : window == 0 ? UINT32_MAX : window / 2;
+}
+
 static LlmStatus
 load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
 	const LlmArch *arch = ld->model->arch;
 
-	l->window = llm_hparams_window(hp, (uint32_t) layer);
+	set_sight(ld->model, (uint32_t) layer, l);
 	l->rope = llm_hparams_rope(arch, hp, (uint32_t) layer);
 	l->mixer = llm_hparams_mixer(arch, hp, (uint32_t) layer);
 	l->has_ffn = llm_hparams_ff(hp, (uint32_t) layer) > 0;
 	if (l->mixer == LLM_MIXER_NONE)
 		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->ffn_norm));
-	else if (arch->norm_place != LLM_NORM_AFTER)
+	else if (arch->norm_place == LLM_NORM_BEFORE || arch->norm_place == LLM_NORM_AROUND)
 	{
-		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->attn_norm));
+		/* what comes out of the norm of embeddings need not be normalised again */
+		LLM_TRY(load_norm_if(ld, layer, "attn_norm", hp->n_embd, layer == 0 && (arch->traits & LLM_TRAIT_EMBED_NORM), &l->attn_norm));
 		if (l->has_ffn && !(arch->traits & LLM_TRAIT_PARALLEL))
 			LLM_TRY(load_norm(ld, layer, arch->traits & LLM_TRAIT_FFN_NORM_NAME ? "post_attention_norm" : "ffn_norm", hp->n_embd,
 							  &l->ffn_norm));
 	}
-	if (arch->norm_place != LLM_NORM_BEFORE)
+	if (arch->norm_place == LLM_NORM_RESIDUAL)
+	{
+		LLM_TRY(load_norm(ld, layer, "attn_output_norm", hp->n_embd, &l->attn_post_norm));
+		LLM_TRY(load_norm_if(ld, layer, "attn_norm_2", hp->n_embd, true, &l->attn_second_norm));
+		LLM_TRY(load_norm(ld, layer, "layer_output_norm", hp->n_embd, &l->ffn_post_norm));
+	}
+	else if (arch->norm_place != LLM_NORM_BEFORE)
 	{
 		LLM_TRY(load_norm(ld, layer, "post_attention_norm", hp->n_embd, &l->attn_post_norm));
 		LLM_TRY(load_norm(ld, layer, "post_ffw_norm", hp->n_embd, &l->ffn_post_norm));
@@ -439,9 +484,112 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 		LLM_TRY(load_recurrent(ld, layer, l));
 	if (!l->has_ffn)
 		return LLM_OK;
-	if (hp->router.n_expert > 0 && (uint32_t) layer >= hp->n_dense_lead)
+	if (llm_hparams_has_experts(hp, (uint32_t) layer))
 		return load_experts(ld, layer, &l->experts);
 	return load_ffn(ld, layer, &l->ffn);
+}
+
+/* ---- before and after the layers ---- */
+
+/*
+ * Slopes of ALiBi for n heads: with p the largest power of two in n, 2^(-8/p) to the powers of 1 to p; for heads beyond, the
+ * square root of it to the odd powers. Source: Press et al. 2021, arXiv 2108.12409, and its reference implementation.
+ */
+static LlmStatus
+make_slopes(LlmLoader *ld)
+{
+	const uint32_t n = ld->model->hp.n_head;
+	const double log2 = 0.69314718055994530942;
+	uint32_t	power = 1;
+	void	   *p;
+
+	while (power * 2 <= n)
+		power *= 2;
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, n, sizeof(float), &p, ld->err));
+	for (uint32_t h = 0; h < n; h++)
+	{
+		double		exponent = h < power ? 8.0 * (h + 1) / power : 4.0 * (2 * (h - power) + 1) / power;
+
+		((float *) p)[h] = (float) llmk_exp(-exponent * log2);
+	}
+	ld->model->alibi = p;
+	return LLM_OK;
+}
+
+static LlmStatus
+load_embeddings(LlmLoader *ld)
+{
+	LlmModel   *m = ld->model;
+	const uint32_t traits = m->arch->traits;
+	const LlmPackTensor *types = llm_pack_find(&m->pack, "token_types.weight");
+
+	LLM_TRY(load_matrix(ld, "token_embd.weight", m->hp.n_vocab, m->hp.n_embd, 1, &m->token_embd));
+	if (traits & LLM_TRAIT_POSITIONS)
+		LLM_TRY(load_matrix(ld, "position_embd.weight", m->hp.n_ctx_train, m->hp.n_embd, 1, &m->position_embd));
+	if (traits & LLM_TRAIT_ALIBI)
+		LLM_TRY(make_slopes(ld));
+	if (!(traits & LLM_TRAIT_EMBED_NORM))
+		return LLM_OK;
+	if (types)
+	{
+		LLM_TRY(load_table(ld, "token_types.weight", types->n_rows, m->hp.n_embd, false, &m->token_types));
+		m->n_token_types = types->n_rows > UINT32_MAX ? UINT32_MAX : (uint32_t) types->n_rows;
+	}
+	return load_norm(ld, -1, "token_embd_norm", m->hp.n_embd, &m->embed_norm);
+}
+
+/* a product of the head, with as many rows as its tensor has; one row may be a vector. *n: its columns, then its rows. */
+static LlmStatus
+load_head_linear(LlmLoader *ld, const char *role, uint32_t *n, LlmLinear *out)
+{
+	LlmModel   *m = ld->model;
+	TensorName	name;
+	const LlmPackTensor *t = llm_pack_find(&m->pack, tensor_name(name, -1, role, "weight"));
+	const float *row;
+	void	   *group;
+
+	if (!t)
+		return LLM_OK;
+	if (t->n_rows < 1 || t->n_rows > MAX_HEAD_ROWS)
+		return llm_fail(ld->err, LLM_E_FORMAT, "tensor \"%s\" has %lld rows, outside 1 to %d", name, (long long) t->n_rows,
+						MAX_HEAD_ROWS);
+	if (t->is_vector)
+	{
+		LLM_TRY(llm_load_vector(ld, name, *n, true, &row));
+		LLM_TRY(llm_arena_alloc(&m->arena, 1, llmk_group_bytes(LLM_TYPE_F32, *n) + LLMK_ALIGN, &group, ld->err));
+		group = (void *) (((uintptr_t) group + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN);
+		llmk_pack_group(LLM_TYPE_F32, *n, row, 1, group);
+		out->w = (LlmkMatrix) {LLM_TYPE_F32, 1, *n, group};
+		LLM_TRY(llm_load_vector(ld, tensor_name(name, -1, role, "bias"), 1, false, &out->bias));
+	}
+	else
+		LLM_TRY(load_linear(ld, -1, role, t->n_rows, *n, out));
+	*n = (uint32_t) t->n_rows;
+	if (*n > m->head.n_widest)
+		m->head.n_widest = *n;
+	return LLM_OK;
+}
+
+static LlmStatus
+load_head(LlmLoader *ld)
+{
+	LlmModel   *m = ld->model;
+	LlmHead    *head = &m->head;
+	uint32_t	n = m->hp.n_embd;
+
+	head->n_widest = n;
+	LLM_TRY(load_head_linear(ld, "dense_2", &n, &head->dense[0]));
+	LLM_TRY(load_head_linear(ld, "dense_3", &n, &head->dense[1]));
+	head->n_embd_out = n;
+
+	n = m->hp.n_embd;
+	LLM_TRY(load_head_linear(ld, "cls", &n, &head->cls));
+	head->cls_gelu = (m->arch->traits & LLM_TRAIT_ENCODER) && m->arch->norm_place == LLM_NORM_BEFORE;
+	if (head->cls.w.data)
+		LLM_TRY(load_norm_if(ld, -1, "cls.norm", n, true, &head->cls_norm));
+	LLM_TRY(load_head_linear(ld, "cls.output", &n, &head->cls_out));
+	head->n_outputs = head->cls.w.data || head->cls_out.w.data ? n : 0;
+	return LLM_OK;
 }
 
 LlmStatus
@@ -452,13 +600,17 @@ llm_load_weights(LlmLoader *ld)
 	uint32_t	n_recurrent = 0;
 	void	   *p;
 
-	LLM_TRY(load_matrix(ld, "token_embd.weight", m->hp.n_vocab, m->hp.n_embd, 1, &m->token_embd));
-	LLM_TRY(load_norm(ld, -1, m->arch->traits & LLM_TRAIT_OUTPUT_NORM_NAME ? "token_embd_norm" : "output_norm", m->hp.n_embd,
-					  &m->output_norm));
-	if (llm_pack_find(&m->pack, "output.weight"))
+	LLM_TRY(load_embeddings(ld));
+	if (m->arch->norm_place != LLM_NORM_RESIDUAL)
+		LLM_TRY(load_norm(ld, -1, m->arch->traits & LLM_TRAIT_OUTPUT_NORM_NAME ? "token_embd_norm" : "output_norm", m->hp.n_embd,
+						  &m->output_norm));
+	if (!m->hp.causal)
+		llm_loader_use(ld, "output.weight");	/* some files have it; there are no logits */
+	else if (llm_pack_find(&m->pack, "output.weight"))
 		LLM_TRY(load_linear(ld, -1, "output", m->hp.n_vocab, m->hp.n_embd, &m->output));
 	else
 		m->output = (LlmLinear) {.w = m->token_embd};
+	LLM_TRY(load_head(ld));
 	LLM_TRY(llm_arena_alloc(&m->arena, m->hp.n_layer, sizeof(LlmLayer), &p, ld->err));
 	m->layers = p;
 	memset(p, 0, m->hp.n_layer * sizeof(LlmLayer));
@@ -466,6 +618,8 @@ llm_load_weights(LlmLoader *ld)
 	{
 		LLM_TRY(load_layer(ld, (int) i, &m->layers[i]));
 		m->layers[i].state_index = m->layers[i].recurrent ? n_recurrent++ : m->layers[i].mixer == LLM_MIXER_NONE ? 0 : n_attn++;
+		if (!m->hp.causal)
+			m->layers[i].state_index = 0;
 	}
 	LLM_TRY(llm_load_rope(ld));
 

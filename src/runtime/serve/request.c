@@ -7,14 +7,20 @@
 
 #define MAX_TOP_LOGPROBS 20
 
-static LlmStatus
-make_request(LlmScheduler *s, LlmRequestKind kind, const int32_t *prompt, size_t n_prompt, size_t n_more, LlmRequest **out,
-			 LlmError *err)
+LlmStatus
+llm_request_make(LlmScheduler *s, LlmRequestKind kind, const int32_t *prompt, size_t n_prompt, size_t n_more, LlmRequest **out,
+				 LlmError *err)
 {
 	void	   *p;
 	LlmRequest *r;
 	LlmStatus	status;
 
+	if (!s->model->output.w.data && kind != LLM_REQUEST_EMBED && kind != LLM_REQUEST_RANK)
+	{
+		status = llm_fail(err, LLM_E_UNSUPPORTED, "the model makes no text: it reads one in both directions");
+		llm_error_hint(err, "Use a model that generates, or this one for embeddings or ranking.");
+		return status;
+	}
 	if (n_prompt == 0)
 	{
 		status = llm_fail(err, LLM_E_ARGUMENT, "the prompt has no tokens");
@@ -147,7 +153,7 @@ llm_request_generate(LlmScheduler *s, const int32_t *prompt, size_t n_prompt, co
 	max_output = s->model->n_ctx >= n_prompt ? s->model->n_ctx - (uint32_t) n_prompt + 1 : 1;
 	if (max_output > (uint32_t) params->max_tokens)
 		max_output = (uint32_t) params->max_tokens;
-	LLM_TRY(make_request(s, LLM_REQUEST_GENERATE, prompt, n_prompt, max_output, &r, err));
+	LLM_TRY(llm_request_make(s, LLM_REQUEST_GENERATE, prompt, n_prompt, max_output, &r, err));
 	if (r->finish == LLM_FINISH_NONE)
 	{
 		r->max_output = max_output;
@@ -214,7 +220,7 @@ llm_request_score(LlmScheduler *s, const int32_t *prompt, size_t n_prompt, const
 								s->model->hp.n_vocab);
 		}
 	}
-	LLM_TRY(make_request(s, LLM_REQUEST_SCORE, prompt, n_prompt, 0, &r, err));
+	LLM_TRY(llm_request_make(s, LLM_REQUEST_SCORE, prompt, n_prompt, 0, &r, err));
 	for (int b = 0; b < n_branches && r->finish == LLM_FINISH_NONE; b++)
 	{
 		if (n_prompt + branches[b].n_tokens - 1 > s->model->n_ctx)
@@ -246,7 +252,7 @@ llm_request_logits(LlmScheduler *s, const int32_t *prompt, size_t n_prompt, LlmR
 	void	   *p;
 	LlmStatus	status;
 
-	LLM_TRY(make_request(s, LLM_REQUEST_LOGITS, prompt, n_prompt, 0, &r, err));
+	LLM_TRY(llm_request_make(s, LLM_REQUEST_LOGITS, prompt, n_prompt, 0, &r, err));
 	if (r->finish == LLM_FINISH_NONE)
 	{
 		status = llm_alloc(s->allocator, s->model->hp.n_vocab, sizeof(float), &p, err);
@@ -336,6 +342,9 @@ llm_request_free(LlmRequest *r)
 	llm_free(s->allocator, r->scores);
 	llm_free(s->allocator, r->lanes);
 	llm_free(s->allocator, r->logits);
+	llm_free(s->allocator, r->pooled);
+	llm_free(s->allocator, r->pending);
+	llm_free(s->allocator, r->vectors);
 	llm_free(s->allocator, r);
 }
 

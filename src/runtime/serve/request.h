@@ -17,7 +17,9 @@ typedef enum LlmRequestKind
 {
 	LLM_REQUEST_GENERATE,
 	LLM_REQUEST_SCORE,
-	LLM_REQUEST_LOGITS
+	LLM_REQUEST_LOGITS,
+	LLM_REQUEST_EMBED,
+	LLM_REQUEST_RANK
 } LlmRequestKind;
 
 typedef struct LlmLane
@@ -84,7 +86,23 @@ struct LlmRequest
 
 	/* logits */
 	float	   *logits;
+
+	/* embed, rank */
+	uint32_t	n_query;		/* leading tokens of type 0; 0: all are */
+	float	   *pooled;			/* (n_embd), committed */
+	float	   *pending;		/* (n_embd), with this step's tokens */
+	float	   *vectors;		/* (n_vectors, llm_pool_head_size): the result */
+	size_t		n_vectors;
 };
+
+/* rows of the batch whose logits or vectors are wanted; arrays of batch_rows */
+typedef struct LlmWanted
+{
+	int			n;
+	int32_t    *row;
+	int32_t    *segment;
+	int32_t    *index;			/* token within its lane */
+} LlmWanted;
 
 struct LlmScheduler
 {
@@ -94,8 +112,9 @@ struct LlmScheduler
 	LlmSchedulerOptions options;
 	LlmKvPool	kv;
 	LlmPrefixCache prefixes;
-	LlmPass    *pass;
+	LlmPass    *pass;			/* NULL: to be made, for batch_rows */
 	size_t		pass_bytes;
+	int			batch_rows;		/* tokens of a step at most: batch_tokens, or as many as the longest sequence that must be in one */
 	void	   *sample_scratch;
 	size_t		reserved_pages; /* by admitted requests */
 	LlmRequest *first;			/* in order of arrival */
@@ -105,13 +124,17 @@ struct LlmScheduler
 	/* the batch being computed */
 	bool		running;
 	int			n_segments;
-	int			n_outputs;
 	LlmSegment *segments;		/* (max_sequences) */
 	LlmLane   **segment_lane;
-	int32_t    *outputs;		/* (batch_tokens) rows */
-	int32_t    *output_segment;
-	int32_t    *output_index;	/* token within its segment */
+	LlmWanted	logits;
+	LlmWanted	vectors;
+	void	   *wanted_block;	/* the memory of both */
+	void	   *head_scratch;
 };
+
+/* a request of its kind, linked; one whose prompt is too long has already ended. n_more: room for tokens after the prompt. */
+extern LlmStatus llm_request_make(LlmScheduler *s, LlmRequestKind kind, const int32_t *prompt, size_t n_prompt, size_t n_more,
+								  LlmRequest **out, LlmError *err);
 
 /* a request's own trouble: it ends, the others go on */
 extern void llm_request_end(LlmRequest *r, LlmFinish finish);
@@ -121,6 +144,18 @@ extern void llm_request_end_not_finite(LlmRequest *r);
 /* generation.c */
 extern void llm_generation_take(LlmRequest *r, float *logits);
 extern void llm_generation_commit(LlmRequest *r);
+
+/* pooling.c: embeddings and ranks. Which of a sequence's vectors are wanted, and whether its beginning may be left out. */
+extern bool llm_pooling_wants(const LlmRequest *r, uint32_t position);
+extern bool llm_pooling_needs_all(const LlmRequest *r);
+extern LlmStatus llm_pooling_take(LlmRequest *r, uint32_t position, bool first_of_step, const float *vector);
+extern void llm_pooling_commit(LlmRequest *r);
+
+static inline bool
+llm_request_makes_vectors(const LlmRequest *r)
+{
+	return r->kind == LLM_REQUEST_EMBED || r->kind == LLM_REQUEST_RANK;
+}
 
 /* score.c */
 extern void llm_score_take(LlmRequest *r, LlmLane *lane, uint32_t position_in_lane, const float *logits);

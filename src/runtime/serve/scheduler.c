@@ -5,15 +5,20 @@
  * prefix cache holds of its prompt; build a batch, first every lane that lacks a single token (decoding goes on at each
  * step), then prompt chunks in order of arrival until the batch is full; run the pass; commit. Between build and commit
  * nothing of a request changes, so a pause may last as long as it likes, and a request may be freed in it.
+ *
+ * Where tokens see those after them, a sequence is in one batch or not at all; a batch shorter than the next one becomes as
+ * long, until nothing is left to do.
  */
 #include <math.h>
 #include <string.h>
 
+#include "model/pool_head.h"
 #include "serve/request.h"
 
 #define DEFAULT_BATCH_TOKENS 512
 #define DEFAULT_MAX_SEQUENCES 64
 #define MAX_BATCH_TOKENS 65536
+#define BATCH_STEP 512			/* rows that a batch grows by */
 #define MAX_SEQUENCES 4096
 
 /* pages kept for the next request when nothing is running */
@@ -28,6 +33,40 @@ page_limit(const LlmScheduler *s)
 	return (s->options.memory_limit_bytes - s->pass_bytes) / s->kv.page_bytes;
 }
 
+/* the pass and the lists of wanted rows, for batch_rows; nothing to do if they are there */
+static LlmStatus
+make_pass(LlmScheduler *s, LlmError *err)
+{
+	const size_t rows = (size_t) s->batch_rows;
+	int32_t    *array;
+	void	   *p;
+
+	if (s->pass)
+		return LLM_OK;
+	if (!s->wanted_block)
+	{
+		LLM_TRY(llm_alloc(s->allocator, 6 * rows, sizeof(int32_t), &p, err));
+		s->wanted_block = array = p;
+		s->logits = (LlmWanted) {0, array, array + rows, array + 2 * rows};
+		s->vectors = (LlmWanted) {0, array + 3 * rows, array + 4 * rows, array + 5 * rows};
+	}
+	return llm_pass_create(s->model, s->pool, &s->kv, s->batch_rows, s->allocator, &s->pass, err);
+}
+
+/* batches of so many rows from the next step on */
+static void
+resize_batch(LlmScheduler *s, int rows)
+{
+	if (rows == s->batch_rows)
+		return;
+	llm_pass_free(s->pass);
+	llm_free(s->allocator, s->wanted_block);
+	s->pass = NULL;
+	s->wanted_block = NULL;
+	s->batch_rows = rows;
+	s->pass_bytes = llm_pass_bytes(s->model, rows, llm_pool_threads(s->pool));
+}
+
 static LlmStatus
 create_parts(LlmScheduler *s, LlmError *err)
 {
@@ -35,11 +74,12 @@ create_parts(LlmScheduler *s, LlmError *err)
 	size_t		least;
 	void	   *p;
 
-	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer_attn, hp->n_head_kv, hp->head_dim_k,
+	LLM_TRY(llm_kv_pool_init(&s->kv, s->allocator, s->model->kv_type, hp->n_layer_kept, hp->n_head_kv, hp->head_dim_k,
 							 hp->stored_dim_v, err));
 	llm_kv_pool_set_recurrent(&s->kv, hp->recurrent.state_floats * hp->n_layer_recurrent);
 	llm_prefix_cache_init(&s->prefixes, &s->kv, s->options.prefix_cache_bytes / s->kv.page_bytes, s->allocator);
-	s->pass_bytes = llm_pass_bytes(s->model, s->options.batch_tokens, llm_pool_threads(s->pool));
+	s->batch_rows = s->options.batch_tokens;
+	s->pass_bytes = llm_pass_bytes(s->model, s->batch_rows, llm_pool_threads(s->pool));
 	least = s->pass_bytes + (1 + 2 * s->kv.state_pages) * s->kv.page_bytes;
 	if (s->options.memory_limit_bytes && least > s->options.memory_limit_bytes)
 	{
@@ -54,18 +94,14 @@ create_parts(LlmScheduler *s, LlmError *err)
 	}
 	if (s->options.memory_limit_bytes && s->prefixes.max_pages > page_limit(s) / 2)
 		s->prefixes.max_pages = page_limit(s) / 2;
-	LLM_TRY(llm_pass_create(s->model, s->pool, &s->kv, s->options.batch_tokens, s->allocator, &s->pass, err));
-	LLM_TRY(llm_alloc(s->allocator, 1, llm_sample_scratch_bytes((int32_t) hp->n_vocab), &s->sample_scratch, err));
+	LLM_TRY(make_pass(s, err));
+	LLM_TRY(llm_alloc(s->allocator, 1, s->model->output.w.data ? llm_sample_scratch_bytes((int32_t) hp->n_vocab) : 1,
+					  &s->sample_scratch, err));
+	LLM_TRY(llm_alloc_aligned(s->allocator, 1, llm_pool_head_scratch_bytes(s->model), &s->head_scratch, err));
 	LLM_TRY(llm_alloc(s->allocator, s->options.max_sequences, sizeof(LlmSegment), &p, err));
 	s->segments = p;
 	LLM_TRY(llm_alloc(s->allocator, s->options.max_sequences, sizeof(LlmLane *), &p, err));
 	s->segment_lane = p;
-	LLM_TRY(llm_alloc(s->allocator, s->options.batch_tokens, sizeof(int32_t), &p, err));
-	s->outputs = p;
-	LLM_TRY(llm_alloc(s->allocator, s->options.batch_tokens, sizeof(int32_t), &p, err));
-	s->output_segment = p;
-	LLM_TRY(llm_alloc(s->allocator, s->options.batch_tokens, sizeof(int32_t), &p, err));
-	s->output_index = p;
 	return LLM_OK;
 }
 
@@ -116,13 +152,65 @@ llm_scheduler_free(LlmScheduler *s)
 	llm_free(s->allocator, s->sample_scratch);
 	llm_free(s->allocator, s->segments);
 	llm_free(s->allocator, s->segment_lane);
-	llm_free(s->allocator, s->outputs);
-	llm_free(s->allocator, s->output_segment);
-	llm_free(s->allocator, s->output_index);
+	llm_free(s->allocator, s->wanted_block);
+	llm_free_aligned(s->allocator, s->head_scratch);
 	llm_free(s->allocator, s);
 }
 
 /* ---- admission ---- */
+
+/*
+ * Rows that a batch must have for a request: where tokens see those after them, its whole sequence. Rounded up, so that the
+ * next text, a little longer, does not need another pass.
+ */
+static int
+rows_needed(const LlmScheduler *s, const LlmRequest *r)
+{
+	uint32_t	rows = (r->n_prompt + BATCH_STEP - 1) / BATCH_STEP * BATCH_STEP;
+
+	return s->model->hp.causal || (int) r->n_prompt <= s->batch_rows ? s->batch_rows : (int) rows;
+}
+
+/* the request cannot be computed within the memory limit, however long it waits */
+static void
+end_too_large(LlmScheduler *s, LlmRequest *r, size_t need, size_t limit)
+{
+	LlmError	own;
+
+	llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s, more than the %zu kB that the limit leaves",
+			 need * s->kv.page_bytes / 1024, s->kv.state_pages > 0 ? "its state" : "keys and values",
+			 limit * s->kv.page_bytes / 1024);
+	llm_error_hint(&own, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
+	llm_request_end_error(r, &own);
+}
+
+/* make the batch long enough for a request; false if it has to wait, or has ended as it can never run */
+static bool
+fit_batch(LlmScheduler *s, LlmRequest *r, size_t need)
+{
+	const int	rows = rows_needed(s, r);
+	const size_t bytes = llm_pass_bytes(s->model, rows, llm_pool_threads(s->pool));
+	const size_t limit = s->options.memory_limit_bytes;
+	LlmError	own;
+
+	if (rows == s->batch_rows)
+		return true;
+	if (rows > MAX_BATCH_TOKENS || (limit && (bytes > limit || need > (limit - bytes) / s->kv.page_bytes)))
+	{
+		llm_fail(&own, LLM_E_LIMIT, "a text of %u tokens needs %zu kB, more than the %zu kB that may be taken", r->n_prompt,
+				 (bytes + need * s->kv.page_bytes) / 1024, limit / 1024);
+		if (rows > MAX_BATCH_TOKENS)
+			llm_fail(&own, LLM_E_LIMIT, "a text of %u tokens is too long: at most %d can be computed at once", r->n_prompt,
+					 MAX_BATCH_TOKENS);
+		llm_error_hint(&own, "Raise the memory limit, or give a shorter text.");
+		llm_request_end_error(r, &own);
+		return false;
+	}
+	if (limit && need > (limit - bytes) / s->kv.page_bytes - s->reserved_pages)
+		return false;
+	resize_batch(s, rows);
+	return true;
+}
 
 /* pages that a request may need at most, with n_lanes branches at once */
 static size_t
@@ -146,7 +234,7 @@ worst_pages(const LlmRequest *r, int n_lanes)
 static LlmStatus
 admit(LlmScheduler *s, LlmError *err)
 {
-	const size_t limit = page_limit(s);
+	size_t		limit = page_limit(s);
 	int			n_admitted = 0;
 
 	for (LlmRequest *r = s->first; r; r = r->next)
@@ -167,24 +255,26 @@ admit(LlmScheduler *s, LlmError *err)
 			need = worst_pages(r, r->n_lanes /= 2);
 		if (need > limit)
 		{
-			LlmError	own;
-
-			llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s, more than the %zu kB that the limit leaves",
-					 need * s->kv.page_bytes / 1024, s->kv.state_pages > 0 ? "its state" : "keys and values",
-					 limit * s->kv.page_bytes / 1024);
-			llm_error_hint(&own, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
-			llm_request_end_error(r, &own);
+			end_too_large(s, r, need, limit);
 			continue;
 		}
 		if (need > limit - s->reserved_pages)
 			return LLM_OK;		/* in order of arrival: nobody overtakes */
+		if (!fit_batch(s, r, need))
+		{
+			if (r->finish != LLM_FINISH_NONE)
+				continue;
+			return LLM_OK;
+		}
+		limit = page_limit(s);
 
 		/* remembered prompts make room for those that run */
 		while (s->prefixes.n_pages > limit - s->reserved_pages - need)
 			llm_prefix_cache_evict(&s->prefixes);
 		if (s->options.memory_limit_bytes && s->kv.state_pages > 0)
 			llm_kv_pool_trim(&s->kv, llm_kv_pool_used(&s->kv)); /* free pages and states cannot take each other's place */
-		LLM_TRY(llm_prefix_cache_get(&s->prefixes, r->tokens, r->n_prompt, &r->main.seq, err));
+		if (!llm_pooling_needs_all(r))
+			LLM_TRY(llm_prefix_cache_get(&s->prefixes, r->tokens, r->n_prompt, &r->main.seq, err));
 		r->n_cached = r->main.seq.n_past;
 		s->stats.cached_tokens += r->n_cached;
 		r->admitted = true;
@@ -203,6 +293,23 @@ lane_missing(const LlmLane *lane)
 	return lane->first_position + lane->n_tokens - lane->seq.n_past;
 }
 
+static void
+want(LlmWanted *list, int32_t row, int segment, uint32_t index)
+{
+	list->row[list->n] = row;
+	list->segment[list->n] = segment;
+	list->index[list->n++] = (int32_t) index;
+}
+
+/* may the lane, or some of it, have a place in what is left of the batch? */
+static bool
+has_room(const LlmScheduler *s, const LlmLane *lane, int n_rows)
+{
+	const int	room = s->batch_rows - n_rows;
+
+	return s->n_segments < s->options.max_sequences && room > 0 && (s->model->hp.causal || lane_missing(lane) <= (uint32_t) room);
+}
+
 /* put up to max_tokens of a lane into the batch */
 static LlmStatus
 add_lane(LlmScheduler *s, LlmLane *lane, int *n_rows, int max_tokens, LlmError *err)
@@ -214,16 +321,14 @@ add_lane(LlmScheduler *s, LlmLane *lane, int *n_rows, int max_tokens, LlmError *
 	LLM_TRY(llm_kv_seq_reserve(&s->kv, &lane->seq, n, err));
 	if (lane->branch >= 0)		/* one ascending sum, however the branch is cut into steps */
 		lane->pending_logprob = lane->request->branches[lane->branch].logprob;
-	s->segments[s->n_segments] = (LlmSegment) {&lane->seq, lane->tokens + from, n};
+	s->segments[s->n_segments] = (LlmSegment) {&lane->seq, lane->tokens + from, n, lane->request->n_query};
 	s->segment_lane[s->n_segments] = lane;
 	for (uint32_t i = 0; i < n; i++)
 	{
-		if (!lane->all_logits && (i + 1 < n || n < missing))
-			continue;
-		s->outputs[s->n_outputs] = *n_rows + (int32_t) i;
-		s->output_segment[s->n_outputs] = s->n_segments;
-		s->output_index[s->n_outputs] = (int32_t) (from + i);
-		s->n_outputs++;
+		const bool	last = i + 1 == n && n == missing;
+
+		if (llm_request_makes_vectors(lane->request) ? llm_pooling_wants(lane->request, from + i) : lane->all_logits || last)
+			want(llm_request_makes_vectors(lane->request) ? &s->vectors : &s->logits, *n_rows + (int32_t) i, s->n_segments, from + i);
 	}
 	s->n_segments++;
 	*n_rows += (int) n;
@@ -236,17 +341,14 @@ add_request(LlmScheduler *s, LlmRequest *r, bool single, int *n_rows, LlmError *
 {
 	if (!r->prompt_done)
 	{
-		uint32_t	missing = lane_missing(&r->main);
-
-		if ((missing == 1) == single && s->n_segments < s->options.max_sequences && *n_rows < s->options.batch_tokens)
-			LLM_TRY(add_lane(s, &r->main, n_rows, s->options.batch_tokens - *n_rows, err));
+		if ((lane_missing(&r->main) == 1) == single && has_room(s, &r->main, *n_rows))
+			LLM_TRY(add_lane(s, &r->main, n_rows, s->batch_rows - *n_rows, err));
 		return LLM_OK;
 	}
 	for (int i = 0; i < r->n_lanes; i++)
 	{
-		if (r->lanes[i].open && (lane_missing(&r->lanes[i]) == 1) == single && s->n_segments < s->options.max_sequences &&
-			*n_rows < s->options.batch_tokens)
-			LLM_TRY(add_lane(s, &r->lanes[i], n_rows, s->options.batch_tokens - *n_rows, err));
+		if (r->lanes[i].open && (lane_missing(&r->lanes[i]) == 1) == single && has_room(s, &r->lanes[i], *n_rows))
+			LLM_TRY(add_lane(s, &r->lanes[i], n_rows, s->batch_rows - *n_rows, err));
 	}
 	return LLM_OK;
 }
@@ -257,7 +359,8 @@ build(LlmScheduler *s, LlmError *err)
 	int			n_rows = 0;
 
 	s->n_segments = 0;
-	s->n_outputs = 0;
+	s->logits.n = 0;
+	s->vectors.n = 0;
 	for (LlmRequest *r = s->first; r; r = r->next)
 	{
 		if (r->admitted && r->kind == LLM_REQUEST_SCORE && r->prompt_done)
@@ -278,7 +381,7 @@ static LlmStatus
 take(void *ctx, int output, float *logits, LlmError *err)
 {
 	LlmScheduler *s = ctx;
-	LlmLane    *lane = s->segment_lane[s->output_segment[output]];
+	LlmLane    *lane = s->segment_lane[s->logits.segment[output]];
 	LlmRequest *r = lane->request;
 
 	(void) err;
@@ -288,13 +391,27 @@ take(void *ctx, int output, float *logits, LlmError *err)
 			llm_generation_take(r, logits);
 			break;
 		case LLM_REQUEST_SCORE:
-			llm_score_take(r, lane, (uint32_t) s->output_index[output], logits);
+			llm_score_take(r, lane, (uint32_t) s->logits.index[output], logits);
 			break;
 		case LLM_REQUEST_LOGITS:
 			memcpy(r->logits, logits, s->model->hp.n_vocab * sizeof(float));
 			break;
+		case LLM_REQUEST_EMBED:
+		case LLM_REQUEST_RANK:
+			break;				/* these ask for vectors */
 	}
 	return LLM_OK;
+}
+
+static LlmStatus
+take_vector(void *ctx, int output, float *vector, LlmError *err)
+{
+	LlmScheduler *s = ctx;
+	const int	segment = s->vectors.segment[output];
+	const bool	first = output == 0 || s->vectors.segment[output - 1] != segment;
+
+	(void) err;
+	return llm_pooling_take(s->segment_lane[segment]->request, (uint32_t) s->vectors.index[output], first, vector);
 }
 
 /*
@@ -332,7 +449,7 @@ commit(LlmScheduler *s)
 		if (lane->seq.n_past < r->n_prompt)
 			s->stats.prompt_tokens += s->segments[i].n_tokens;
 		llm_kv_seq_commit(&s->kv, &lane->seq, s->segments[i].n_tokens);
-		if (!r->remembered && lane == &r->main && lane->seq.n_past >= r->n_prompt)
+		if (!r->remembered && s->model->hp.causal && lane == &r->main && lane->seq.n_past >= r->n_prompt)
 			remember(s, r);
 		switch (r->kind)
 		{
@@ -349,6 +466,10 @@ commit(LlmScheduler *s)
 					llm_request_end(r, LLM_FINISH_STOP);
 				else
 					llm_request_end_not_finite(r);
+				break;
+			case LLM_REQUEST_EMBED:
+			case LLM_REQUEST_RANK:
+				llm_pooling_commit(r);
 				break;
 		}
 	}
@@ -371,10 +492,14 @@ llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *e
 	if (!s->running)
 	{
 		LLM_TRY(admit(s, err));
+		LLM_TRY(make_pass(s, err));
 		LLM_TRY(build(s, err));
 		if (s->n_segments > 0)
 		{
-			LLM_TRY(llm_pass_begin(s->pass, s->segments, s->n_segments, s->outputs, s->n_outputs, take, s, err));
+			const LlmPassOutputs logits = {s->logits.row, s->logits.n, take, s};
+			const LlmPassOutputs vectors = {s->vectors.row, s->vectors.n, take_vector, s};
+
+			LLM_TRY(llm_pass_begin(s->pass, s->segments, s->n_segments, &logits, &vectors, err));
 			s->running = true;
 		}
 	}
@@ -391,7 +516,10 @@ llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *e
 	}
 	*more = has_work(s);
 	if (!*more)
+	{
 		llm_kv_pool_trim(&s->kv, llm_kv_pool_used(&s->kv) + IDLE_BYTES / s->kv.page_bytes);
+		resize_batch(s, s->options.batch_tokens);
+	}
 	return LLM_OK;
 }
 

@@ -37,6 +37,7 @@ static const LlmTokenizerKindInfo kinds[] = {
 	{"bert", "WordPiece", LLM_KIND_WORDPIECE},
 	{"gpt2", "byte-level BPE; the model names its pre-tokenizer", LLM_KIND_BPE},
 	{"llama", "SentencePiece BPE", LLM_KIND_SPM},
+	{"none", "no tokenizer: token ids only", LLM_KIND_NONE},
 	{"t5", "SentencePiece unigram", LLM_KIND_UNIGRAM},
 };
 
@@ -151,14 +152,78 @@ load_unigram(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return llm_unigram_load(t, meta, err);
 }
 
+/* pre-tokenizers that RoBERTa and its kin have, and no other */
+static bool
+pairs_as_roberta(const LlmMeta *meta)
+{
+	static const char *const names[] = {"roberta-bpe", "jina-v1-en", "jina-v2-code"};
+	LlmStr		pre = {"", 0};
+	LlmError	unused;
+
+	if (llm_meta_string(meta, "tokenizer.ggml.pre", false, &pre, &unused) != LLM_OK)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (pre.len == strlen(names[i]) && memcmp(pre.data, names[i], pre.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The texts of a pair are parted by what ends a text and, in RoBERTa's way, by one more separator: as the metadata says, else
+ * with its kinds of tokenizer. WordPiece is BERT's, which has one, whatever the metadata says.
+ */
+static LlmStatus
+load_separator(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	uint64_t	id = UINT64_MAX;
+	bool		add = t->kind == LLM_KIND_UNIGRAM || pairs_as_roberta(meta);
+
+	t->separator = -1;
+	if (t->kind == LLM_KIND_WORDPIECE)
+		return LLM_OK;
+	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_sep_token", false, &add, err));
+	LLM_TRY(llm_meta_uint(meta, "tokenizer.ggml.seperator_token_id", false, UINT32_MAX, &id, err));
+	if (add)
+		t->separator = id < (uint64_t) t->n_vocab ? (int32_t) id : t->eos;
+	return LLM_OK;
+}
+
+/* the texts are names of ids, which only tools show */
+static LlmStatus
+load_none(LlmTokenizer *t, LlmError *err)
+{
+	snprintf(t->kind_name, sizeof(t->kind_name), "none");
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	for (int32_t id = 0; id < t->n_vocab; id++)
+	{
+		LlmStr		text = llm_token_string(t, id);
+
+		LLM_TRY(llm_vocab_add(&t->vocab, text.data, text.len, err));
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+refuse_text(LlmError *err)
+{
+	llm_fail(err, LLM_E_UNSUPPORTED, "model has no tokenizer");
+	llm_error_hint(err, "Put the model's tokenizer.json into its folder.");
+	return LLM_E_UNSUPPORTED;
+}
+
 static LlmStatus
 load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LLM_TRY(load_kind(t, meta, err));
 	LLM_TRY(load_tokens(t, meta, err));
 	LLM_TRY(llm_special_tokens_load(t, meta, err));
+	LLM_TRY(load_separator(t, meta, err));
 	if (t->kind == LLM_KIND_WORDPIECE)
 		return load_wordpiece(t, meta, err);
+	if (t->kind == LLM_KIND_NONE)
+		return load_none(t, err);
 	if (t->kind == LLM_KIND_UNIGRAM)
 		LLM_TRY(load_unigram(t, meta, err));
 	else
@@ -210,6 +275,8 @@ is_space(char c)
 static LlmStatus
 encode_between(LlmEncoder *e, const char *bytes, size_t len, bool after_special, LlmError *err)
 {
+	if (e->t->kind == LLM_KIND_NONE)
+		return refuse_text(err);
 	if (e->t->kind == LLM_KIND_BPE)
 		return llm_bpe_encode(e, bytes, len, err);
 	if (e->t->kind == LLM_KIND_WORDPIECE)
@@ -335,6 +402,30 @@ const char *
 llm_tokenizer_kind(const LlmTokenizer *t)
 {
 	return t->kind_name;
+}
+
+int32_t
+llm_tokenizer_before(const LlmTokenizer *t)
+{
+	return t->add_bos ? t->bos : -1;
+}
+
+int32_t
+llm_tokenizer_after(const LlmTokenizer *t)
+{
+	return t->add_eos ? t->eos : -1;
+}
+
+int32_t
+llm_tokenizer_between(const LlmTokenizer *t)
+{
+	return t->separator;
+}
+
+bool
+llm_tokenizer_has_pair_types(const LlmTokenizer *t)
+{
+	return t->kind == LLM_KIND_WORDPIECE;
 }
 
 int32_t

@@ -18,7 +18,8 @@ typedef enum LlmTokenizerKind
 	LLM_KIND_BPE,
 	LLM_KIND_SPM,
 	LLM_KIND_WORDPIECE,
-	LLM_KIND_UNIGRAM
+	LLM_KIND_UNIGRAM,
+	LLM_KIND_NONE				/* ids without texts: a model that came without its tokenizer */
 } LlmTokenizerKind;
 
 typedef struct LlmTokenizerKindInfo
@@ -61,6 +62,14 @@ extern LlmStatus llm_detokenize(const LlmTokenizer *t, const int32_t *ids, size_
 
 extern int32_t llm_tokenizer_vocab_size(const LlmTokenizer *t);
 extern const char *llm_tokenizer_kind(const LlmTokenizer *t);	/* "bpe/smollm", "spm", … */
+
+/* what llm_tokenize adds before and after a text, and what comes between the two of a pair after that; -1: nothing */
+extern int32_t llm_tokenizer_before(const LlmTokenizer *t);
+extern int32_t llm_tokenizer_after(const LlmTokenizer *t);
+extern int32_t llm_tokenizer_between(const LlmTokenizer *t);
+
+/* the second text of a pair has token type 1, where the model has types */
+extern bool llm_tokenizer_has_pair_types(const LlmTokenizer *t);
 
 /* special ids, -1 if the model has none */
 extern int32_t llm_tokenizer_bos(const LlmTokenizer *t);

@@ -47,6 +47,7 @@ struct LlmTokenizer
 	int32_t		unknown;
 	bool		add_bos;
 	bool		add_eos;
+	int32_t		separator;		/* between the texts of a pair, after eos; -1: none */
 	bool		add_space_prefix;	/* SentencePiece */
 
 	/* special tokens in bytewise order; those that begin with byte b are [special_first[b], special_first[b + 1]) */

@@ -459,13 +459,22 @@ read_directory(DirectoryReader *d, LlmError *err)
 LlmStatus
 llm_gguf_open_file(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err)
 {
+	LlmFile		file;
+
+	LLM_TRY(llm_file_open(path, &file, err));
+	return llm_gguf_read_file(&file, a, stop, gguf, err);
+}
+
+LlmStatus
+llm_gguf_read_file(const LlmFile *file, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err)
+{
 	LlmGguf		fresh;
 	DirectoryReader d = {.gguf = &fresh, .allocator = a, .stop = stop};
 	LlmStatus	status;
 
 	memset(&fresh, 0, sizeof(fresh));
 	fresh.n_parts = 1;
-	LLM_TRY(llm_file_open(path, &fresh.file, err));
+	fresh.file = *file;
 	llm_arena_init(&fresh.arena, a, 0);
 	status = read_directory(&d, err);
 	if (status != LLM_OK)

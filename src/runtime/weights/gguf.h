@@ -11,21 +11,9 @@
 
 #include "base/file_io.h"
 #include "weights/gguf_meta.h"
-#include "block_formats.h"
+#include "weights/tensor.h"
 
-#define LLM_MAX_DIMS 4
 #define LLM_GGUF_MAX_PARTS 256	/* each keeps a descriptor open */
-
-typedef struct LlmTensor
-{
-	LlmStr		name;
-	LlmType		type;
-	int			n_dims;
-	int64_t		dim[LLM_MAX_DIMS];	/* dim[0] runs fastest (columns); unused are 1 */
-	uint64_t	offset;				/* of its data in the file */
-	uint32_t	part;				/* which file that is: 0 is the first */
-	uint64_t	n_bytes;
-} LlmTensor;
 
 typedef struct LlmGguf
 {
@@ -49,6 +37,8 @@ typedef struct LlmGguf
  * not that of the first, LLM_E_FORMAT if they do not belong together.
  */
 extern LlmStatus llm_gguf_open(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err);
+/* as llm_gguf_open, of one that is not a file of its own (llm_file_of_bytes); a model in parts is LLM_E_UNSUPPORTED */
+extern LlmStatus llm_gguf_open_bytes(const LlmFile *bytes, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err);
 extern void llm_gguf_close(LlmGguf *gguf);
 extern const LlmTensor *llm_gguf_find(const LlmGguf *gguf, const char *name);
 

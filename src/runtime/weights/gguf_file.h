@@ -9,6 +9,9 @@
 /* as llm_gguf_open, of this file alone, whatever its metadata says of parts */
 extern LlmStatus llm_gguf_open_file(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err);
 
+/* the same of an open file, which belongs to gguf on success and is closed otherwise */
+extern LlmStatus llm_gguf_read_file(const LlmFile *file, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err);
+
 /* index (n_tensors) becomes gguf->by_name; LLM_E_FORMAT if a name appears twice */
 extern LlmStatus llm_gguf_index_names(LlmGguf *gguf, uint32_t *index, LlmError *err);
 

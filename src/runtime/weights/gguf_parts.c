@@ -197,6 +197,29 @@ llm_gguf_open(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmG
 	return LLM_OK;
 }
 
+LlmStatus
+llm_gguf_open_bytes(const LlmFile *bytes, const LlmAllocator *a, const LlmStop *stop, LlmGguf *gguf, LlmError *err)
+{
+	LlmGguf		fresh;
+	Split		split;
+	LlmStatus	status;
+
+	LLM_TRY(llm_gguf_read_file(bytes, a, stop, &fresh, err));
+	status = read_split(&fresh, &split, err);
+	if (status == LLM_OK && split.count > 1)
+	{
+		status = llm_fail(err, LLM_E_UNSUPPORTED, "\"%s\" is one of %" PRIu64 " parts of a model", bytes->path, split.count);
+		llm_error_hint(err, "Merge the parts into one file first (llama-gguf-split --merge).");
+	}
+	if (status != LLM_OK)
+	{
+		llm_gguf_close(&fresh);
+		return status;
+	}
+	*gguf = fresh;
+	return LLM_OK;
+}
+
 const LlmFile *
 llm_gguf_file(const LlmGguf *gguf, uint32_t part)
 {

@@ -16,7 +16,7 @@ write_memory(void *ctx, uint64_t offset, const void *data, size_t len, LlmError 
 }
 
 LlmStatus
-llm_pack_to_memory(const LlmGguf *source, const LlmAllocator *a, const LlmStop *stop,
+llm_pack_to_memory(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
 				   const uint8_t **base, size_t *size, LlmError *err)
 {
 	LlmPacker  *packer;

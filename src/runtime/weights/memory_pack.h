@@ -11,7 +11,7 @@
  * *base is 64-byte aligned and freed by llm_memory_pack_free. LLM_PAUSED when stopped: nothing is kept, call again from
  * the start. Errors: those of llm_packer_begin and llm_packer_run, LLM_E_NOMEM.
  */
-extern LlmStatus llm_pack_to_memory(const LlmGguf *source, const LlmAllocator *a, const LlmStop *stop,
+extern LlmStatus llm_pack_to_memory(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
 									const uint8_t **base, size_t *size, LlmError *err);
 extern void llm_memory_pack_free(const uint8_t *base, size_t size);
 

@@ -11,7 +11,7 @@
 #ifndef LLM_PACK_H
 #define LLM_PACK_H
 
-#include "weights/gguf.h"
+#include "weights/source.h"
 #include "kernels.h"
 
 #define LLM_DIGEST_BYTES 32		/* SHA-256 */
@@ -58,7 +58,7 @@ typedef struct LlmPackSink
  */
 typedef struct LlmPacker LlmPacker;
 
-extern LlmStatus llm_packer_begin(const LlmGguf *source, const uint8_t *digest, const LlmAllocator *a,
+extern LlmStatus llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAllocator *a,
 								  LlmPacker **out, uint64_t *total_bytes, LlmError *err);
 extern LlmStatus llm_packer_run(LlmPacker *packer, const LlmPackSink *sink, const LlmStop *stop, LlmError *err);
 extern void llm_packer_free(LlmPacker *packer);

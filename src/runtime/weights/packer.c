@@ -1,5 +1,5 @@
 /*
- * packer.c: making a pack from a GGUF file.
+ * packer.c: making a pack from a source of weights.
  *
  * begin lays everything out: entries in the order of names, data in the order of the file, so that the source is read
  * from front to back. run then moves the tensors through two bounded buffers, a batch of row groups (about 1 MB) at a
@@ -25,7 +25,7 @@ typedef enum PackerPhase
 
 struct LlmPacker
 {
-	const LlmGguf *source;
+	const LlmSource *source;
 	const LlmAllocator *allocator;
 	LlmPackHeader header;
 	LlmPackEntry *entries;		/* start of the directory's bytes, which are header.dir_bytes long */
@@ -86,7 +86,7 @@ batch_of(const LlmTensor *tensor)
 
 /* can this tensor be computed with? */
 static LlmStatus
-check_tensor(const LlmGguf *source, const LlmTensor *tensor, LlmError *err)
+check_tensor(const LlmSource *source, const LlmTensor *tensor, LlmError *err)
 {
 	const LlmTypeInfo *info = llmk_type_info(tensor->type);
 
@@ -94,7 +94,7 @@ check_tensor(const LlmGguf *source, const LlmTensor *tensor, LlmError *err)
 	{
 		llm_fail(err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" has type %s, which cannot be computed with yet",
 				 (int) tensor->name.len, tensor->name.data, info->name);
-		llm_error_detail(err, "The model file is \"%s\".", source->file.path);
+		llm_error_detail(err, "The model file is \"%s\".", source->path);
 		llm_error_hint(err, "Use a file of the model with another quantization, such as Q8_0 or Q4_0.");
 		return LLM_E_UNSUPPORTED;
 	}
@@ -109,7 +109,7 @@ check_tensor(const LlmGguf *source, const LlmTensor *tensor, LlmError *err)
 
 /* entry of a tensor, but for names and offsets */
 static LlmStatus
-fill_entry(const LlmGguf *source, const LlmTensor *tensor, LlmPackEntry *entry, LlmError *err)
+fill_entry(const LlmSource *source, const LlmTensor *tensor, LlmPackEntry *entry, LlmError *err)
 {
 	LLM_TRY(check_tensor(source, tensor, err));
 	entry->is_vector = tensor->n_dims == 1;
@@ -132,12 +132,12 @@ fill_entry(const LlmGguf *source, const LlmTensor *tensor, LlmPackEntry *entry, 
 static LlmStatus
 make_directory(LlmPacker *packer, LlmError *err)
 {
-	const LlmGguf *source = packer->source;
+	const LlmSource *source = packer->source;
 	size_t		names_bytes = 0;
 	size_t		name_off = source->n_tensors * sizeof(LlmPackEntry);
 	void	   *ptr;
 
-	/* no overflow: the names are part of the source's directory, the entries as many as it could hold */
+	/* no overflow: the names are in memory, the entries as many as it could hold */
 	for (uint64_t i = 0; i < source->n_tensors; i++)
 		names_bytes += source->tensors[i].name.len;
 	packer->header.dir_bytes = name_off + names_bytes;
@@ -164,12 +164,12 @@ make_directory(LlmPacker *packer, LlmError *err)
 static LlmStatus
 lay_out(LlmPacker *packer, LlmError *err)
 {
-	const LlmGguf *source = packer->source;
+	const LlmSource *source = packer->source;
 	LlmPackHeader *header = &packer->header;
 	uint64_t	off;
 
 	header->meta_off = sizeof(LlmPackHeader);
-	header->meta_bytes = source->meta_len;
+	header->meta_bytes = source->meta->n_bytes;
 	header->dir_off = llm_pack_align(header->meta_off + header->meta_bytes);
 	header->data_off = llm_pack_align(header->dir_off + header->dir_bytes);
 	off = header->data_off;
@@ -180,7 +180,7 @@ lay_out(LlmPacker *packer, LlmError *err)
 
 		entry->data_off = off;
 		if (__builtin_add_overflow(off, entry->n_bytes, &off) || off > INT64_MAX)
-			return llm_fail(err, LLM_E_LIMIT, "model file \"%s\" is too large when packed", source->file.path);
+			return llm_fail(err, LLM_E_LIMIT, "model file \"%s\" is too large when packed", source->path);
 		if (batch.rows_bytes > packer->rows_capacity)
 			packer->rows_capacity = batch.rows_bytes;
 		if (batch.groups_bytes > packer->groups_capacity)
@@ -193,19 +193,19 @@ lay_out(LlmPacker *packer, LlmError *err)
 static void
 fill_header(LlmPacker *packer, const uint8_t *digest)
 {
-	const LlmGguf *source = packer->source;
+	const LlmSource *source = packer->source;
 	LlmPackHeader *header = &packer->header;
 
 	memcpy(header->magic, LLM_PACK_MAGIC, sizeof(header->magic));
 	header->byte_order = LLM_PACK_BYTE_ORDER;
 	header->format = LLM_PACK_FORMAT;
 	header->pack_version = LLMK_PACK_VERSION;
-	header->n_meta_entries = (uint32_t) source->meta.n_entries;
-	header->source_bytes = llm_gguf_size_bytes(source);
+	header->n_meta_entries = (uint32_t) source->meta->n_entries;
+	header->source_bytes = llm_source_size_bytes(source);
 	header->n_tensors = source->n_tensors;
 	if (digest)
 		memcpy(header->digest, digest, LLM_DIGEST_BYTES);
-	header->body_checksum = llm_pack_checksum(0, source->directory + source->meta_off, source->meta_len);
+	header->body_checksum = llm_pack_checksum(0, source->meta->bytes, source->meta->n_bytes);
 	header->body_checksum = llm_pack_checksum(header->body_checksum, packer->entries, header->dir_bytes);
 	header->header_checksum = llm_pack_checksum(0, header, offsetof(LlmPackHeader, header_checksum));
 }
@@ -226,7 +226,7 @@ prepare(LlmPacker *packer, const uint8_t *digest, LlmError *err)
 }
 
 LlmStatus
-llm_packer_begin(const LlmGguf *source, const uint8_t *digest, const LlmAllocator *a,
+llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAllocator *a,
 				 LlmPacker **out, uint64_t *total_bytes, LlmError *err)
 {
 	LlmPacker  *packer;
@@ -264,13 +264,10 @@ llm_packer_free(LlmPacker *packer)
 static LlmStatus
 pack_elements(LlmPacker *packer, const LlmTensor *tensor, const LlmPackEntry *entry, const LlmPackSink *sink, LlmError *err)
 {
-	const LlmTypeInfo *info = llmk_type_info(tensor->type);
 	int64_t		rest = entry->n_cols - packer->done;
 	int64_t		count = rest < VECTOR_BATCH ? rest : VECTOR_BATCH;
-	uint64_t	skipped = (uint64_t) (packer->done / info->block_len) * (uint64_t) info->block_bytes;
-	size_t		in_bytes = (size_t) (count / info->block_len) * (size_t) info->block_bytes;
 
-	LLM_TRY(llm_file_read(llm_gguf_file(packer->source, tensor->part), tensor->offset + skipped, packer->rows, in_bytes, NULL, err));
+	LLM_TRY(llm_source_read(packer->source, tensor, packer->done, count, packer->rows, NULL, err));
 	llmk_dequantize(tensor->type, packer->rows, count, (float *) packer->groups);
 	LLM_TRY(sink->write(sink->ctx, entry->data_off + (uint64_t) packer->done * sizeof(float), packer->groups,
 						(size_t) count * sizeof(float), err));
@@ -295,10 +292,10 @@ pack_groups(LlmPacker *packer, const LlmTensor *tensor, const LlmPackEntry *entr
 	int64_t		count = n_groups - packer->done < batch.count ? n_groups - packer->done : batch.count;
 	int64_t		n_rows = entry->n_rows - first < count * LLMK_ROWS ? entry->n_rows - first : count * LLMK_ROWS;
 	uint64_t	matrix_bytes = entry->n_bytes / (uint64_t) entry->n_stack;
-	uint64_t	in_off = tensor->offset + ((uint64_t) packer->matrix * (uint64_t) entry->n_rows + (uint64_t) first) * in_row;
+	int64_t		first_row = packer->matrix * entry->n_rows + first;
 	uint64_t	out_off = entry->data_off + (uint64_t) packer->matrix * matrix_bytes + (uint64_t) packer->done * out_group;
 
-	LLM_TRY(llm_file_read(llm_gguf_file(packer->source, tensor->part), in_off, packer->rows, (size_t) n_rows * in_row, NULL, err));
+	LLM_TRY(llm_source_read(packer->source, tensor, first_row * entry->n_cols, n_rows * entry->n_cols, packer->rows, NULL, err));
 	for (int64_t g = 0; g < count; g++)
 	{
 		int64_t		rows = n_rows - g * LLMK_ROWS < LLMK_ROWS ? n_rows - g * LLMK_ROWS : LLMK_ROWS;
@@ -323,13 +320,13 @@ pack_groups(LlmPacker *packer, const LlmTensor *tensor, const LlmPackEntry *entr
 static LlmStatus
 pack_step(LlmPacker *packer, const LlmPackSink *sink, LlmError *err)
 {
-	const LlmGguf *source = packer->source;
+	const LlmSource *source = packer->source;
 	const LlmPackHeader *header = &packer->header;
 
 	switch (packer->phase)
 	{
 		case PACK_METADATA:
-			LLM_TRY(sink->write(sink->ctx, header->meta_off, source->directory + source->meta_off, source->meta_len, err));
+			LLM_TRY(sink->write(sink->ctx, header->meta_off, source->meta->bytes, source->meta->n_bytes, err));
 			packer->phase = PACK_DIRECTORY;
 			break;
 		case PACK_DIRECTORY:
@@ -345,7 +342,7 @@ pack_step(LlmPacker *packer, const LlmPackSink *sink, LlmError *err)
 				return entry->is_vector ? pack_elements(packer, tensor, entry, sink, err) :
 					pack_groups(packer, tensor, entry, sink, err);
 			}
-			LLM_TRY(llm_gguf_check_unchanged(source, err));
+			LLM_TRY(llm_source_check_unchanged(source, err));
 			packer->phase = PACK_HEADER;
 			break;
 		case PACK_HEADER:

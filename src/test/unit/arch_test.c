@@ -380,7 +380,7 @@ open_status(TinyMaker *k, LlmError *err)
 	const LlmModelOptions options = {.kv_type = LLM_KV_F16};
 	const uint8_t *base;
 	size_t		size;
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmModel   *m = NULL;
 	LlmStatus	status;
 	char		path[64];
@@ -388,9 +388,9 @@ open_status(TinyMaker *k, LlmError *err)
 
 	gw_finish(&k->w);
 	fd = gw_memfd(k->w.file.data, k->w.file.len, path);
-	CHECK(test_ok(llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, err), err));
-	CHECK(test_ok(llm_pack_to_memory(&gguf, &llm_malloc_allocator, NULL, &base, &size, err), err));
-	llm_gguf_close(&gguf);
+	CHECK(test_ok(llm_source_open(path, &llm_malloc_allocator, NULL, &source, err), err));
+	CHECK(test_ok(llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, &base, &size, err), err));
+	llm_source_close(&source);
 	status = llm_model_open(base, size, &options, llmk_level(0), &llm_malloc_allocator, &m, err);
 	llm_model_close(m);
 	llm_memory_pack_free(base, size);

@@ -4,6 +4,7 @@
  * whatever they hold, and spans merged.
  */
 #include <math.h>
+#include <stdlib.h>
 
 #include "check.h"
 #include "vector_levels.h"
@@ -55,6 +56,9 @@ typedef struct Case
 	LlmKvType	type;
 	float		scale;
 	float		softcap;
+	bool		sloped;			/* scores fall with distance, by slope[i] a key */
+	float		slope[MAX_QUERIES];
+	int			position[MAX_QUERIES];
 	int			begin[MAX_QUERIES];
 	int			end[MAX_QUERIES];
 } Case;
@@ -89,9 +93,11 @@ attend(const LlmKernels *k, const Case *c, const int *list, int n, int first, in
 	float		sum[MAX_QUERIES];
 	int			begin[MAX_QUERIES];
 	int			end[MAX_QUERIES];
+	float		slope[MAX_QUERIES];
+	int			distance[MAX_QUERIES];
 	LlmkAttend	a = {
 		.n_queries = n, .head_dim_k = c->dim_k, .head_dim_v = c->dim_v, .kv_type = c->type, .scale = c->scale,
-		.softcap = c->softcap, .q = q, .key_begin = begin, .key_end = end, .max = max, .sum = sum, .acc = acc
+		.softcap = c->softcap, .slope = c->sloped ? slope : NULL, .distance = distance, .q = q, .key_begin = begin, .key_end = end, .max = max, .sum = sum, .acc = acc
 	};
 
 	for (int i = 0; i < n; i++)
@@ -100,6 +106,7 @@ attend(const LlmKernels *k, const Case *c, const int *list, int n, int first, in
 		acc[i] = s->acc[list[i]];
 		max[i] = s->max[list[i]];
 		sum[i] = s->sum[list[i]];
+		slope[i] = c->slope[list[i]];
 	}
 	for (int page = first; page < last; page++)
 	{
@@ -108,6 +115,7 @@ attend(const LlmKernels *k, const Case *c, const int *list, int n, int first, in
 			int			b = c->begin[list[i]] - page * LLMK_PAGE_KEYS;
 			int			e = c->end[list[i]] - page * LLMK_PAGE_KEYS;
 
+			distance[i] = c->position[list[i]] - page * LLMK_PAGE_KEYS;
 			begin[i] = b < 0 ? 0 : b > LLMK_PAGE_KEYS ? LLMK_PAGE_KEYS : b;
 			end[i] = e < 0 ? 0 : e > LLMK_PAGE_KEYS ? LLMK_PAGE_KEYS : e;
 		}
@@ -142,11 +150,14 @@ make_case(Case *c, enum Mask mask)
 	c->type = random_below(2) ? LLM_KV_F16 : LLM_KV_F32;
 	c->scale = random_below(4) ? 1.0f / sqrtf((float) c->dim_k) : 2.0f;
 	c->softcap = random_below(3) ? 0.0f : 20.0f;
+	c->sloped = random_below(4) == 0;
 	n_keys = c->n_pages * LLMK_PAGE_KEYS - random_below(LLMK_PAGE_KEYS);
 	for (int i = 0; i < c->n_queries; i++)
 	{
 		int			visible = n_keys - (mask == CAUSAL_GROUPS ? (c->n_queries - 1 - i) / 3 : c->n_queries - 1 - i);
 
+		c->slope[i] = 0.5f / (float) (1 + random_below(8));
+		c->position[i] = random_below(n_keys);
 		c->begin[i] = 0;
 		c->end[i] = mask == FULL ? n_keys : visible < 1 ? 1 : visible;
 		if (mask == WINDOW)
@@ -219,6 +230,8 @@ reference(const Case *c, int query, double *out, double *size)
 		largest = fmax(largest, terms * c->scale);
 		if (c->softcap != 0)
 			s = c->softcap * tanh(s / c->softcap);
+		if (c->sloped)
+			s -= (double) c->slope[query] * abs(c->position[query] - key);
 		score[key] = s;
 		max = s > max ? s : max;
 	}

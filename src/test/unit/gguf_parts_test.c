@@ -150,12 +150,15 @@ check_good(const LlmGguf *g)
 }
 
 static void
-open_pack(const LlmGguf *g, const uint8_t **base, LlmPack *pack)
+open_pack(const char *path, const uint8_t **base, LlmPack *pack)
 {
+	LlmSource	source;
 	LlmError	err;
 	size_t		size;
 
-	CHECK(llm_pack_to_memory(g, &llm_malloc_allocator, NULL, base, &size, &err) == LLM_OK);
+	CHECK(llm_source_open(path, &llm_malloc_allocator, NULL, &source, &err) == LLM_OK);
+	CHECK(llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, base, &size, &err) == LLM_OK);
+	llm_source_close(&source);
 	CHECK(llm_pack_open(*base, size, &llm_malloc_allocator, pack, &err) == LLM_OK);
 }
 
@@ -176,7 +179,7 @@ test_same_as_one_file(void)
 	CHECK(llm_gguf_open(whole, &llm_malloc_allocator, NULL, &g[1], &err) == LLM_OK && g[1].n_parts == 1);
 	check_good(&g[0]);
 	for (int i = 0; i < 2; i++)
-		open_pack(&g[i], &base[i], &pack[i]);
+		open_pack(g[i].file.path, &base[i], &pack[i]);
 	CHECK(pack[0].n_tensors == N_TENSORS && pack[1].n_tensors == N_TENSORS && pack[0].source_bytes == llm_gguf_size_bytes(&g[0]));
 	for (int i = 0; i < N_TENSORS; i++)
 	{

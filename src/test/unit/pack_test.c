@@ -109,7 +109,7 @@ make_model(GgufWriter *w)
 typedef struct Source
 {
 	GgufWriter	writer;
-	LlmGguf		gguf;
+	LlmSource	weights;
 	int			fd;
 } Source;
 
@@ -120,13 +120,13 @@ open_source(Source *s)
 	LlmError	err;
 
 	s->fd = gw_memfd(s->writer.file.data, s->writer.file.len, path);
-	CHECK_MSG(llm_gguf_open(path, alloc, NULL, &s->gguf, &err) == LLM_OK, "%s %s", err.message, err.detail);
+	CHECK_MSG(llm_source_open(path, alloc, NULL, &s->weights, &err) == LLM_OK, "%s %s", err.message, err.detail);
 }
 
 static void
 close_source(Source *s)
 {
-	llm_gguf_close(&s->gguf);
+	llm_source_close(&s->weights);
 	close(s->fd);
 	gw_free(&s->writer);
 }
@@ -140,10 +140,10 @@ check_values(const Source *s, const LlmPack *pack)
 	float		got[512];
 	LlmError	err;
 
-	CHECK(pack->n_tensors == s->gguf.n_tensors);
-	for (uint64_t i = 0; i < s->gguf.n_tensors; i++)
+	CHECK(pack->n_tensors == s->weights.n_tensors);
+	for (uint64_t i = 0; i < s->weights.n_tensors; i++)
 	{
-		const LlmTensor *t = &s->gguf.tensors[i];
+		const LlmTensor *t = &s->weights.tensors[i];
 		int64_t		n = t->dim[0] * t->dim[1] * t->dim[2];
 		char		name[80];
 
@@ -257,7 +257,7 @@ test_pauses(const Source *s, const uint8_t *expected, size_t size)
 		long		n_calls = 0;
 
 		memset(base, 0, size);
-		CHECK(llm_packer_begin(&s->gguf, NULL, alloc, &packer, &total, &err) == LLM_OK && total == size);
+		CHECK(llm_packer_begin(&s->weights, NULL, alloc, &packer, &total, &err) == LLM_OK && total == size);
 		do
 		{
 			if (mode > 0)
@@ -276,7 +276,7 @@ test_pauses(const Source *s, const uint8_t *expected, size_t size)
 			n_writes = memory.n_writes;
 		llm_packer_free(packer);
 	}
-	CHECK(n_writes > (long) s->gguf.n_tensors);
+	CHECK(n_writes > (long) s->weights.n_tensors);
 	free(base);
 }
 
@@ -296,7 +296,7 @@ test_unfinished(const Source *s, size_t size)
 		uint64_t	total;
 
 		memset(base, 0, size);
-		CHECK(llm_packer_begin(&s->gguf, NULL, alloc, &packer, &total, &err) == LLM_OK);
+		CHECK(llm_packer_begin(&s->weights, NULL, alloc, &packer, &total, &err) == LLM_OK);
 		CHECK(llm_packer_run(packer, &sink, NULL, &err) == LLM_E_IO && err.sys_errno == ENOSPC);
 		llm_packer_free(packer);
 		CHECK(llm_pack_open(base, size, alloc, &pack, &err) == LLM_E_FORMAT);
@@ -317,7 +317,7 @@ test_no_memory(const Source *s)
 		LlmStatus	status;
 
 		fail_alloc_init(&fa, k);
-		status = llm_pack_to_memory(&s->gguf, &fa.allocator, NULL, &base, &size, &err);
+		status = llm_pack_to_memory(&s->weights, &fa.allocator, NULL, &base, &size, &err);
 		if (status == LLM_OK)
 		{
 			status = llm_pack_open(base, size, &fa.allocator, &pack, &err);
@@ -453,7 +453,7 @@ test_refusals(void)
 	gw_tensor(&s.writer, "blk.3.ffn_up", LLM_TYPE_Q8_K, 2, dims, NULL, 584);
 	gw_finish(&s.writer);
 	open_source(&s);
-	CHECK(llm_packer_begin(&s.gguf, NULL, alloc, &packer, &total, &err) == LLM_E_UNSUPPORTED);
+	CHECK(llm_packer_begin(&s.weights, NULL, alloc, &packer, &total, &err) == LLM_E_UNSUPPORTED);
 	CHECK(strstr(err.message, "\"blk.3.ffn_up\"") && strstr(err.message, "Q8_K") && err.hint[0]);
 	CHECK(packer == NULL && total == 1);
 	close_source(&s);
@@ -462,14 +462,14 @@ test_refusals(void)
 	gw_tensor(&s.writer, "positions", LLM_TYPE_I32, 1, vector, NULL, 1024);
 	gw_finish(&s.writer);
 	open_source(&s);
-	CHECK(llm_packer_begin(&s.gguf, NULL, alloc, &packer, &total, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "I32"));
+	CHECK(llm_packer_begin(&s.weights, NULL, alloc, &packer, &total, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "I32"));
 	close_source(&s);
 
 	gw_init(&s.writer);
 	gw_tensor(&s.writer, "wide", LLM_TYPE_Q8_0, 2, wide, NULL, (((1 << 20) + 32) / 32) * 34);
 	gw_finish(&s.writer);
 	open_source(&s);
-	CHECK(llm_packer_begin(&s.gguf, NULL, alloc, &packer, &total, &err) == LLM_E_LIMIT && strstr(err.detail, "1048608"));
+	CHECK(llm_packer_begin(&s.weights, NULL, alloc, &packer, &total, &err) == LLM_E_LIMIT && strstr(err.detail, "1048608"));
 	close_source(&s);
 }
 
@@ -497,7 +497,7 @@ test_changing_source(void)
 
 			CHECK(futimens(s.fd, past) == 0);
 		}
-		CHECK(llm_pack_to_memory(&s.gguf, alloc, NULL, &base, &size, &err) == LLM_E_FORMAT);
+		CHECK(llm_pack_to_memory(&s.weights, alloc, NULL, &base, &size, &err) == LLM_E_FORMAT);
 		CHECK(strstr(err.message, cut ? "ends too early" : "was changed"));
 		close_source(&s);
 	}
@@ -540,7 +540,7 @@ main(void)
 	gw_init(&s.writer);
 	make_model(&s.writer);
 	open_source(&s);
-	CHECK_MSG(llm_pack_to_memory(&s.gguf, alloc, NULL, &base, &size, &err) == LLM_OK, "%s", err.message);
+	CHECK_MSG(llm_pack_to_memory(&s.weights, alloc, NULL, &base, &size, &err) == LLM_OK, "%s", err.message);
 	CHECK((uintptr_t) base % LLMK_ALIGN == 0);
 	CHECK_MSG(llm_pack_open(base, size, alloc, &pack, &err) == LLM_OK, "%s %s", err.message, err.detail);
 	CHECK(pack.source_bytes == s.writer.file.len && pack.meta.n_entries == 2);
@@ -556,7 +556,7 @@ main(void)
 	/* a digest is kept */
 	for (int i = 0; i < LLM_DIGEST_BYTES; i++)
 		digest[i] = (uint8_t) (i + 1);
-	CHECK(llm_packer_begin(&s.gguf, digest, alloc, &packer, &total, &err) == LLM_OK && total == size);
+	CHECK(llm_packer_begin(&s.weights, digest, alloc, &packer, &total, &err) == LLM_OK && total == size);
 	{
 		MemorySink	memory = {.base = aligned_alloc(LLMK_ALIGN, size), .size = size, .fail_at = -1};
 		LlmPackSink sink = {memory_sink_write, &memory};
@@ -584,7 +584,7 @@ main(void)
 		gw_finish(&s.writer);
 	}
 	open_source(&s);
-	CHECK(llm_pack_to_memory(&s.gguf, alloc, NULL, &base, &size, &err) == LLM_OK);
+	CHECK(llm_pack_to_memory(&s.weights, alloc, NULL, &base, &size, &err) == LLM_OK);
 	test_damage(base, size);
 	llm_memory_pack_free(base, size);
 	close_source(&s);

@@ -65,19 +65,19 @@ open_model(const char *name, const char *chat_template)
 	const LlmAllocator *a = &llm_malloc_allocator;
 	LlmModelOptions options = {.kv_type = LLM_KV_F32};
 	Fixture		f = {NULL, 0, NULL};
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmError	err;
 	char		path[100];
 
 	if (chat_template)
 		options.chat_template = (LlmStr) {chat_template, strlen(chat_template)};
 	snprintf(path, sizeof path, "sql-tests/data/models/%s.gguf", name);
-	if (llm_gguf_open(path, a, NULL, &gguf, &err) == LLM_OK)
+	if (llm_source_open(path, a, NULL, &source, &err) == LLM_OK)
 	{
-		if (llm_pack_to_memory(&gguf, a, NULL, &f.base, &f.size, &err) == LLM_OK &&
+		if (llm_pack_to_memory(&source, a, NULL, &f.base, &f.size, &err) == LLM_OK &&
 			llm_model_open(f.base, f.size, &options, llmk_select("generic", 0), a, &f.model, &err) != LLM_OK)
 			f.model = NULL;
-		llm_gguf_close(&gguf);
+		llm_source_close(&source);
 	}
 	CHECK_MSG(f.model != NULL, "%s: %s", path, err.message);
 	return f;

@@ -136,14 +136,14 @@ check_refused(const HybridKind *kind, LlmStatus want, const char *word)
 	int			fd = hybrid_model_file(kind, path);
 	const uint8_t *base;
 	size_t		size;
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmModel   *model;
 	LlmError	err;
 	LlmStatus	status;
 
-	CHECK(test_ok(llm_gguf_open(path, a, NULL, &gguf, &err), &err));
-	CHECK(test_ok(llm_pack_to_memory(&gguf, a, NULL, &base, &size, &err), &err));
-	llm_gguf_close(&gguf);
+	CHECK(test_ok(llm_source_open(path, a, NULL, &source, &err), &err));
+	CHECK(test_ok(llm_pack_to_memory(&source, a, NULL, &base, &size, &err), &err));
+	llm_source_close(&source);
 	status = llm_model_open(base, size, &options, llmk_select("generic", 0), a, &model, &err);
 	CHECK_MSG(status == want && strstr(err.message, word), "status %d: %s", (int) status, err.message);
 	if (status == LLM_OK)

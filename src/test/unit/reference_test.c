@@ -53,14 +53,14 @@ load(const char *path, const LlmKernels *kernels, Loaded *l, LlmError *err)
 	const LlmAllocator *a = &llm_malloc_allocator;
 	LlmModelOptions options = {.kv_type = LLM_KV_F32};
 	LlmSchedulerOptions scheduler_options = {.batch_tokens = 0};
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmStatus	status;
 
 	memset(l, 0, sizeof *l);
-	if (llm_gguf_open(path, a, NULL, &gguf, err) != LLM_OK)
+	if (llm_source_open(path, a, NULL, &source, err) != LLM_OK)
 		return false;
-	status = llm_pack_to_memory(&gguf, a, NULL, &l->base, &l->size, err);
-	llm_gguf_close(&gguf);
+	status = llm_pack_to_memory(&source, a, NULL, &l->base, &l->size, err);
+	llm_source_close(&source);
 	return status == LLM_OK &&
 		llm_model_open(l->base, l->size, &options, kernels, a, &l->model, err) == LLM_OK &&
 		llm_pool_create(a, 2, &l->pool, err) == LLM_OK &&

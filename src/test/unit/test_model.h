@@ -28,15 +28,15 @@ static inline TestModel
 test_model_open(const char *path, const LlmModelOptions *options, const LlmKernels *kernels)
 {
 	TestModel	t = {0};
-	LlmGguf		gguf;
+	LlmSource	source;
 	LlmError	err;
-	LlmStatus	status = llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, &err);
+	LlmStatus	status = llm_source_open(path, &llm_malloc_allocator, NULL, &source, &err);
 
 	if (!test_ok(status, &err))
 		exit(1);
-	if (!test_ok(llm_pack_to_memory(&gguf, &llm_malloc_allocator, NULL, &t.base, &t.size, &err), &err))
+	if (!test_ok(llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, &t.base, &t.size, &err), &err))
 		exit(1);
-	llm_gguf_close(&gguf);
+	llm_source_close(&source);
 	if (!test_ok(llm_model_open(t.base, t.size, options, kernels, &llm_malloc_allocator, &t.model, &err), &err))
 		exit(1);
 	return t;

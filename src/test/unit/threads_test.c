@@ -274,6 +274,48 @@ cpu_seconds(void)
 	return (double) (ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) + (double) (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
 }
 
+/* threads at work at the same time, and the most there ever were */
+static atomic_int n_inside;
+static atomic_int most_inside;
+
+static void
+counting_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	int			n = atomic_fetch_add(&n_inside, 1) + 1;
+	int			most = atomic_load(&most_inside);
+
+	while (n > most && !atomic_compare_exchange_weak(&most_inside, &most, n))
+		continue;
+	sched_yield();
+	piece_fn(arg, begin, end, thread);
+	atomic_fetch_sub(&n_inside, 1);
+}
+
+/* no more threads than the limit take part, and all work is done once */
+static void
+test_limit(void)
+{
+	static const int limits[] = {1, 2, 3, 4, 100, 0, 4};
+	LlmPool    *pool = make_pool(4);
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+	{
+		int			most = limits[i] < 1 ? 1 : limits[i] > 4 ? 4 : limits[i];
+
+		llm_pool_set_limit(pool, limits[i]);
+		atomic_store(&most_inside, 0);
+		for (int run = 0; run < 50; run++)
+		{
+			reset(&shared, pool, 200, 1);
+			CHECK(llm_pool_run(pool, counting_piece, &shared, 200, 1, NULL) == LLM_OK);
+			CHECK(all_seen(&shared, 1));
+			CHECK(shared.bad == 0);
+		}
+		CHECK_MSG(most_inside >= 1 && most_inside <= most, "limit %d: %d threads", limits[i], (int) most_inside);
+	}
+	llm_pool_free(pool);
+}
+
 static void
 test_life(void)
 {
@@ -417,6 +459,7 @@ main(void)
 	test_pause(2);
 	test_pause(4);
 	test_sharing();
+	test_limit();
 	test_life();
 	test_no_threads();
 	test_cpu_count();

@@ -92,6 +92,8 @@ enum Op
 	ADD,
 	GELU_MUL,
 	GELU_MUL_INTO_GATE,
+	GELU_ERF,
+	GELU_ERF_ALONE,
 	RELU_SQR,
 	SOFT_CAP,
 	SILU_MUL,
@@ -106,7 +108,7 @@ enum Op
 };
 
 static const char *const op_names[N_OPS] = {"rms_norm", "rms_norm in place", "layer_norm", "layer_norm in place", "add",
-	"gelu_mul", "gelu_mul into gate", "relu_sqr", "soft_cap", "silu_mul", "silu_mul into gate", "silu_mul into up", "rope_norm",
+	"gelu_mul", "gelu_mul into gate", "gelu_erf", "gelu_erf alone", "relu_sqr", "soft_cap", "silu_mul", "silu_mul into gate", "silu_mul into up", "rope_norm",
 	"rope_neox", "max", "sum_exp", "scale"};
 
 /* run an operation on x, y, z (n elements and a margin each); out holds the changed array and n_out its elements */
@@ -140,6 +142,12 @@ run_op(const LlmKernels *k, enum Op op, int n, int shift, float *out)
 			return;
 		case GELU_MUL_INTO_GATE:
 			k->gelu_mul(a + shift, b + shift, n, a + shift);
+			break;
+		case GELU_ERF:
+			k->gelu_erf(a + shift, b + shift, n, out);
+			return;
+		case GELU_ERF_ALONE:
+			k->gelu_erf(a + shift, NULL, n, a + shift);
 			break;
 		case RELU_SQR:
 			k->relu_sqr(a + shift, n);
@@ -300,7 +308,7 @@ test_accuracy(void)
 	CHECK(sum <= 2e-6);
 }
 
-/* the generic level's layer_norm, gelu_mul, relu_sqr and soft_cap against double precision */
+/* the generic level's layer_norm, gelu_mul, gelu_erf, relu_sqr and soft_cap against double precision */
 static void
 test_accuracy_of_dense_blocks(void)
 {
@@ -308,6 +316,7 @@ test_accuracy_of_dense_blocks(void)
 	static float out[MAX_N + MARGIN];
 	double		norm = 0;
 	double		gelu = 0;
+	double		erf_gelu = 0;
 	double		relu = 0;
 	double		cap = 0;
 
@@ -338,6 +347,10 @@ test_accuracy_of_dense_blocks(void)
 			note(&gelu, fabs(out[j] - want) / fmax(fabs(want), fabs(v * (double) y[j]) * 0.1));
 		}
 
+		k->gelu_erf(x, NULL, n, out);
+		for (int j = 0; j < n; j++)
+			note(&erf_gelu, fabs(out[j] - 0.5 * x[j] * erfc(-x[j] / sqrt(2))) / fmax(fabs(x[j]), 1e-30));
+
 		memcpy(out, x, sizeof(float) * (size_t) n);
 		k->relu_sqr(out, n);
 		for (int j = 0; j < n; j++)
@@ -348,9 +361,11 @@ test_accuracy_of_dense_blocks(void)
 		for (int j = 0; j < n; j++)
 			note(&cap, fabs(out[j] - 7 * tanh(x[j] / 7.0)) / fmax(fabs(7 * tanh(x[j] / 7.0)), 1e-30));
 	}
-	printf("largest errors: layer_norm %.2e, gelu_mul %.2e, relu_sqr %.2e, soft_cap %.2e\n", norm, gelu, relu, cap);
+	printf("largest errors: layer_norm %.2e, gelu_mul %.2e, gelu_erf %.2e, relu_sqr %.2e, soft_cap %.2e\n", norm, gelu,
+		   erf_gelu, relu, cap);
 	CHECK(norm <= 3e-6);
 	CHECK(gelu <= 1e-6);
+	CHECK(erf_gelu <= 1.5e-7);
 	CHECK(relu <= 1e-7);
 	CHECK(cap <= 4e-7);
 }

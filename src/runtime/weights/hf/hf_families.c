@@ -1,0 +1,557 @@
+/*
+ * hf_families.c: the table of model classes, and what each has beyond the keys that all share.
+ *
+ * Source: transformers 5, configuration_*.py and modeling_*.py; llama.cpp, conversion/.
+ */
+#include "weights/hf/hf_params.h"
+
+#include <json-c/json.h>
+#include <math.h>
+#include <string.h>
+
+/* the configuration's own word for the feed-forward is the same for nearly all */
+static LlmStatus
+dense(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "feed_forward_length"));
+	return llm_hf_copy_float(p, "rms_norm_eps|norm_eps", "attention.layer_norm_rms_epsilon");
+}
+
+static LlmStatus
+layer_norm(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size|n_inner", "feed_forward_length"));
+	return llm_hf_copy_float(p, "layer_norm_eps|layer_norm_epsilon|norm_eps|norm_epsilon", "attention.layer_norm_epsilon");
+}
+
+static LlmStatus
+experts(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_copy_uint(p, "num_local_experts|num_experts|n_routed_experts", "expert_count"));
+	LLM_TRY(llm_hf_copy_uint(p, "num_experts_per_tok", "expert_used_count"));
+	return llm_hf_copy_bool(p, "norm_topk_prob", "expert_weights_norm");
+}
+
+static LlmStatus
+mixtral(LlmHfParams *p)
+{
+	LLM_TRY(dense(p));
+	return experts(p);
+}
+
+static LlmStatus
+ministral3(LlmHfParams *p)
+{
+	struct json_object *rope = llm_hf_get(&p->config, "rope_parameters");
+	struct json_object *beta;
+	double		value;
+
+	LLM_TRY(dense(p));
+	if (!rope || !json_object_object_get_ex(rope, "llama_4_scaling_beta", &beta) || !beta)
+		return LLM_OK;
+	LLM_TRY(llm_hf_float_of(&p->config, beta, "llama_4_scaling_beta", &value));
+	return llm_hf_put_float(p, "attention.temperature_scale", value);
+}
+
+static LlmStatus
+qwen_experts(LlmHfParams *p)
+{
+	struct json_object *dense_layers;
+
+	LLM_TRY(dense(p));
+	LLM_TRY(experts(p));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
+	LLM_TRY(llm_hf_copy_uint(p, "shared_expert_intermediate_size", "expert_shared_feed_forward_length"));
+	LLM_TRY(llm_hf_must_equal(&p->config, "decoder_sparse_step", 1));
+	dense_layers = llm_hf_get(&p->config, "mlp_only_layers");
+	if (json_object_is_type(dense_layers, json_type_array) && json_object_array_length(dense_layers) > 0)
+		return llm_hf_refuse(&p->config, "mlp_only_layers", dense_layers);
+	return LLM_OK;
+}
+
+static LlmStatus
+olmoe(LlmHfParams *p)
+{
+	LLM_TRY(dense(p));
+	return experts(p);
+}
+
+static LlmStatus
+gpt_oss(LlmHfParams *p)
+{
+	LLM_TRY(dense(p));
+	LLM_TRY(experts(p));
+	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_alpha", 1.702));
+	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_limit", 7));
+	(void) llm_hf_get(&p->config, "experts_per_token|initial_context_length");	/* the same again, and of training */
+	return llm_hf_copy_uint(p, "intermediate_size", "expert_feed_forward_length");
+}
+
+static LlmStatus
+gemma(LlmHfParams *p)
+{
+	double		scalar;
+	bool		found;
+
+	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_float(&p->config, "query_pre_attn_scalar", &found, &scalar));
+	if (found && scalar > 0)
+		LLM_TRY(llm_hf_put_float(p, "attention.scale", 1 / sqrt(scalar)));
+	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
+	LLM_TRY(llm_hf_copy_float(p, "attn_logit_softcapping", "attn_logit_softcapping"));
+	return llm_hf_copy_float(p, "final_logit_softcapping", "final_logit_softcapping");
+}
+
+/* soft caps that Gemma 2 takes from its row of the table unless metadata says otherwise: none is not something that GGUF can say */
+static LlmStatus
+gemma2(LlmHfParams *p)
+{
+	if (!llm_hf_get(&p->config, "attn_logit_softcapping") || !llm_hf_get(&p->config, "final_logit_softcapping"))
+		return llm_fail(p->err, LLM_E_UNSUPPORTED, "Gemma 2 without attn_logit_softcapping or final_logit_softcapping in config.json is not supported");
+	return gemma(p);
+}
+
+static LlmStatus
+granite(LlmHfParams *p)
+{
+	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_copy_float(p, "attention_multiplier", "attention.scale"));
+	LLM_TRY(llm_hf_copy_float(p, "embedding_multiplier", "embedding_scale"));
+	LLM_TRY(llm_hf_copy_float(p, "residual_multiplier", "residual_scale"));
+	return llm_hf_copy_float(p, "logits_scaling", "logit_scale");
+}
+
+static LlmStatus
+cohere2(LlmHfParams *p)
+{
+	LLM_TRY(layer_norm(p));
+	return llm_hf_copy_float(p, "logit_scale", "logit_scale");
+}
+
+/* one layer in so many goes without rope; what the architecture's row says must be what the file says */
+static LlmStatus
+smollm3(LlmHfParams *p)
+{
+	struct json_object *list = llm_hf_get(&p->config, "no_rope_layers");
+
+	LLM_TRY(dense(p));
+	if (!json_object_is_type(list, json_type_array))
+		return llm_hf_must_equal(&p->config, "no_rope_layer_interval", 4);
+	(void) llm_hf_get(&p->config, "no_rope_layer_interval");
+	for (uint64_t i = 0; i < p->n_layer && i < json_object_array_length(list); i++)
+		if ((json_object_get_int(json_object_array_get_idx(list, i)) != 0) != ((i + 1) % 4 != 0))
+			return llm_hf_refuse(&p->config, "no_rope_layers", list);
+	return LLM_OK;
+}
+
+/* ---- DeepSeek ---- */
+
+static LlmStatus
+latent_sizes(LlmHfParams *p)
+{
+	uint64_t	rank = 512;
+	uint64_t	keys;
+	uint64_t	rotated;
+	uint64_t	values;
+
+	LLM_TRY(llm_hf_required(&p->config, "kv_lora_rank", &rank));
+	LLM_TRY(llm_hf_required(&p->config, "qk_nope_head_dim", &keys));
+	LLM_TRY(llm_hf_required(&p->config, "qk_rope_head_dim", &rotated));
+	LLM_TRY(llm_hf_required(&p->config, "v_head_dim", &values));
+	(void) llm_hf_get(&p->config, "qk_head_dim|head_dim");	/* follow from those */
+	p->kv_b_keys = keys;
+	p->kv_b_values = values;
+	p->head_dim = rotated;		/* what turns */
+	p->n_head_kv = 1;
+	LLM_TRY(llm_hf_copy_uint(p, "q_lora_rank", "attention.q_lora_rank"));
+	LLM_TRY(llm_hf_put_uint(p, "attention.kv_lora_rank", rank));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count_kv", 1));
+	LLM_TRY(llm_hf_put_uint(p, "attention.key_length", rank + rotated));
+	LLM_TRY(llm_hf_put_uint(p, "attention.value_length", rank));
+	LLM_TRY(llm_hf_put_uint(p, "attention.key_length_mla", keys + rotated));
+	return llm_hf_put_uint(p, "attention.value_length_mla", values);
+}
+
+static LlmStatus
+deepseek(LlmHfParams *p)
+{
+	LLM_TRY(dense(p));
+	LLM_TRY(latent_sizes(p));
+	LLM_TRY(experts(p));
+	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_freq", 1));
+	LLM_TRY(llm_hf_must_equal(&p->config, "rope_interleave", 1));
+	(void) llm_hf_get(&p->config, "num_nextn_predict_layers");
+	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
+	LLM_TRY(llm_hf_copy_uint(p, "n_shared_experts", "expert_shared_count"));
+	LLM_TRY(llm_hf_copy_uint(p, "first_k_dense_replace", "leading_dense_block_count"));
+	LLM_TRY(llm_hf_copy_float(p, "routed_scaling_factor", "expert_weights_scale"));
+	return llm_hf_rope(p);
+}
+
+static LlmStatus
+deepseek_groups(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_copy_uint(p, "n_group", "expert_group_count"));
+	return llm_hf_copy_uint(p, "topk_group", "expert_group_used_count");
+}
+
+static LlmStatus
+deepseek_v2(LlmHfParams *p)
+{
+	struct json_object *method = llm_hf_get(&p->config, "topk_method");
+	const char *name = method ? json_object_get_string(method) : "greedy";
+
+	LLM_TRY(deepseek(p));
+	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "softmax"));
+	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 1));
+	if (strcmp(name, "group_limited_greedy") == 0)
+		return deepseek_groups(p);
+	(void) llm_hf_get(&p->config, "n_group|topk_group");	/* not used by the plain method */
+	return strcmp(name, "greedy") == 0 ? LLM_OK : llm_hf_refuse(&p->config, "topk_method", method);
+}
+
+static LlmStatus
+deepseek_v3(LlmHfParams *p)
+{
+	LLM_TRY(deepseek(p));
+	LLM_TRY(llm_hf_must_be(&p->config, "topk_method", "noaux_tc"));
+	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "sigmoid"));
+	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 2));
+	return deepseek_groups(p);
+}
+
+/* ---- state spaces and convolutions ---- */
+
+/* a step of the state space is limited by no more than 0 and infinity (null, or written as a word) */
+static LlmStatus
+check_step_limit(LlmHfParams *p)
+{
+	struct json_object *limit = llm_hf_get(&p->config, "time_step_limit");
+
+	if (!limit)
+		return LLM_OK;
+	if (!json_object_is_type(limit, json_type_array) || json_object_array_length(limit) != 2 ||
+		json_object_get_double(json_object_array_get_idx(limit, 0)) != 0 ||
+		json_object_is_type(json_object_array_get_idx(limit, 1), json_type_double) ||
+		json_object_is_type(json_object_array_get_idx(limit, 1), json_type_int))
+		return llm_hf_refuse(&p->config, "time_step_limit", limit);
+	return LLM_OK;
+}
+
+static LlmStatus
+state_space(LlmHfParams *p, const char *heads, const char *head_dim, const char *state)
+{
+	uint64_t	n_head;
+	uint64_t	dim;
+
+	LLM_TRY(llm_hf_required(&p->config, heads, &n_head));
+	LLM_TRY(llm_hf_required(&p->config, head_dim, &dim));
+	LLM_TRY(llm_hf_required(&p->config, "n_groups", &p->n_group));
+	LLM_TRY(check_step_limit(p));
+	(void) llm_hf_get(&p->config, "expand");	/* the number of heads says it */
+	LLM_TRY(llm_hf_put_uint(p, "ssm.inner_size", n_head * dim));
+	LLM_TRY(llm_hf_put_uint(p, "ssm.time_step_rank", n_head));
+	LLM_TRY(llm_hf_put_uint(p, "ssm.group_count", p->n_group));
+	LLM_TRY(llm_hf_copy_uint(p, state, "ssm.state_size"));
+	LLM_TRY(llm_hf_copy_uint(p, "conv_kernel", "ssm.conv_kernel"));
+	return llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_rms_epsilon");
+}
+
+static LlmStatus
+mamba2(LlmHfParams *p)
+{
+	p->n_ctx = 1 << 20;			/* there is no limit */
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", 0));
+	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", 0));
+	return state_space(p, "num_heads", "head_dim", "state_size");
+}
+
+/* the kind of each layer: a word in a list, or a letter in older files */
+static LlmStatus
+layer_kinds(LlmHfParams *p, const char *letters, const char *words, bool **is)
+{
+	struct json_object *pattern = llm_hf_get(&p->config, "hybrid_override_pattern");
+	void	   *ptr;
+
+	if (!json_object_is_type(pattern, json_type_string))
+		return llm_hf_layer_words(p, "layers_block_type|layer_types", words, is);
+	if ((uint64_t) json_object_get_string_len(pattern) < p->n_layer)
+		return llm_hf_refuse(&p->config, "hybrid_override_pattern", pattern);
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+	*is = ptr;
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		(*is)[i] = strchr(letters, json_object_get_string(pattern)[i]) != NULL;
+	return LLM_OK;
+}
+
+static LlmStatus
+put_by_layer(LlmHfParams *p, const char *suffix, const bool *is, uint64_t value)
+{
+	uint32_t   *values;
+	void	   *ptr;
+
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(uint32_t), &ptr, p->err));
+	values = ptr;
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		values[i] = is[i] ? (uint32_t) value : 0;
+	return llm_hf_put_uints(p, suffix, values, p->n_layer);
+}
+
+static LlmStatus
+nemotron_h_experts(LlmHfParams *p)
+{
+	uint64_t	n_shared = 1;
+	uint64_t	width = 0;
+	bool		found;
+
+	LLM_TRY(experts(p));
+	LLM_TRY(deepseek_groups(p));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
+	LLM_TRY(llm_hf_uint(&p->config, "moe_shared_expert_intermediate_size", &found, &width));
+	LLM_TRY(llm_hf_uint(&p->config, "n_shared_experts", &found, &n_shared));
+	LLM_TRY(llm_hf_put_uint(p, "expert_shared_feed_forward_length", width * n_shared));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_latent_size", "moe_latent_size"));
+	return llm_hf_copy_float(p, "routed_scaling_factor", "expert_weights_scale");
+}
+
+/* keys of experts are in the file also where no layer has any */
+static void
+ignore_experts(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "n_routed_experts|num_experts_per_tok|norm_topk_prob|moe_intermediate_size|n_group|topk_group");
+	(void) llm_hf_get(&p->config, "moe_shared_expert_intermediate_size|n_shared_experts|moe_latent_size|routed_scaling_factor");
+}
+
+static LlmStatus
+nemotron_h(LlmHfParams *p)
+{
+	struct json_object *types = llm_hf_get(&p->config, "layers_block_type|layer_types");
+	uint64_t	n_ff;
+	bool	   *attends;
+	bool	   *feeds;
+	bool	   *has_experts;
+	bool		any = false;
+
+	(void) llm_hf_get(&p->config, "num_hidden_layers");
+	LLM_TRY(layer_kinds(p, "*", "attention|full_attention", &attends));
+	LLM_TRY(layer_kinds(p, "-", "mlp", &feeds));
+	LLM_TRY(layer_kinds(p, "E", "moe", &has_experts));
+	if (!attends || !feeds || !has_experts)
+		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layers_block_type)");
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		any = any || has_experts[i];
+	p->arch = any ? "nemotron_h_moe" : "nemotron_h";
+	LLM_TRY(llm_hf_required(&p->config, any ? "moe_intermediate_size" : "intermediate_size", &n_ff));
+	(void) llm_hf_get(&p->config, "intermediate_size|num_nextn_predict_layers");
+	for (uint64_t i = 0; i < p->n_layer && any; i++)
+		if (feeds[i])
+			return llm_hf_refuse(&p->config, "layers_block_type", types);
+	LLM_TRY(put_by_layer(p, "feed_forward_length", any ? has_experts : feeds, n_ff));
+	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
+	LLM_TRY(llm_hf_put_uint(p, "attention.key_length", p->head_dim));
+	LLM_TRY(llm_hf_put_uint(p, "attention.value_length", p->head_dim));
+	LLM_TRY(llm_hf_must_be(&p->config, "mlp_hidden_act", "relu2"));
+	LLM_TRY(llm_hf_must_be(&p->config, "mamba_hidden_act", "silu"));
+	(void) llm_hf_get(&p->config, "rope_theta|partial_rotary_factor|rope_parameters");	/* attention has no positions */
+	if (any)
+		LLM_TRY(nemotron_h_experts(p));
+	else
+		ignore_experts(p);
+	return state_space(p, "mamba_num_heads", "mamba_head_dim", "ssm_state_size");
+}
+
+static LlmStatus
+lfm2(LlmHfParams *p)
+{
+	uint64_t	n_ff;
+	uint64_t	multiple = 256;
+	double		multiplier = 1;
+	bool		adjust = true;
+	bool		found;
+	bool	   *attends;
+	bool	   *convolves;
+
+	LLM_TRY(llm_hf_required(&p->config, "block_ff_dim|intermediate_size", &n_ff));
+	LLM_TRY(llm_hf_uint(&p->config, "block_multiple_of", &found, &multiple));
+	LLM_TRY(llm_hf_float(&p->config, "block_ffn_dim_multiplier", &found, &multiplier));
+	LLM_TRY(llm_hf_bool(&p->config, "block_auto_adjust_ff_dim", &found, &adjust));
+	if (adjust)
+	{
+		n_ff = (uint64_t) (multiplier * (double) (2 * n_ff / 3));
+		if (multiple == 0 || n_ff > UINT32_MAX)
+			return llm_fail(p->err, LLM_E_FORMAT, "keys block_* of config.json give no width of the feed-forward");
+		n_ff = (n_ff + multiple - 1) / multiple * multiple;
+	}
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "full_attention", &attends));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "conv", &convolves));
+	(void) llm_hf_get(&p->config, "full_attn_idxs|block_dim|block_mlp_init_scale|block_norm_eps|block_out_init_scale|block_use_swiglu");
+	(void) llm_hf_get(&p->config, "block_use_xavier_init|conv_dim|conv_dim_out|conv_use_xavier_init|num_heads|use_pos_enc");
+	if (!attends)
+		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layer_types)");
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		if (attends[i] == convolves[i])
+			return llm_hf_refuse(&p->config, "layer_types", llm_hf_get(&p->config, "layer_types"));
+	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", n_ff));
+	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
+	LLM_TRY(llm_hf_copy_uint(p, "conv_L_cache", "shortconv.l_cache"));
+	LLM_TRY(llm_hf_copy_float(p, "norm_eps|block_norm_eps", "attention.layer_norm_rms_epsilon"));
+	return llm_hf_rope(p);
+}
+
+/* ---- encoders ---- */
+
+static LlmStatus
+bert(LlmHfParams *p)
+{
+	uint64_t	n_types = 1;
+	bool		found;
+
+	LLM_TRY(layer_norm(p));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
+	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
+	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
+	LLM_TRY(llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err));
+	if (!(p->family->has & LLM_HF_OFFSET_POSITIONS))
+		return LLM_OK;
+	LLM_TRY(llm_hf_uint(&p->config, "pad_token_id", &found, &p->first_position));
+	p->first_position = found ? p->first_position + 1 : 0;
+	if (p->first_position >= p->n_ctx)
+		return llm_fail(p->err, LLM_E_FORMAT, "key \"pad_token_id\" of config.json leaves no positions");
+	p->n_ctx -= p->first_position;
+	return LLM_OK;
+}
+
+static LlmStatus
+nomic_bert(LlmHfParams *p)
+{
+	static const char *const off[] = {"causal", "prenorm", "qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "rotary_emb_interleaved",
+	"parallel_block", "parallel_block_tied_norm", "tie_word_embeddings", "use_rms_norm", "scale_attn_by_inverse_layer_idx"};
+	uint64_t	n_types = 1;
+	bool		found;
+
+	LLM_TRY(layer_norm(p));
+	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+		LLM_TRY(llm_hf_must_equal(&p->config, off[i], 0));
+	LLM_TRY(llm_hf_must_be(&p->config, "activation_function", "swiglu"));
+	LLM_TRY(llm_hf_must_equal(&p->config, "rotary_emb_fraction", 1));
+	LLM_TRY(llm_hf_must_equal(&p->config, "scale_attn_weights", 1));
+	LLM_TRY(llm_hf_must_equal(&p->config, "reorder_and_upcast_attn", 0));
+	(void) llm_hf_get(&p->config, "max_trained_positions|rotary_scaling_factor|use_flash_attn|type_vocab_size");
+	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
+	return llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err);
+}
+
+static LlmStatus
+write_classifier_pooling(LlmHfParams *p)
+{
+	struct json_object *pooling = llm_hf_get(&p->config, "classifier_pooling");
+
+	LLM_TRY(llm_hf_must_be(&p->config, "classifier_pooling", "cls|mean"));
+	if (!pooling)
+		return LLM_OK;
+	return llm_hf_put_uint(p, "classifier.pooling_type", strcmp(json_object_get_string(pooling), "mean") == 0 ? 1 : 2);
+}
+
+/* which layers have a window: listed in new files, every so many (from the first) in older ones */
+static LlmStatus
+modern_bert(LlmHfParams *p)
+{
+	uint64_t	every = 3;
+	bool		found;
+	bool	   *local;
+	void	   *ptr;
+
+	LLM_TRY(layer_norm(p));
+	LLM_TRY(llm_hf_copy_uint(p, "local_attention", "attention.sliding_window"));
+	LLM_TRY(llm_hf_uint(&p->config, "global_attn_every_n_layers", &found, &every));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", &local));
+	if (!local)
+	{
+		LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+		local = ptr;
+		for (uint64_t i = 0; i < p->n_layer; i++)
+			local[i] = every == 0 || i % every != 0;
+	}
+	LLM_TRY(llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer));
+	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
+	return write_classifier_pooling(p);
+}
+
+/* ---- the table ---- */
+
+#define LLAMA_LIKE (LLM_HF_HAS_ROPE | LLM_HF_HAS_WINDOWS)
+#define PAIRS llm_hf_rules_rope_pairs
+#define COMMON llm_hf_rules_llama
+#define ENCODER LLM_HF_IS_ENCODER
+
+static const LlmHfFamily families[] = {
+	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, dense},
+	{"LLaMAForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, dense},
+	{"MistralForCausalLM", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"MixtralForCausalLM", "llama", {llm_hf_rules_mixtral, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, mixtral},
+	{"Ministral3ForCausalLM", "mistral3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
+	{"Mistral3ForConditionalGeneration", "mistral3", {llm_hf_rules_text_part, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
+	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"Qwen2MoeForCausalLM", "qwen2moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, NULL, qwen_experts},
+	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", dense},
+	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", dense},
+	{"Qwen3MoeForCausalLM", "qwen3moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, "{\"norm_topk_prob\": false}", qwen_experts},
+	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu", LLAMA_LIKE,
+	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"tie_word_embeddings\": true}", gemma2},
+	{"Gemma3ForCausalLM", "gemma3", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
+	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "
+	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "
+	"\"tie_word_embeddings\": true}", gemma},
+	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
+	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "
+	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "
+	"\"tie_word_embeddings\": true}", gemma},
+	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
+	layer_norm},
+	{"SmolLM3ForCausalLM", "smollm3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true}", smollm3},
+	{"GraniteForCausalLM", "granite", {PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, granite},
+	{"GptOssForCausalLM", "gpt-oss", {llm_hf_rules_gpt_oss, COMMON}, "silu", LLAMA_LIKE, NULL, gpt_oss},
+	{"OlmoeForCausalLM", "olmoe", {llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"norm_topk_prob\": false}", olmoe},
+	{"Olmo2ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"Olmo3ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, "{\"sliding_window\": 4096}", dense},
+	{"Glm4ForCausalLM", "glm4", {llm_hf_rules_glm4, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", dense},
+	{"Cohere2ForCausalLM", "cohere2", {COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625}", cohere2},
+	{"DeepseekV2ForCausalLM", "deepseek2", {llm_hf_rules_deepseek, llm_hf_rules_experts, COMMON}, "silu", 0,
+	"{\"rms_norm_eps\": 1e-06}", deepseek_v2},
+	{"DeepseekV3ForCausalLM", "deepseek2", {llm_hf_rules_deepseek, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_NEXT,
+	"{\"rms_norm_eps\": 1e-06}", deepseek_v3},
+	{"Mamba2ForCausalLM", "mamba2", {llm_hf_rules_mamba2}, "silu", 0, "{\"n_groups\": 1, \"conv_kernel\": 4}", mamba2},
+	{"NemotronHForCausalLM", "nemotron_h", {llm_hf_rules_mamba2, llm_hf_rules_nemotron_h}, NULL, 0, "{\"conv_kernel\": 4}", nemotron_h},
+	{"Lfm2ForCausalLM", "lfm2", {llm_hf_rules_lfm2, COMMON}, NULL, 0, "{\"tie_word_embeddings\": true}", lfm2},
+	{"BertModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, bert},
+	{"BertForMaskedLM", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, bert},
+	{"BertForSequenceClassification", "bert", {llm_hf_rules_bert_classifier, llm_hf_rules_bert}, "gelu",
+	ENCODER | LLM_HF_HAS_CLASSIFIER, NULL, bert},
+	{"RobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, bert},
+	{"RobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
+	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, bert},
+	{"XLMRobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, bert},
+	{"XLMRobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
+	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, bert},
+	{"NomicBertModel", "nomic-bert", {llm_hf_rules_nomic_bert, llm_hf_rules_bert}, NULL, ENCODER | LLM_HF_HAS_ROPE, NULL, nomic_bert},
+	{"ModernBertModel", "modern-bert", {llm_hf_rules_modern_bert}, "gelu", ENCODER | LLM_HF_HAS_ROPE,
+	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	{"ModernBertForMaskedLM", "modern-bert", {llm_hf_rules_modern_bert}, "gelu", ENCODER | LLM_HF_HAS_ROPE,
+	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	{"ModernBertForSequenceClassification", "modern-bert", {llm_hf_rules_modern_bert_classifier, llm_hf_rules_modern_bert}, "gelu",
+	ENCODER | LLM_HF_HAS_ROPE | LLM_HF_HAS_CLASSIFIER, "{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+};
+
+const LlmHfFamily *
+llm_hf_family(const char *architecture)
+{
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		if (strcmp(families[i].architecture, architecture) == 0)
+			return &families[i];
+	return NULL;
+}

@@ -1,0 +1,363 @@
+/*
+ * hf_params.c: the keys that all families share, and the order in which a configuration is read.
+ */
+#include "weights/hf/hf_params.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_LAYERS 4096
+
+typedef char KeyName[128];
+
+static const char *
+key_name(const LlmHfParams *p, const char *suffix, KeyName name)
+{
+	snprintf(name, sizeof(KeyName), "%s.%s", p->arch, suffix);
+	return name;
+}
+
+LlmStatus
+llm_hf_put_uint(LlmHfParams *p, const char *suffix, uint64_t value)
+{
+	KeyName		key;
+
+	return llm_meta_write_uint(p->meta, key_name(p, suffix, key), value, p->err);
+}
+
+LlmStatus
+llm_hf_put_float(LlmHfParams *p, const char *suffix, double value)
+{
+	KeyName		key;
+
+	return llm_meta_write_float(p->meta, key_name(p, suffix, key), value, p->err);
+}
+
+LlmStatus
+llm_hf_put_bool(LlmHfParams *p, const char *suffix, bool value)
+{
+	KeyName		key;
+
+	return llm_meta_write_bool(p->meta, key_name(p, suffix, key), value, p->err);
+}
+
+LlmStatus
+llm_hf_put_string(LlmHfParams *p, const char *suffix, const char *value)
+{
+	KeyName		key;
+
+	return llm_meta_write_string(p->meta, key_name(p, suffix, key), (LlmStr) {value, strlen(value)}, p->err);
+}
+
+LlmStatus
+llm_hf_put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n)
+{
+	KeyName		key;
+
+	return llm_meta_write_uints(p->meta, key_name(p, suffix, key), values, n, p->err);
+}
+
+LlmStatus
+llm_hf_put_bools(LlmHfParams *p, const char *suffix, const bool *values, uint64_t n)
+{
+	KeyName		key;
+
+	return llm_meta_write_bools(p->meta, key_name(p, suffix, key), values, n, p->err);
+}
+
+LlmStatus
+llm_hf_copy_uint(LlmHfParams *p, const char *keys, const char *suffix)
+{
+	uint64_t	value;
+	bool		found;
+
+	LLM_TRY(llm_hf_uint(&p->config, keys, &found, &value));
+	return found ? llm_hf_put_uint(p, suffix, value) : LLM_OK;
+}
+
+LlmStatus
+llm_hf_copy_float(LlmHfParams *p, const char *keys, const char *suffix)
+{
+	double		value;
+	bool		found;
+
+	LLM_TRY(llm_hf_float(&p->config, keys, &found, &value));
+	return found ? llm_hf_put_float(p, suffix, value) : LLM_OK;
+}
+
+LlmStatus
+llm_hf_copy_bool(LlmHfParams *p, const char *keys, const char *suffix)
+{
+	bool		value;
+	bool		found;
+
+	LLM_TRY(llm_hf_bool(&p->config, keys, &found, &value));
+	return found ? llm_hf_put_bool(p, suffix, value) : LLM_OK;
+}
+
+static bool
+word_in(struct json_object *value, const char *words)
+{
+	for (const char *at = words; *at && json_object_is_type(value, json_type_string);)
+	{
+		size_t		len = strcspn(at, "|");
+
+		if ((size_t) json_object_get_string_len(value) == len && memcmp(json_object_get_string(value), at, len) == 0)
+			return true;
+		at += len + (at[len] == '|');
+	}
+	return false;
+}
+
+LlmStatus
+llm_hf_layer_words(LlmHfParams *p, const char *key, const char *words, bool **is)
+{
+	struct json_object *list = llm_hf_get(&p->config, key);
+	void	   *ptr;
+
+	*is = NULL;
+	if (!list)
+		return LLM_OK;
+	if (!json_object_is_type(list, json_type_array) || json_object_array_length(list) < p->n_layer)
+		return llm_fail(p->err, LLM_E_FORMAT, "key \"%s\" of config.json is not an array of %llu words", key,
+						(unsigned long long) p->n_layer);
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+	*is = ptr;
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		(*is)[i] = word_in(json_object_array_get_idx(list, i), words);
+	return LLM_OK;
+}
+
+/* ---- sizes ---- */
+
+static LlmStatus
+read_heads(LlmHfParams *p)
+{
+	bool		found;
+
+	LLM_TRY(llm_hf_uint(&p->config, "num_attention_heads|n_head", &found, &p->n_head));
+	if (!found)
+		return LLM_OK;
+	if (p->n_head == 0)
+		return llm_fail(p->err, LLM_E_FORMAT, "key \"num_attention_heads\" of config.json is 0");
+	p->n_head_kv = p->n_head;
+	LLM_TRY(llm_hf_uint(&p->config, "num_key_value_heads", &found, &p->n_head_kv));
+	p->head_dim = p->n_embd / p->n_head;
+	LLM_TRY(llm_hf_uint(&p->config, "head_dim|attention_head_dim", &found, &p->head_dim));
+	if (p->n_head_kv == 0 || p->head_dim == 0)
+		return llm_fail(p->err, LLM_E_FORMAT, "heads of config.json are not possible: %llu key/value heads of %llu dimensions",
+						(unsigned long long) p->n_head_kv, (unsigned long long) p->head_dim);
+	return LLM_OK;
+}
+
+static LlmStatus
+read_sizes(LlmHfParams *p)
+{
+	struct json_object *kinds = llm_hf_get(&p->config, "layers_block_type");
+	bool		found;
+
+	if (json_object_is_type(kinds, json_type_array))	/* says it by itself, and before a number that may contradict */
+		p->n_layer = json_object_array_length(kinds);
+	else
+		LLM_TRY(llm_hf_required(&p->config, "num_hidden_layers|n_layer", &p->n_layer));
+	if (p->n_layer < 1 || p->n_layer > MAX_LAYERS)
+		return llm_fail(p->err, LLM_E_FORMAT, "key \"num_hidden_layers\" of config.json is %llu, outside 1 to %d",
+						(unsigned long long) p->n_layer, MAX_LAYERS);
+	LLM_TRY(llm_hf_required(&p->config, "hidden_size|n_embd|d_model", &p->n_embd));
+	LLM_TRY(llm_hf_uint(&p->config, "max_position_embeddings|n_positions", &found, &p->n_ctx));
+	LLM_TRY(llm_hf_required(&p->config, "vocab_size", &p->n_vocab));
+	return read_heads(p);
+}
+
+/* the keys of attention with heads all alike; a family with others writes them itself */
+static LlmStatus
+write_sizes(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_put_uint(p, "block_count", p->n_layer));
+	LLM_TRY(llm_hf_put_uint(p, "context_length", p->n_ctx));
+	LLM_TRY(llm_hf_put_uint(p, "embedding_length", p->n_embd));
+	return llm_hf_put_uint(p, "vocab_size", p->n_vocab);
+}
+
+/*
+ * Windows: none if the configuration says so; else a length, and which layers have it. Where layers are not listed, the
+ * architecture's own pattern holds, or the number that older files give.
+ */
+static LlmStatus
+write_windows(LlmHfParams *p)
+{
+	bool		found;
+	bool		used = true;
+	bool	   *local;
+	uint64_t	window;
+	uint64_t	every;
+
+	LLM_TRY(llm_hf_bool(&p->config, "use_sliding_window", &found, &used));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", &local));
+	LLM_TRY(llm_hf_uint(&p->config, "sliding_window", &found, &window));
+	if (!found || !used || window == 0)
+		window = 0;
+	LLM_TRY(llm_hf_put_uint(p, "attention.sliding_window", window));
+	if (local)
+		LLM_TRY(llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer));
+	LLM_TRY(llm_hf_uint(&p->config, "sliding_window_pattern|_sliding_window_pattern", &found, &every));
+	return found && !local ? llm_hf_put_uint(p, "attention.sliding_window_pattern", every) : LLM_OK;
+}
+
+/* ---- embeddings ---- */
+
+/* how the vectors of tokens become one: what sentence-transformers stores beside the model */
+static LlmStatus
+write_pooling(LlmHfParams *p, const LlmStop *stop)
+{
+	static const struct
+	{
+		const char *key;
+		int			type;		/* as GGUF numbers them */
+	}			modes[] = {{"pooling_mode_mean_tokens", 1}, {"pooling_mode_cls_token", 2}, {"pooling_mode_lasttoken", 3}};
+	struct json_object *pooling;
+	struct json_object *value;
+	int			type = 0;
+	int			n = 0;
+
+	LLM_TRY(llm_hf_json(p->folder, "1_Pooling/config.json", stop, &pooling, p->err));
+	if (!pooling)
+		return LLM_OK;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (json_object_object_get_ex(pooling, modes[i].key, &value) && json_object_get_boolean(value))
+		{
+			type = modes[i].type;
+			n++;
+		}
+	json_object_put(pooling);
+	if (n != 1)
+		return llm_fail(p->err, LLM_E_UNSUPPORTED, "pooling of file \"1_Pooling/config.json\" is not supported: mean, cls or lasttoken is");
+	return llm_hf_put_uint(p, "pooling_type", (uint64_t) type);
+}
+
+/* names of classes, in their order */
+static LlmStatus
+write_labels(LlmHfParams *p)
+{
+	struct json_object *labels;
+	struct json_object *label;
+	KeyName		key;
+	LlmStr	   *names;
+	void	   *ptr;
+	int			n;
+
+	if (!json_object_object_get_ex(p->config.root, "id2label", &labels) || !json_object_is_type(labels, json_type_object))
+		return LLM_OK;
+	n = json_object_object_length(labels);
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, (size_t) n, sizeof(LlmStr), &ptr, p->err));
+	names = ptr;
+	for (int i = 0; i < n; i++)
+	{
+		char		number[16];
+
+		snprintf(number, sizeof(number), "%d", i);
+		if (!json_object_object_get_ex(labels, number, &label) || !json_object_is_type(label, json_type_string))
+			return llm_fail(p->err, LLM_E_FORMAT, "key \"id2label\" of config.json has no text for %d", i);
+		names[i] = (LlmStr) {json_object_get_string(label), (size_t) json_object_get_string_len(label)};
+	}
+	return llm_meta_write_strings(p->meta, key_name(p, "classifier.output_labels", key), names, (uint64_t) n, p->err);
+}
+
+static LlmStatus
+write_encoder(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_put_bool(p, "attention.causal", false));
+	LLM_TRY(llm_hf_must_equal(&p->config, "is_decoder", 0));
+	LLM_TRY(llm_hf_must_equal(&p->config, "add_cross_attention", 0));
+	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
+	{
+		LLM_TRY(llm_hf_put_uint(p, "pooling_type", 4));
+		return write_labels(p);
+	}
+	return LLM_OK;
+}
+
+/* ---- the whole ---- */
+
+static LlmStatus
+find_family(LlmHfParams *p)
+{
+	struct json_object *quantization;
+
+	p->family = llm_hf_family(p->config.architecture);
+	if (!p->family)
+	{
+		llm_fail(p->err, LLM_E_UNSUPPORTED, "model class \"%.80s\" of config.json is not supported", p->config.architecture);
+		llm_error_hint(p->err, "docs/models.md lists the classes that are known; a GGUF file of the model may work.");
+		return LLM_E_UNSUPPORTED;
+	}
+	p->arch = p->family->arch;
+	if (json_object_object_get_ex(p->config.root, "quantization_config", &quantization) && quantization)
+		return llm_hf_refuse(&p->config, "quantization_config", quantization);
+	return llm_hf_config_defaults(&p->config, p->family->defaults, p->folder->arena.allocator);
+}
+
+static LlmStatus
+write_heads(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count_kv", p->n_head_kv));
+	LLM_TRY(llm_hf_put_uint(p, "attention.key_length", p->head_dim));
+	return llm_hf_put_uint(p, "attention.value_length", p->head_dim);
+}
+
+static LlmStatus
+read_tied(LlmHfParams *p)
+{
+	bool		found;
+
+	LLM_TRY(llm_hf_bool(&p->config, "tie_word_embeddings", &found, &p->tied));
+	if (p->config.text != p->config.root && !found)
+	{
+		struct json_object *value;
+
+		if (json_object_object_get_ex(p->config.root, "tie_word_embeddings", &value))
+			p->tied = json_object_get_boolean(value);
+	}
+	return LLM_OK;
+}
+
+LlmStatus
+llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
+{
+	LlmStr		arch;
+
+	LLM_TRY(llm_hf_config_open(p->folder, stop, &p->config, p->err));
+	LLM_TRY(find_family(p));
+	LLM_TRY(read_sizes(p));
+	LLM_TRY(read_tied(p));
+	if (p->family->special)
+		LLM_TRY(p->family->special(p));
+	arch = (LlmStr) {p->arch, strlen(p->arch)};
+	LLM_TRY(llm_meta_write_string(p->meta, "general.architecture", arch, p->err));
+	LLM_TRY(write_sizes(p));
+	if (p->family->has & LLM_HF_HAS_ROPE)
+	{
+		LLM_TRY(write_heads(p));
+		LLM_TRY(llm_hf_rope(p));
+	}
+	if (p->family->has & LLM_HF_HAS_WINDOWS)
+		LLM_TRY(write_windows(p));
+	if (p->family->activation)
+	{
+		LLM_TRY(llm_hf_must_be(&p->config, "hidden_act", p->family->activation));
+		LLM_TRY(llm_hf_must_be(&p->config, "hidden_activation", p->family->activation));
+	}
+	if (p->family->has & LLM_HF_IS_ENCODER)
+		LLM_TRY(write_encoder(p));
+	if (!(p->family->has & LLM_HF_HAS_CLASSIFIER))
+		LLM_TRY(write_pooling(p, stop));
+	return llm_hf_config_check(&p->config);
+}
+
+void
+llm_hf_params_close(LlmHfParams *p)
+{
+	llm_hf_config_close(&p->config);
+}

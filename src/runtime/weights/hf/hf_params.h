@@ -1,0 +1,99 @@
+/*
+ * hf_params.h: from config.json to the metadata that GGUF files of the same model have, by family.
+ *
+ * A family is a row of a table: the class name in "architectures", the architecture it is here, its tensor names (hf_rules.h),
+ * the defaults of its class, and what it has beyond the keys that all share.
+ */
+#ifndef LLM_HF_PARAMS_H
+#define LLM_HF_PARAMS_H
+
+#include "weights/hf/hf_config.h"
+#include "weights/hf/hf_rules.h"
+#include "weights/meta_writer.h"
+
+#define LLM_HF_MAX_RULES 6
+#define LLM_HF_MAX_GIVEN 2
+
+/* a tensor that is not in the folder, as the configuration gives its values */
+typedef struct LlmHfGiven
+{
+	const char *name;
+	float	   *values;
+	uint32_t	n;
+} LlmHfGiven;
+
+typedef struct LlmHfFamily LlmHfFamily;
+
+/* what reading the configuration gives */
+typedef struct LlmHfParams
+{
+	LlmHfFolder *folder;
+	LlmHfConfig config;
+	const LlmHfFamily *family;
+	const char *arch;			/* as GGUF names it */
+	LlmMetaWriter *meta;
+	LlmError   *err;
+	uint64_t	n_layer;
+	uint64_t	n_embd;
+	uint64_t	n_head;			/* 0: no attention */
+	uint64_t	n_head_kv;
+	uint64_t	head_dim;
+	uint64_t	n_ctx;
+	uint64_t	n_vocab;
+	uint64_t	n_group;		/* of a state space */
+	uint64_t	kv_b_keys;		/* rows of a head in kv_b that are keys, and values */
+	uint64_t	kv_b_values;
+	uint64_t	first_position; /* rows of position embeddings that are none */
+	bool		tied;			/* the output matrix is that of the embeddings */
+	LlmHfGiven	given[LLM_HF_MAX_GIVEN];
+	int			n_given;
+} LlmHfParams;
+
+enum
+{
+	LLM_HF_HAS_ROPE = 1,
+	LLM_HF_HAS_WINDOWS = 2,
+	LLM_HF_IS_ENCODER = 4,
+	LLM_HF_HAS_CLASSIFIER = 8,
+	LLM_HF_HAS_NEXT = 16,		/* layers after the last predict further tokens; they are not used */
+	LLM_HF_OFFSET_POSITIONS = 32
+};
+
+struct LlmHfFamily
+{
+	const char *architecture;	/* class in config.json */
+	const char *arch;
+	const LlmHfRule *rules[LLM_HF_MAX_RULES];	/* the first that fits is taken */
+	const char *activation;		/* what hidden_act must be; NULL: read by special */
+	uint32_t	has;
+	const char *defaults;		/* JSON */
+	LlmStatus	(*special) (LlmHfParams *p);
+};
+
+/* reads the configuration and writes the architecture's keys; *p's folder, meta and err are set by the caller */
+extern LlmStatus llm_hf_params_read(LlmHfParams *p, const LlmStop *stop);
+extern void llm_hf_params_close(LlmHfParams *p);
+
+/* hf_families.c */
+extern const LlmHfFamily *llm_hf_family(const char *architecture);
+
+/* a key of the architecture, "block_count" */
+extern LlmStatus llm_hf_put_uint(LlmHfParams *p, const char *suffix, uint64_t value);
+extern LlmStatus llm_hf_put_float(LlmHfParams *p, const char *suffix, double value);
+extern LlmStatus llm_hf_put_bool(LlmHfParams *p, const char *suffix, bool value);
+extern LlmStatus llm_hf_put_string(LlmHfParams *p, const char *suffix, const char *value);
+extern LlmStatus llm_hf_put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n);
+extern LlmStatus llm_hf_put_bools(LlmHfParams *p, const char *suffix, const bool *values, uint64_t n);
+
+/* the same from a key of the configuration, if it is there */
+extern LlmStatus llm_hf_copy_uint(LlmHfParams *p, const char *keys, const char *suffix);
+extern LlmStatus llm_hf_copy_float(LlmHfParams *p, const char *keys, const char *suffix);
+extern LlmStatus llm_hf_copy_bool(LlmHfParams *p, const char *keys, const char *suffix);
+
+/* for each layer, whether an array of words (layer_types) has this one; *is NULL if there is no such key */
+extern LlmStatus llm_hf_layer_words(LlmHfParams *p, const char *key, const char *words, bool **is);
+
+/* hf_rope.c: all about positions */
+extern LlmStatus llm_hf_rope(LlmHfParams *p);
+
+#endif

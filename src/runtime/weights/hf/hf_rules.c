@@ -1,0 +1,236 @@
+/*
+ * hf_rules.c: names and transforms by family. Source: transformers 5, src/transformers/models; llama.cpp's gguf-py,
+ * tensor_mapping.py, and conversion/.
+ */
+#include "weights/hf/hf_rules.h"
+
+#include <stddef.h>
+
+#define END {NULL, NULL, LLM_HF_KEEP, NULL}
+
+const LlmHfRule llm_hf_rules_llama[] = {
+	{"embed_tokens", "token_embd", LLM_HF_KEEP, NULL},
+	{"norm", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"layers.*.input_layernorm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.post_attention_layernorm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.q_proj", "blk.*.attn_q", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.k_proj", "blk.*.attn_k", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.v_proj", "blk.*.attn_v", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.o_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.qkv_proj", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.q_norm", "blk.*.attn_q_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.k_norm", "blk.*.attn_k_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.gate_proj", "blk.*.ffn_gate", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.up_proj", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.down_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.gate_up_proj", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_rope_pairs[] = {
+	{"layers.*.self_attn.q_proj", "blk.*.attn_q", LLM_HF_ROPE_Q, NULL},
+	{"layers.*.self_attn.k_proj", "blk.*.attn_k", LLM_HF_ROPE_K, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_gemma[] = {
+	{"norm", "output_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.input_layernorm", "blk.*.attn_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.pre_feedforward_layernorm", "blk.*.ffn_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.post_feedforward_layernorm", "blk.*.post_ffw_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.self_attn.q_norm", "blk.*.attn_q_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.self_attn.k_norm", "blk.*.attn_k_norm", LLM_HF_PLUS_ONE, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_glm4[] = {
+	{"layers.*.post_self_attn_layernorm", "blk.*.post_attention_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.post_mlp_layernorm", "blk.*.post_ffw_norm", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_olmo2[] = {
+	{"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.post_feedforward_layernorm", "blk.*.post_ffw_norm", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_nemotron[] = {
+	{"norm", "output_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.input_layernorm", "blk.*.attn_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.post_attention_layernorm", "blk.*.ffn_norm", LLM_HF_PLUS_ONE, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_mixtral[] = {
+	{"layers.*.block_sparse_moe.gate", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.block_sparse_moe.experts.#.w1", "blk.*.ffn_gate_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.block_sparse_moe.experts.#.w2", "blk.*.ffn_down_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.block_sparse_moe.experts.#.w3", "blk.*.ffn_up_exps", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_experts[] = {
+	{"layers.*.mlp.gate", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.gate.e_score_correction_bias", "blk.*.exp_probs_b.bias", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.experts.#.gate_proj", "blk.*.ffn_gate_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.experts.#.up_proj", "blk.*.ffn_up_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.experts.#.down_proj", "blk.*.ffn_down_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.experts.gate_up_proj", "blk.*.ffn_gate_exps.weight", LLM_HF_SPLIT_ROWS, "blk.*.ffn_up_exps.weight"},
+	{"layers.*.mlp.experts.down_proj", "blk.*.ffn_down_exps.weight", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_expert.gate_proj", "blk.*.ffn_gate_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_expert.up_proj", "blk.*.ffn_up_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_expert.down_proj", "blk.*.ffn_down_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_expert_gate", "blk.*.ffn_gate_inp_shexp", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.mlp.shared_experts.gate_proj", "blk.*.ffn_gate_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_experts.up_proj", "blk.*.ffn_up_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_experts.down_proj", "blk.*.ffn_down_shexp", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_gpt_oss[] = {
+	{"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.sinks", "blk.*.attn_sinks.weight", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.router", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.experts.gate_up_proj", "blk.*.ffn_gate_exps.weight", LLM_HF_EVEN_ODD, "blk.*.ffn_up_exps.weight"},
+	{"layers.*.mlp.experts.gate_up_proj_bias", "blk.*.ffn_gate_exps.bias", LLM_HF_EVEN_ODD_BIAS, "blk.*.ffn_up_exps.bias"},
+	{"layers.*.mlp.experts.down_proj", "blk.*.ffn_down_exps.weight", LLM_HF_TRANSPOSE, NULL},
+	{"layers.*.mlp.experts.down_proj_bias", "blk.*.ffn_down_exps.bias", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_deepseek[] = {
+	{"layers.*.self_attn.q_a_proj", "blk.*.attn_q_a", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.q_a_layernorm", "blk.*.attn_q_a_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.q_b_proj", "blk.*.attn_q_b", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.kv_a_proj_with_mqa", "blk.*.attn_kv_a_mqa", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.kv_a_layernorm", "blk.*.attn_kv_a_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.kv_b_proj", "blk.*.attn_k_b", LLM_HF_SPLIT_KV_B, "blk.*.attn_v_b"},
+	END
+};
+
+const LlmHfRule llm_hf_rules_mamba2[] = {
+	{"embeddings", "token_embd", LLM_HF_KEEP, NULL},
+	{"norm_f", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"layers.*.norm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.in_proj", "blk.*.ssm_in", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.out_proj", "blk.*.ssm_out", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.conv1d", "blk.*.ssm_conv1d", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.mixer.norm", "blk.*.ssm_norm", LLM_HF_GROUPS, NULL},
+	{"layers.*.mixer.dt_bias", "blk.*.ssm_dt.bias", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.A_log", "blk.*.ssm_a", LLM_HF_NEG_EXP, NULL},
+	{"layers.*.mixer.D", "blk.*.ssm_d", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_nemotron_h[] = {
+	{"layers.*.mixer.q_proj", "blk.*.attn_q", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.k_proj", "blk.*.attn_k", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.v_proj", "blk.*.attn_v", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.o_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.up_proj", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.down_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.gate", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.gate.e_score_correction_bias", "blk.*.exp_probs_b.bias", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.experts.#.up_proj", "blk.*.ffn_up_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.experts.#.down_proj", "blk.*.ffn_down_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.experts.up_proj", "blk.*.ffn_up_exps.weight", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.experts.down_proj", "blk.*.ffn_down_exps.weight", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.shared_experts.up_proj", "blk.*.ffn_up_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.shared_experts.down_proj", "blk.*.ffn_down_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.fc1_latent_proj", "blk.*.ffn_latent_down", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.fc2_latent_proj", "blk.*.ffn_latent_up", LLM_HF_KEEP, NULL},
+	{"mtp.", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_lfm2[] = {
+	{"embedding_norm", "token_embd_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.operator_norm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.ffn_norm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.w1", "blk.*.ffn_gate", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.w2", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.w3", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.conv.in_proj", "blk.*.shortconv.in_proj", LLM_HF_KEEP, NULL},
+	{"layers.*.conv.conv", "blk.*.shortconv.conv", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.conv.out_proj", "blk.*.shortconv.out_proj", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.q_layernorm", "blk.*.attn_q_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.k_layernorm", "blk.*.attn_k_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.out_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_bert[] = {
+	{"embeddings.word_embeddings", "token_embd", LLM_HF_KEEP, NULL},
+	{"embeddings.position_embeddings", "position_embd", LLM_HF_POSITIONS, NULL},
+	{"embeddings.token_type_embeddings", "token_types", LLM_HF_KEEP, NULL},
+	{"embeddings.LayerNorm", "token_embd_norm", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.attention.self.query", "blk.*.attn_q", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.attention.self.key", "blk.*.attn_k", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.attention.self.value", "blk.*.attn_v", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.attention.output.dense", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.attention.output.LayerNorm", "blk.*.attn_output_norm", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.intermediate.dense", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.output.dense", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"encoder.layer.*.output.LayerNorm", "blk.*.layer_output_norm", LLM_HF_KEEP, NULL},
+	{"pooler.", NULL, LLM_HF_DROP, NULL},
+	{"cls.", NULL, LLM_HF_DROP, NULL},
+	{"lm_head.", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_bert_classifier[] = {
+	{"pooler.dense", "cls", LLM_HF_KEEP, NULL},
+	{"classifier", "cls.output", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_roberta[] = {
+	{"classifier.dense", "cls", LLM_HF_KEEP, NULL},
+	{"classifier.out_proj", "cls.output", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_nomic_bert[] = {
+	{"emb_ln", "token_embd_norm", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.attn.Wqkv", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.attn.out_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.norm1", "blk.*.attn_output_norm", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.mlp.fc11", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.mlp.fc12", "blk.*.ffn_gate", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.mlp.fc2", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.norm2", "blk.*.layer_output_norm", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_modern_bert[] = {
+	{"embeddings.tok_embeddings", "token_embd", LLM_HF_KEEP, NULL},
+	{"embeddings.norm", "token_embd_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.attn_norm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.attn.Wqkv", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"layers.*.attn.Wo", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp_norm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.Wi", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.Wo", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"final_norm", "output_norm", LLM_HF_KEEP, NULL},
+	{"head.", NULL, LLM_HF_DROP, NULL},
+	{"decoder", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_modern_bert_classifier[] = {
+	{"head.dense", "cls", LLM_HF_KEEP, NULL},
+	{"head.norm", "cls.norm", LLM_HF_KEEP, NULL},
+	{"classifier", "cls.output", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_text_part[] = {
+	{"vision_tower.", NULL, LLM_HF_DROP, NULL},
+	{"vision_model.", NULL, LLM_HF_DROP, NULL},
+	{"multi_modal_projector.", NULL, LLM_HF_DROP, NULL},
+	END
+};

@@ -1,0 +1,213 @@
+/*
+ * hf_tokenizer.c: what a folder says about text, as metadata.
+ *
+ * tokenizer.json and tokenizer_config.json are carried as they are ("tokenizer.huggingface.json" and ".config"): the reader of
+ * those is a tokenizer's (text/). Ids of special tokens come from generation_config.json, then config.json; the chat template
+ * from chat_template.jinja, then chat_template.json, then tokenizer_config.json.
+ */
+#include "weights/hf/hf_tokenizer.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_EOS 64
+#define MAX_VOCAB (1 << 22)
+#define NAME_BYTES 16
+
+static LlmStr
+text_of(struct json_object *json)
+{
+	return (LlmStr) {json_object_get_string(json), (size_t) json_object_get_string_len(json)};
+}
+
+/* ids alone: a text for each that no text of a row is */
+static LlmStatus
+write_no_tokenizer(LlmHfFolder *folder, uint64_t n_vocab, LlmMetaWriter *meta, LlmError *err)
+{
+	LlmStr	   *names;
+	uint32_t   *types;
+	void	   *ptr;
+
+	if (n_vocab < 1 || n_vocab > MAX_VOCAB)
+		return llm_fail(err, LLM_E_LIMIT, "key \"vocab_size\" of config.json is %llu, outside 1 to %d", (unsigned long long) n_vocab, MAX_VOCAB);
+	LLM_TRY(llm_arena_alloc(&folder->arena, n_vocab, sizeof(LlmStr), &ptr, err));
+	names = ptr;
+	LLM_TRY(llm_arena_alloc(&folder->arena, n_vocab, sizeof(uint32_t), &ptr, err));
+	types = ptr;
+	for (uint64_t i = 0; i < n_vocab; i++)
+	{
+		LLM_TRY(llm_arena_alloc(&folder->arena, NAME_BYTES, 1, &ptr, err));
+		names[i] = (LlmStr) {ptr, (size_t) snprintf(ptr, NAME_BYTES, "<|%u|>", (unsigned) i)};
+		types[i] = 3;			/* control: never made from data */
+	}
+	LLM_TRY(llm_meta_write_string(meta, "tokenizer.ggml.model", (LlmStr) {"none", 4}, err));
+	LLM_TRY(llm_meta_write_strings(meta, "tokenizer.ggml.tokens", names, n_vocab, err));
+	return llm_meta_write_uints(meta, "tokenizer.ggml.token_type", types, n_vocab, err);
+}
+
+static LlmStatus
+write_tokenizer(LlmHfFolder *folder, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
+{
+	LlmStr		text;
+
+	LLM_TRY(llm_hf_text(folder, "tokenizer.json", stop, &text, err));
+	if (!text.data)
+		return write_no_tokenizer(folder, n_vocab, meta, err);
+	LLM_TRY(llm_meta_write_string(meta, "tokenizer.ggml.model", (LlmStr) {"huggingface", 11}, err));
+	LLM_TRY(llm_meta_write_string(meta, "tokenizer.huggingface.json", text, err));
+	LLM_TRY(llm_hf_text(folder, "tokenizer_config.json", stop, &text, err));
+	return text.data ? llm_meta_write_string(meta, "tokenizer.huggingface.config", text, err) : LLM_OK;
+}
+
+/* ---- special tokens ---- */
+
+/* of several files the first that has the key */
+static struct json_object *
+first_of(struct json_object *const *files, int n, const char *key)
+{
+	struct json_object *value;
+
+	for (int i = 0; i < n; i++)
+		if (json_object_is_type(files[i], json_type_object) && json_object_object_get_ex(files[i], key, &value) && value)
+			return value;
+	return NULL;
+}
+
+static LlmStatus
+check_id(struct json_object *value, const char *key, LlmError *err)
+{
+	if (json_object_is_type(value, json_type_int) && json_object_get_int64(value) >= 0 && json_object_get_int64(value) <= INT32_MAX)
+		return LLM_OK;
+	return llm_fail(err, LLM_E_FORMAT, "key \"%s\" of the model's configuration is no token id: %.60s", key,
+					json_object_to_json_string(value));
+}
+
+/* an id, or a list of which the first is the id and all end an answer */
+static LlmStatus
+write_eos(struct json_object *value, LlmMetaWriter *meta, LlmError *err)
+{
+	uint32_t	ids[MAX_EOS];
+	size_t		n = json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 1;
+
+	if (n < 1 || n > MAX_EOS)
+		return llm_fail(err, LLM_E_FORMAT, "key \"eos_token_id\" of the model's configuration has %zu ids, outside 1 to %d", n, MAX_EOS);
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *item = json_object_is_type(value, json_type_array) ? json_object_array_get_idx(value, i) : value;
+
+		LLM_TRY(check_id(item, "eos_token_id", err));
+		ids[i] = (uint32_t) json_object_get_int64(item);
+	}
+	LLM_TRY(llm_meta_write_uint(meta, "tokenizer.ggml.eos_token_id", ids[0], err));
+	return llm_meta_write_uints(meta, "tokenizer.ggml.eos_token_ids", ids, n, err);
+}
+
+static LlmStatus
+write_ids(struct json_object *const *files, int n, LlmMetaWriter *meta, LlmError *err)
+{
+	struct json_object *bos = first_of(files, n, "bos_token_id");
+	struct json_object *eos = first_of(files, n, "eos_token_id");
+	struct json_object *pad = first_of(files, n, "pad_token_id");
+
+	if (bos)
+	{
+		LLM_TRY(check_id(bos, "bos_token_id", err));
+		LLM_TRY(llm_meta_write_uint(meta, "tokenizer.ggml.bos_token_id", (uint64_t) json_object_get_int64(bos), err));
+	}
+	if (eos)
+		LLM_TRY(write_eos(eos, meta, err));
+	if (pad && check_id(pad, "pad_token_id", NULL) == LLM_OK)	/* -1 says that there is none */
+		LLM_TRY(llm_meta_write_uint(meta, "tokenizer.ggml.padding_token_id", (uint64_t) json_object_get_int64(pad), err));
+	return LLM_OK;
+}
+
+/* ---- chat template ---- */
+
+/* a template, or several with names, of which that named default is it */
+static LlmStatus
+write_template(struct json_object *file, LlmMetaWriter *meta, bool *written, LlmError *err)
+{
+	struct json_object *value;
+	struct json_object *name;
+	struct json_object *text;
+
+	if (*written || !json_object_is_type(file, json_type_object) || !json_object_object_get_ex(file, "chat_template", &value))
+		return LLM_OK;
+	if (json_object_is_type(value, json_type_array))
+		for (size_t i = 0; i < json_object_array_length(value); i++)
+		{
+			struct json_object *item = json_object_array_get_idx(value, i);
+
+			if (json_object_is_type(item, json_type_object) && json_object_object_get_ex(item, "name", &name) &&
+				json_object_is_type(name, json_type_string) && strcmp(json_object_get_string(name), "default") == 0 &&
+				json_object_object_get_ex(item, "template", &text))
+			{
+				value = text;
+				break;
+			}
+		}
+	if (!json_object_is_type(value, json_type_string))
+		return LLM_OK;
+	*written = true;
+	return llm_meta_write_string(meta, "tokenizer.chat_template", text_of(value), err);
+}
+
+static LlmStatus
+write_chat_template(LlmHfFolder *folder, struct json_object *tokenizer_config, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
+{
+	struct json_object *file;
+	LlmStr		text;
+	bool		written = false;
+	LlmStatus	status;
+
+	LLM_TRY(llm_hf_text(folder, "chat_template.jinja", stop, &text, err));
+	if (text.data)
+		return llm_meta_write_string(meta, "tokenizer.chat_template", text, err);
+	LLM_TRY(llm_hf_json(folder, "chat_template.json", stop, &file, err));
+	status = write_template(file, meta, &written, err);
+	json_object_put(file);
+	LLM_TRY(status);
+	return write_template(tokenizer_config, meta, &written, err);
+}
+
+/* ---- prompts ---- */
+
+/* prompts of an embedding model: names and texts that come before what is embedded */
+static LlmStatus
+write_prompts(LlmHfFolder *folder, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
+{
+	struct json_object *file;
+	struct json_object *value;
+	LlmStatus	status = LLM_OK;
+
+	LLM_TRY(llm_hf_json(folder, "config_sentence_transformers.json", stop, &file, err));
+	if (json_object_is_type(file, json_type_object) && json_object_object_get_ex(file, "prompts", &value) &&
+		json_object_is_type(value, json_type_object) && json_object_object_length(value) > 0)
+	{
+		const char *json = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+		status = llm_meta_write_string(meta, "general.prompts", (LlmStr) {json, strlen(json)}, err);
+	}
+	json_object_put(file);
+	return status;
+}
+
+LlmStatus
+llm_hf_tokenizer(LlmHfFolder *folder, struct json_object *config, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
+{
+	struct json_object *files[3] = {NULL, config, NULL};
+	LlmStatus	status;
+
+	LLM_TRY(write_tokenizer(folder, n_vocab, stop, meta, err));
+	LLM_TRY(write_prompts(folder, stop, meta, err));
+	LLM_TRY(llm_hf_json(folder, "generation_config.json", stop, &files[0], err));
+	status = llm_hf_json(folder, "tokenizer_config.json", stop, &files[2], err);
+	if (status == LLM_OK)
+		status = write_ids(files, 2, meta, err);
+	if (status == LLM_OK)
+		status = write_chat_template(folder, files[2], stop, meta, err);
+	json_object_put(files[0]);
+	json_object_put(files[2]);
+	return status;
+}

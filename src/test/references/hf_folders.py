@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Random small models written as Hugging Face folders by transformers, and their logits in float32 on the CPU.
+
+  hf_folders.py write DIR [NAME...]    a folder for each model (seeded), with reference.json beside its config.json
+  hf_folders.py check DIR [NAME...]    run build/llm logits on each and compare; exit status 1 above the tolerance
+
+write needs torch and transformers (5.23.0 made the ones in sql-tests/data/hf); check needs only Python and build/llm.
+"""
+import json
+import os
+import subprocess
+import sys
+
+TOLERANCE = 2e-3
+BASE = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+WIDE = dict(vocab_size=199, hidden_size=96, intermediate_size=136, num_hidden_layers=5, num_attention_heads=6,
+            num_key_value_heads=3, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=32)
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0)
+MLA = dict(kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12, moe_intermediate_size=16)
+MAMBA = dict(mamba_num_heads=8, mamba_head_dim=8, ssm_state_size=16, n_groups=2)
+
+
+def without(d, *keys):
+    return {k: v for k, v in d.items() if k not in keys}
+
+
+def longrope(dims):
+    return dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1.0 + 0.05 * i for i in range(dims)],
+                long_factor=[1.0 + 0.7 * i for i in range(dims)], original_max_position_embeddings=64)
+
+
+# name: (configuration class, model class, arguments, dtype, bytes of a shard or None)
+MODELS = {
+    "llama": ("LlamaConfig", "LlamaForCausalLM", dict(BASE, rope_parameters=LLAMA3), "float32", None),
+    "llama-tied": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, tie_word_embeddings=True, head_dim=24, attention_bias=True,
+                                                          mlp_bias=True), "bfloat16", 60000),
+    "llama-linear": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, rope_parameters=dict(rope_type="linear", rope_theta=5000.0,
+                                                             factor=2.0)), "float16", None),
+    "llama-yarn": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, rope_parameters=dict(YARN, attention_factor=1.25)), "float32", None),
+    "mistral-window": ("MistralConfig", "MistralForCausalLM", dict(BASE, sliding_window=8), "float32", None),
+    "mixtral": ("MixtralConfig", "MixtralForCausalLM", dict(BASE, num_local_experts=4, num_experts_per_tok=2), "bfloat16", 30000),
+    "mixtral-wide": ("MixtralConfig", "MixtralForCausalLM", dict(WIDE, num_local_experts=6, num_experts_per_tok=3), "float32", None),
+    "ministral3": ("Ministral3Config", "Ministral3ForCausalLM", dict(
+        BASE, head_dim=16, rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.1)), "float32", None),
+    "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", dict(BASE), "bfloat16", None),
+    "qwen2-window": ("Qwen2Config", "Qwen2ForCausalLM", dict(WIDE, use_sliding_window=True, sliding_window=12, max_window_layers=2),
+                     "float32", None),
+    "qwen2moe": ("Qwen2MoeConfig", "Qwen2MoeForCausalLM", dict(BASE, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
+                                                               shared_expert_intermediate_size=24), "float32", None),
+    "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "qwen3moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", dict(BASE, head_dim=16, num_experts=4, num_experts_per_tok=2,
+                                                               moe_intermediate_size=16, norm_topk_prob=True), "bfloat16", None),
+    "qwen3moe-wide": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", dict(WIDE, head_dim=32, num_experts=10, num_experts_per_tok=4,
+                                                                    moe_intermediate_size=40), "float32", 200000),
+    "gemma2": ("Gemma2Config", "Gemma2ForCausalLM", dict(BASE, head_dim=16, sliding_window=8, query_pre_attn_scalar=24), "float32", None),
+    "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM", dict(BASE, num_hidden_layers=7, head_dim=16, sliding_window=8,
+                                                             query_pre_attn_scalar=24), "float32", None),
+    "gemma3-few": ("Gemma3TextConfig", "Gemma3ForCausalLM", dict(BASE, head_dim=16, sliding_window=8, layer_types=[
+        "full_attention", "sliding_attention"]), "bfloat16", None),
+    "phi3": ("Phi3Config", "Phi3ForCausalLM", dict(BASE, sliding_window=9), "float32", None),
+    "phi3-longrope": ("Phi3Config", "Phi3ForCausalLM", dict(WIDE, max_position_embeddings=256, original_max_position_embeddings=64,
+                                                            rope_parameters=longrope(8)), "float32", None),
+    "nemotron": ("NemotronConfig", "NemotronForCausalLM", dict(BASE), "float32", None),
+    "nemotron_h": ("NemotronHConfig", "NemotronHForCausalLM", dict(
+        without(BASE, "num_hidden_layers"), **MAMBA, head_dim=16, layers_block_type=["mamba", "mlp", "attention", "mlp", "mamba"]), "float32", None),
+    "nemotron_h_moe": ("NemotronHConfig", "NemotronHForCausalLM", dict(
+        without(BASE, "num_hidden_layers"), **MAMBA, head_dim=16, layers_block_type=["mamba", "moe", "attention", "moe"], n_routed_experts=8,
+        num_experts_per_tok=3, moe_intermediate_size=16, moe_shared_expert_intermediate_size=24, n_group=2, topk_group=1,
+        routed_scaling_factor=2.5), "float32", None),
+    "nemotron_h_latent": ("NemotronHConfig", "NemotronHForCausalLM", dict(
+        without(BASE, "num_hidden_layers"), **MAMBA, head_dim=16, layers_block_type=["mamba", "moe", "attention", "moe"], n_routed_experts=8,
+        num_experts_per_tok=3, moe_intermediate_size=16, moe_shared_expert_intermediate_size=24, moe_latent_size=16), "bfloat16", None),
+    "smollm3": ("SmolLM3Config", "SmolLM3ForCausalLM", dict(WIDE), "float32", None),
+    "granite": ("GraniteConfig", "GraniteForCausalLM", dict(BASE, attention_multiplier=0.2, embedding_multiplier=3.0,
+                                                            residual_multiplier=0.7, logits_scaling=2.0), "float32", None),
+    "gpt-oss": ("GptOssConfig", "GptOssForCausalLM", dict(WIDE, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=8,
+                                                          rope_parameters=dict(YARN, truncate=False)), "bfloat16", None),
+    "olmoe": ("OlmoeConfig", "OlmoeForCausalLM", dict(BASE, num_experts=4, num_experts_per_tok=2), "float32", None),
+    "olmo2": ("Olmo2Config", "Olmo2ForCausalLM", dict(BASE), "float32", None),
+    "olmo3": ("Olmo3Config", "Olmo3ForCausalLM", dict(WIDE, sliding_window=8), "float32", None),
+    "glm4": ("Glm4Config", "Glm4ForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "cohere2": ("Cohere2Config", "Cohere2ForCausalLM", dict(WIDE, sliding_window=8), "float32", None),
+    "deepseek_v2": ("DeepseekV2Config", "DeepseekV2ForCausalLM", dict(
+        BASE, num_key_value_heads=4, **MLA, q_lora_rank=24, n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=2,
+        first_k_dense_replace=1, routed_scaling_factor=1.5), "float32", None),
+    "deepseek_v2-groups": ("DeepseekV2Config", "DeepseekV2ForCausalLM", dict(
+        BASE, num_key_value_heads=4, **MLA, q_lora_rank=None, n_routed_experts=8, num_experts_per_tok=2, n_shared_experts=1,
+        first_k_dense_replace=0, topk_method="group_limited_greedy", n_group=4, topk_group=2), "bfloat16", None),
+    "deepseek_v3": ("DeepseekV3Config", "DeepseekV3ForCausalLM", dict(
+        BASE, num_key_value_heads=4, **MLA, q_lora_rank=24, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=1,
+        first_k_dense_replace=1, n_group=2, topk_group=1, rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=1.0)), "bfloat16", 40000),
+    "mamba2": ("Mamba2Config", "Mamba2ForCausalLM", dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, expand=2, num_heads=8, head_dim=8,
+                                                         state_size=16, n_groups=2, pad_token_id=0, bos_token_id=1, eos_token_id=2), "float32", None),
+    "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
+}
+
+
+def randomise(model, torch):
+    """Weights large enough that every part of the model shows in its logits."""
+    gen = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=gen)
+            if name.endswith(("A_log", "dt_bias", ".D")):
+                p.add_(0.3 * noise)
+            elif p.dim() == 1:
+                p.copy_(p + 0.2 * noise)
+            else:
+                p.copy_(noise * (1.2 / p.shape[-1]) ** 0.5)
+        for name, b in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                b.copy_(0.1 * torch.randn(b.shape, generator=gen))
+
+
+def write(folder, names):
+    import torch
+    import transformers
+
+    torch.manual_seed(1)
+    for name in names or MODELS:
+        config_class, model_class, arguments, dtype, shard = MODELS[name]
+        config = getattr(transformers, config_class)(**arguments, attn_implementation="eager")
+        model = getattr(transformers, model_class)(config).eval()
+        randomise(model, torch)
+        model.to(getattr(torch, dtype))
+        path = os.path.join(folder, name)
+        model.save_pretrained(path, **({"max_shard_size": shard} if shard else {}))
+        model = getattr(transformers, model_class).from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+        cases = []
+        n_vocab = config.vocab_size
+        for n in (1, 7, 40):
+            ids = [(i * 37 + n * 11 + 3) % n_vocab for i in range(n)]
+            with torch.no_grad():
+                logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+            cases.append({"token_ids": ids, "logits": [float(f"{x:.7g}") for x in logits.tolist()]})
+        with open(os.path.join(path, "reference.json"), "w") as f:
+            json.dump({"transformers": transformers.__version__, "cases": cases}, f)
+        print(name, os.listdir(path))
+
+
+def check(folder, names):
+    worst = 0
+    failed = 0
+    for name in names or sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        with open(os.path.join(path, "reference.json")) as f:
+            cases = json.load(f)["cases"]
+        lines = "".join(json.dumps({"token_ids": c["token_ids"]}) + "\n" for c in cases)
+        run = subprocess.run([os.environ.get("LLM", "build/llm"), "logits", path, "--kv", "f32"], input=lines, capture_output=True, text=True)
+        if run.returncode != 0:
+            print(f"{name:20} {run.stderr.strip()}")
+            failed += 1
+            continue
+        d = [max(abs(a - b) for a, b in zip(json.loads(line)["logits"], c["logits"])) for line, c in zip(run.stdout.splitlines(), cases)]
+        size = max(abs(x) for c in cases for x in c["logits"])
+        verdict = "EXACT" if max(d) <= TOLERANCE else "FAIL"
+        failed += verdict != "EXACT"
+        worst = max(worst, max(d))
+        print(f"{name:20} {verdict} largest difference {max(d):.2e} ({', '.join(f'{x:.1e}' for x in d)}), largest logit {size:.2f}")
+    print(f"largest difference of all: {worst:.2e}; {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] not in ("write", "check"):
+        sys.exit(__doc__)
+    if sys.argv[1] == "write":
+        write(sys.argv[2], sys.argv[3:])
+    else:
+        sys.exit(1 if check(sys.argv[2], sys.argv[3:]) else 0)
