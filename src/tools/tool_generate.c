@@ -106,7 +106,8 @@ is_sampling_key(const char *key)
 	for (size_t i = 0; i < N_SAMPLING_KEYS; i++)
 		if (strcmp(sampling_keys[i].key, key) == 0)
 			return true;
-	return strcmp(key, "seed") == 0 || strcmp(key, "top_k") == 0;
+	return strcmp(key, "seed") == 0 || strcmp(key, "top_k") == 0 || strcmp(key, "schema") == 0 || strcmp(key, "regex") == 0 ||
+		strcmp(key, "grammar") == 0 || strcmp(key, "choice") == 0;
 }
 
 /* a whole number of the object, within [min, max]; *out as it was if absent */
@@ -151,6 +152,40 @@ read_sampling(struct json_object *object, int32_t n_vocab, LlmSampling *sampling
 	return llm_sampling_check(sampling, n_vocab, err);
 }
 
+/* what the text must fit: schema (a JSON Schema), regex, grammar (GBNF) or choice (a list of texts); *grammar NULL: anything */
+static LlmStatus
+read_grammar(struct json_object *object, LlmGrammar **grammar, LlmError *err)
+{
+	const LlmAllocator *a = &llm_malloc_allocator;
+	struct json_object *item;
+	LlmStr		texts[64];
+	size_t		n;
+
+	*grammar = NULL;
+	if (json_object_object_get_ex(object, "schema", &item))
+	{
+		const char *text = json_object_to_json_string_ext(item, JSON_C_TO_STRING_PLAIN);
+
+		return llm_grammar_json_schema((LlmStr) {text, strlen(text)}, false, a, grammar, err);
+	}
+	if (json_object_object_get_ex(object, "regex", &item))
+		return llm_grammar_regex((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, grammar, err);
+	if (json_object_object_get_ex(object, "grammar", &item))
+		return llm_grammar_gbnf((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, grammar, err);
+	if (!json_object_object_get_ex(object, "choice", &item))
+		return LLM_OK;
+	n = json_object_is_type(item, json_type_array) ? json_object_array_length(item) : 0;
+	if (n > sizeof texts / sizeof texts[0])
+		return llm_fail(err, LLM_E_LIMIT, "at most %zu choices", sizeof texts / sizeof texts[0]);
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *one = json_object_array_get_idx(item, i);
+
+		texts[i] = (LlmStr) {json_object_get_string(one), (size_t) json_object_get_string_len(one)};
+	}
+	return llm_grammar_choice(texts, n, a, grammar, err);
+}
+
 static LlmStatus
 print_generation(const LlmGeneration *generation, LlmError *err)
 {
@@ -176,6 +211,7 @@ static LlmStatus
 generate_line(ToolModel *m, const ToolOptions *options, struct json_object *value, LlmTokens *tokens, LlmError *err)
 {
 	LlmGenerateParams params;
+	LlmGrammar *grammar;
 	LlmRequest *request;
 	LlmStatus	status;
 
@@ -184,7 +220,14 @@ generate_line(ToolModel *m, const ToolOptions *options, struct json_object *valu
 	params.ignore_end = options->ignore_eos;
 	LLM_TRY(tool_read_tokens(m->model, value, options->special, is_sampling_key, tokens, err));
 	LLM_TRY(read_sampling(value, (int32_t) m->model->hp.n_vocab, &params.sampling, err));
-	LLM_TRY(llm_request_generate(m->scheduler, tokens->ids, tokens->n, &params, &request, err));
+	LLM_TRY(read_grammar(value, &grammar, err));
+	params.grammar = grammar;
+	status = llm_request_generate(m->scheduler, tokens->ids, tokens->n, &params, &request, err);
+	if (status != LLM_OK)
+	{
+		llm_grammar_free(grammar);
+		return status;
+	}
 	status = tool_run_request(m, request, err);
 	if (status == LLM_OK)
 	{
@@ -194,6 +237,7 @@ generate_line(ToolModel *m, const ToolOptions *options, struct json_object *valu
 		status = print_generation(&generation, err);
 	}
 	llm_request_free(request);
+	llm_grammar_free(grammar);
 	return status;
 }
 

@@ -69,6 +69,7 @@ static const struct
 	{"logits", TOOL_LOGITS, "MODEL", 1},
 	{"generate", TOOL_GENERATE, "MODEL", 1},
 	{"score", TOOL_SCORE, "MODEL", 1},
+	{"schema", TOOL_SCHEMA, "", 0},
 	{"perplexity", TOOL_PERPLEXITY, "MODEL FILE", 2},
 	{"embed", TOOL_EMBED, "MODEL", 1},
 	{"rerank", TOOL_RERANK, "MODEL", 1},

@@ -260,6 +260,45 @@ compact(LlmGrammarRun *run, LlmError *err)
 }
 
 LlmStatus
+llm_run_copy(const LlmGrammarRun *run, LlmGrammarRun *copy, LlmError *err)
+{
+	LlmStatus	status;
+
+	memset(copy, 0, sizeof(*copy));
+	copy->g = run->g;
+	copy->allocator = run->allocator;
+	llm_buf_init(&copy->places, run->allocator);
+	llm_buf_init(&copy->costs, run->allocator);
+	llm_buf_init(&copy->configs, run->allocator);
+	llm_buf_init(&copy->next, run->allocator);
+	llm_buf_init(&copy->popped, run->allocator);
+	status = llm_buf_append(&copy->places, run->places.data, run->places.len, err);
+	if (status == LLM_OK)
+		status = llm_buf_append(&copy->costs, run->costs.data, run->costs.len, err);
+	if (status == LLM_OK)
+		status = llm_buf_append(&copy->configs, run->configs.data, run->configs.len, err);
+	if (status != LLM_OK)
+		llm_run_free(copy);
+	return status;
+}
+
+/* places made since stay until the run is settled */
+void
+llm_run_undo(LlmGrammarRun *run)
+{
+	LlmBuf		old = run->next;
+
+	run->next = run->configs;
+	run->configs = old;
+}
+
+LlmStatus
+llm_run_settle(LlmGrammarRun *run, LlmError *err)
+{
+	return run->places.len / sizeof(LlmStackPlace) > COMPACT_PLACES ? compact(run, err) : LLM_OK;
+}
+
+LlmStatus
 llm_run_bytes(LlmGrammarRun *run, const char *bytes, size_t n, bool *alive, LlmError *err)
 {
 	const size_t places = run->places.len;
@@ -286,8 +325,6 @@ llm_run_bytes(LlmGrammarRun *run, const char *bytes, size_t n, bool *alive, LlmE
 
 		run->configs = run->next;
 		run->next = old;
-		if (run->places.len / sizeof(LlmStackPlace) > COMPACT_PLACES)
-			status = compact(run, err);
 	}
 	else
 	{
@@ -295,6 +332,25 @@ llm_run_bytes(LlmGrammarRun *run, const char *bytes, size_t n, bool *alive, LlmE
 		run->costs.len = costs;
 	}
 	return status;
+}
+
+bool
+llm_run_ended(const LlmGrammarRun *run)
+{
+	if (!llm_run_complete(run))
+		return false;
+	for (size_t i = 0; i < LLM_RUN_N_CONFIGS(run); i++)
+	{
+		const LlmConfig *c = &LLM_RUN_CONFIGS(run)[i];
+		const LlmState *s = &run->g->m.states[c->state];
+
+		for (int32_t k = 0; k < s->n_edges; k++)
+		{
+			if (cost_of(run, run->g->m.edges[s->first_edge + k].to, c->stack) != LLM_COST_NONE)
+				return false;
+		}
+	}
+	return true;
 }
 
 bool
@@ -357,20 +413,8 @@ llm_run_shortest(const LlmGrammarRun *run, LlmBuf *out, LlmError *err)
 	LlmGrammarRun way;
 	LlmStatus	status;
 
-	/* a copy walks the way; its stacks grow from the same places */
-	memset(&way, 0, sizeof(way));
-	way.g = run->g;
-	way.allocator = run->allocator;
-	llm_buf_init(&way.places, run->allocator);
-	llm_buf_init(&way.costs, run->allocator);
-	llm_buf_init(&way.configs, run->allocator);
-	llm_buf_init(&way.next, run->allocator);
-	llm_buf_init(&way.popped, run->allocator);
-	status = llm_buf_append(&way.places, run->places.data, run->places.len, err);
-	if (status == LLM_OK)
-		status = llm_buf_append(&way.costs, run->costs.data, run->costs.len, err);
-	if (status == LLM_OK)
-		status = llm_buf_append(&way.configs, run->configs.data, run->configs.len, err);
+	LLM_TRY(llm_run_copy(run, &way, err));
+	status = LLM_OK;
 	while (status == LLM_OK && !llm_run_complete(&way))
 	{
 		int32_t		cost = llm_run_cost(&way);
@@ -398,6 +442,8 @@ llm_run_shortest(const LlmGrammarRun *run, LlmBuf *out, LlmError *err)
 		}
 		byte = (char) best;
 		status = llm_run_bytes(&way, &byte, 1, &alive, err);
+		if (status == LLM_OK)
+			status = llm_run_settle(&way, err);
 		if (status == LLM_OK)
 			status = llm_buf_append(out, &byte, 1, err);
 	}

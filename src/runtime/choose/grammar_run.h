@@ -43,7 +43,7 @@ typedef struct LlmGrammarRun
 	LlmBuf		places;			/* LlmStackPlace */
 	LlmBuf		costs;			/* int32_t */
 	LlmBuf		configs;		/* LlmConfig: now */
-	LlmBuf		next;			/* scratch */
+	LlmBuf		next;			/* scratch; before: configs before the last bytes */
 	LlmBuf		popped;			/* int32_t: exits that left an unknown stack in the last step */
 } LlmGrammarRun;
 
@@ -63,11 +63,18 @@ extern LlmStatus llm_run_push(LlmGrammarRun *run, int32_t below, int32_t returns
 /* read a byte from configs[begin..end) of buffer, append what follows to the same buffer */
 extern LlmStatus llm_run_step(LlmGrammarRun *run, LlmBuf *configs, size_t begin, size_t end, uint8_t byte, LlmError *err);
 
+/* another run in the same place; the caller's to free */
+extern LlmStatus llm_run_copy(const LlmGrammarRun *run, LlmGrammarRun *copy, LlmError *err);
+
 /* read bytes; *alive false, and the run unchanged, if they lead nowhere */
 extern LlmStatus llm_run_bytes(LlmGrammarRun *run, const char *bytes, size_t n, bool *alive, LlmError *err);
+extern void llm_run_undo(LlmGrammarRun *run);	/* take back the last llm_run_bytes that went on */
+extern LlmStatus llm_run_settle(LlmGrammarRun *run, LlmError *err);	/* drop places that are no longer used; then there is nothing to take back */
 
 extern bool llm_run_complete(const LlmGrammarRun *run);	/* the text so far is whole */
 extern int32_t llm_run_cost(const LlmGrammarRun *run);	/* fewest bytes that make it whole */
+
+extern bool llm_run_ended(const LlmGrammarRun *run);	/* the text is whole, and nothing can follow */
 
 /* the only byte that can come, -1 if there are several or the text is whole */
 extern int llm_run_forced(const LlmGrammarRun *run);

@@ -10,6 +10,7 @@
 #define LLM_SCHEDULER_H
 
 #include "model/model.h"
+#include "choose/grammar.h"
 #include "choose/sampler.h"
 #include "base/threads.h"
 
@@ -66,6 +67,9 @@ typedef struct LlmGenerateParams
 	bool		ignore_end;		/* go on past end tokens */
 	bool		starts_text;	/* the output is a text of its own: a SentencePiece space before its first word is dropped */
 	int			top_logprobs;	/* 0..20: also keep the n most likely tokens at each step */
+	const LlmGrammar *grammar;	/* what the text must fit, NULL: anything; must outlive the request. It ends within max_tokens. */
+	const int32_t *after;		/* tokens that end a thinking part, which is free; n_after 0: there is none; copied */
+	int			n_after;
 } LlmGenerateParams;
 
 typedef struct LlmTokenProb
