@@ -100,14 +100,24 @@ static const struct
 
 #define N_SAMPLING_KEYS (sizeof sampling_keys / sizeof sampling_keys[0])
 
+static const char *const grammar_keys[] = {"schema", "regex", "grammar", "choice"};
+
+static bool
+is_grammar_key(const char *key)
+{
+	for (size_t i = 0; i < sizeof grammar_keys / sizeof grammar_keys[0]; i++)
+		if (strcmp(grammar_keys[i], key) == 0)
+			return true;
+	return false;
+}
+
 static bool
 is_sampling_key(const char *key)
 {
 	for (size_t i = 0; i < N_SAMPLING_KEYS; i++)
 		if (strcmp(sampling_keys[i].key, key) == 0)
 			return true;
-	return strcmp(key, "seed") == 0 || strcmp(key, "top_k") == 0 || strcmp(key, "schema") == 0 || strcmp(key, "regex") == 0 ||
-		strcmp(key, "grammar") == 0 || strcmp(key, "choice") == 0;
+	return strcmp(key, "seed") == 0 || strcmp(key, "top_k") == 0 || is_grammar_key(key);
 }
 
 /* a whole number of the object, within [min, max]; *out as it was if absent */
@@ -150,6 +160,15 @@ read_sampling(struct json_object *object, int32_t n_vocab, LlmSampling *sampling
 	sampling->seed = (uint64_t) seed;
 	sampling->top_k = (int32_t) top_k;
 	return llm_sampling_check(sampling, n_vocab, err);
+}
+
+static bool
+has_grammar(struct json_object *object)
+{
+	for (size_t i = 0; i < sizeof grammar_keys / sizeof grammar_keys[0]; i++)
+		if (json_object_object_get_ex(object, grammar_keys[i], NULL))
+			return true;
+	return false;
 }
 
 /* what the text must fit: schema (a JSON Schema), regex, grammar (GBNF) or choice (a list of texts); *grammar NULL: anything */
@@ -208,11 +227,29 @@ print_generation(const LlmGeneration *generation, LlmError *err)
 }
 
 static LlmStatus
+run_generate(ToolModel *m, const LlmGenerateParams *params, const LlmTokens *tokens, LlmError *err)
+{
+	LlmGeneration generation;
+	LlmRequest *request;
+	LlmStatus	status;
+
+	LLM_TRY(llm_request_generate(m->scheduler, tokens->ids, tokens->n, params, &request, err));
+	status = tool_run_request(m, request, err);
+	if (status == LLM_OK)
+	{
+		llm_request_generation(request, &generation);
+		status = print_generation(&generation, err);
+	}
+	llm_request_free(request);
+	return status;
+}
+
+/* a line whose grammar is refused, or whose text cannot fit, is answered by {"error": …}; the others go on */
+static LlmStatus
 generate_line(ToolModel *m, const ToolOptions *options, struct json_object *value, LlmTokens *tokens, LlmError *err)
 {
 	LlmGenerateParams params;
-	LlmGrammar *grammar;
-	LlmRequest *request;
+	LlmGrammar *grammar = NULL;
 	LlmStatus	status;
 
 	memset(&params, 0, sizeof params);
@@ -220,24 +257,15 @@ generate_line(ToolModel *m, const ToolOptions *options, struct json_object *valu
 	params.ignore_end = options->ignore_eos;
 	LLM_TRY(tool_read_tokens(m->model, value, options->special, is_sampling_key, tokens, err));
 	LLM_TRY(read_sampling(value, (int32_t) m->model->hp.n_vocab, &params.sampling, err));
-	LLM_TRY(read_grammar(value, &grammar, err));
+	if (!has_grammar(value))
+		return run_generate(m, &params, tokens, err);
+	status = read_grammar(value, &grammar, err);
 	params.grammar = grammar;
-	status = llm_request_generate(m->scheduler, tokens->ids, tokens->n, &params, &request, err);
-	if (status != LLM_OK)
-	{
-		llm_grammar_free(grammar);
-		return status;
-	}
-	status = tool_run_request(m, request, err);
 	if (status == LLM_OK)
-	{
-		LlmGeneration generation;
-
-		llm_request_generation(request, &generation);
-		status = print_generation(&generation, err);
-	}
-	llm_request_free(request);
+		status = run_generate(m, &params, tokens, err);
 	llm_grammar_free(grammar);
+	if (status == LLM_E_LIMIT || status == LLM_E_UNSUPPORTED || status == LLM_E_ARGUMENT)
+		return print_one("error", json_object_new_string(err->message), err);
 	return status;
 }
 

@@ -265,8 +265,11 @@ find_mask(LlmMasker *k, const LlmGrammarRun *run, LlmConfig c, int32_t *index, L
 static LlmStatus
 resume(LlmMasker *k, LlmGrammarRun *run, const Mask *m, LlmConfig c, uint32_t *bits, LlmError *err)
 {
-	const int32_t below = LLM_RUN_PLACES(run)[c.stack].below;
+	int32_t		below;
 
+	if (m->n_resumes == 0)
+		return LLM_OK;			/* also where the stack is empty */
+	below = LLM_RUN_PLACES(run)[c.stack].below;
 	for (int32_t i = 0; i < m->n_resumes && below != LLM_STACK_END; i++)
 	{
 		const size_t places_len = run->places.len;
