@@ -80,7 +80,7 @@ def main():
         lines.append(json.dumps(line))
     run = subprocess.run([args.tool, "generate", args.model, "-n", str(args.tokens)], input="\n".join(lines).encode() + b"\n",
                          stdout=subprocess.PIPE, check=False)
-    answers = [json.loads(line) for line in run.stdout.decode().splitlines()]
+    answers = [json.loads(line) for line in run.stdout.decode().split("\n") if line]
     bad = refused = 0
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
     for s, a in zip(schemas, answers):

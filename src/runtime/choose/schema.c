@@ -509,6 +509,12 @@ read_string_keyword(LlmSchemas *s, LlmSchema *out, const LlmJson *json)
 		LLM_TRY(llm_dfa_format(s->cx, format->text, s->offered, &dfa));
 		if (dfa)
 			LLM_TRY(add_condition(s, &out->strings, dfa, 1));
+		if (dfa && s->offered && format->text.len >= 4 && memcmp(format->text.data, "date", 4) == 0)
+		{
+			/* RFC 3339 has a year 0000; databases and languages have not: it is not offered */
+			LLM_TRY(llm_regex_dfa(s->cx, (LlmStr) {"^[0-9]{0,3}[1-9]", 16}, &dfa));
+			LLM_TRY(add_condition(s, &out->strings, dfa, 1));
+		}
 	}
 	if (min)
 		LLM_TRY(read_count(s, "minLength", min, &least));

@@ -195,6 +195,7 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 		llm_free(a, c);
 		return LLM_E_NOMEM;
 	}
+	c->think_token = -1;
 	r->constraint = c;
 	if (params->n_after > 0)
 	{
@@ -202,12 +203,13 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 		c->after = p;
 		memcpy(p, params->after, (size_t) params->n_after * sizeof(int32_t));
 		c->n_after = params->n_after;
-		c->free = true;
+		c->free = params->thinks;
+		c->think_token = params->think_token;
 	}
-	LLM_TRY(fits(r, at_start(r), (size_t) c->n_after, &fit, &needed, err));
+	LLM_TRY(fits(r, at_start(r), c->free ? (size_t) c->n_after : 0, &fit, &needed, err));
 	if (fit)
 		return LLM_OK;
-	needed += (size_t) c->n_after;
+	needed += c->free ? (size_t) c->n_after : 0;
 	llm_fail(err, LLM_E_LIMIT, "the shortest text that fits the grammar takes %zu tokens, but only %u may be generated", needed,
 			 r->max_output);
 	llm_error_hint(err, "Raise max_tokens, or give a schema with fewer required parts.");
@@ -232,6 +234,7 @@ llm_constrain_logits(LlmRequest *r, float *logits, LlmError *err)
 	LlmMasker  *masker;
 	const LlmTokenTrie *trie;
 	const uint32_t *bits;
+	float		think_logit = -INFINITY;
 	bool		any;
 
 	if (r->constraint->free)
@@ -242,6 +245,8 @@ llm_constrain_logits(LlmRequest *r, float *logits, LlmError *err)
 			logits[trie->ends[i]] = -INFINITY;
 		return LLM_OK;
 	}
+	if (r->n_output == 0 && r->constraint->think_token >= 0)
+		think_logit = logits[r->constraint->think_token];
 	LLM_TRY(find_masker(r->scheduler, r->constraint->run.g, at_start(r), &masker, err));
 	LLM_TRY(find_trie(r->scheduler, at_start(r), &trie, err));
 	LLM_TRY(llm_masker_mask(masker, &r->constraint->run, &bits, &any, err));
@@ -258,6 +263,8 @@ llm_constrain_logits(LlmRequest *r, float *logits, LlmError *err)
 	}
 	for (int32_t id = trie->n_vocab; id < n_vocab; id++)
 		logits[id] = -INFINITY;
+	if (think_logit > -INFINITY)
+		logits[r->constraint->think_token] = think_logit;
 	return LLM_OK;
 }
 
@@ -371,6 +378,8 @@ llm_constrain_token(LlmRequest *r, int32_t token, LlmTokens *put, bool *whole, L
 	bool		fit = false;
 
 	*whole = false;
+	if (r->n_output == 0 && token == c->think_token)
+		c->free = true;
 	if (c->free)
 		return think(r, token, put, err);
 	llm_buf_init(&bytes, r->scheduler->allocator);

@@ -18,6 +18,8 @@ typedef struct LlmConstraint
 {
 	LlmGrammarRun run;
 	bool		free;			/* in the thinking part */
+	int32_t		think_token;	/* that may begin one at the start of the text, -1: none */
+	size_t		answer_off;		/* in the text */
 	int32_t    *after;			/* tokens that end it, copied */
 	int			n_after;
 } LlmConstraint;

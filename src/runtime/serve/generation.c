@@ -137,10 +137,12 @@ put_choice(LlmRequest *r, bool *whole, LlmError *err)
 {
 	LlmTokens	put;
 	LlmStatus	status;
+	bool		was_free;
 
 	*whole = false;
 	if (!r->constraint)
 		return put_token(r, r->pending_token, r->pending_logprob, true, err);
+	was_free = r->constraint->free;
 	llm_tokens_init(&put, r->scheduler->allocator);
 	status = llm_constrain_token(r, r->pending_token, &put, whole, err);
 	for (size_t i = 0; i < put.n && status == LLM_OK && r->n_output < r->max_output; i++)
@@ -149,6 +151,8 @@ put_choice(LlmRequest *r, bool *whole, LlmError *err)
 
 		status = put_token(r, put.ids[i], chosen ? r->pending_logprob : 0, chosen, err);
 	}
+	if (status == LLM_OK && (was_free || put.ids[0] == r->constraint->think_token))
+		r->constraint->answer_off = r->text.len;
 	llm_tokens_free(&put);
 	return status;
 }

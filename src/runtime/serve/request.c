@@ -384,6 +384,7 @@ llm_request_generation(const LlmRequest *r, LlmGeneration *out)
 	out->text = r->text.data ? r->text.data : "";
 	out->text_len = r->text_len;
 	out->stable_len = r->stable_len;
+	out->answer_off = r->constraint ? r->constraint->answer_off : 0;
 	out->finish = r->finish;
 	out->logprob = r->logprob;
 	out->token_logprobs = r->logprobs;
