@@ -3,6 +3,8 @@
  */
 #include "choose/compile.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 LlmStatus
@@ -58,6 +60,21 @@ llm_vec_push(LlmCompile *cx, LlmVec *v, const void *item, size_t size)
 	memcpy((char *) v->data + v->n * size, item, size);
 	v->n++;
 	return LLM_OK;
+}
+
+LlmStatus
+llm_compile_limit(LlmCompile *cx, const char *format,...)
+{
+	char		message[200];
+	va_list		args;
+	LlmStatus	status;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	status = llm_fail(cx->err, LLM_E_LIMIT, "%s", message);
+	llm_error_hint(cx->err, "Give a smaller schema, pattern or grammar.");
+	return status;
 }
 
 LlmStatus

@@ -40,6 +40,9 @@ typedef struct LlmVec
 
 extern LlmStatus llm_vec_push(LlmCompile *cx, LlmVec *v, const void *item, size_t size);
 
+/* LLM_E_LIMIT with the message and a hint */
+extern LlmStatus llm_compile_limit(LlmCompile *cx, const char *format,...) __attribute__((format(printf, 2, 3)));
+
 /* LLM_E_UNSUPPORTED: "what" is refused by name */
 extern LlmStatus llm_compile_refuse(LlmCompile *cx, const char *what, const char *hint);
 

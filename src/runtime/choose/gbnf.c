@@ -214,7 +214,7 @@ number(Parser *p, uint32_t *n)
 	if (p->at == begin)
 		return fail_at(p, "a number is missing");
 	if (*n > MAX_REPEAT)
-		return llm_fail(p->cx->err, LLM_E_LIMIT, "a grammar repeats more than %d times", MAX_REPEAT);
+		return llm_compile_limit(p->cx, "a grammar repeats more than %d times", MAX_REPEAT);
 	return LLM_OK;
 }
 
@@ -273,7 +273,7 @@ item(Parser *p, LlmExpr **out)
 	if (accept(p, "("))
 	{
 		if (++p->depth > LLM_GRAMMAR_MAX_DEPTH)
-			return llm_fail(p->cx->err, LLM_E_LIMIT, "a grammar is nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
+			return llm_compile_limit(p->cx, "a grammar is nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
 		skip_space(p, true);
 		LLM_TRY(choice(p, true, out));
 		p->depth--;
@@ -416,7 +416,7 @@ visit_rule(Parser *p, int32_t index, int depth)
 	if (r->visit == 2)
 		return LLM_OK;
 	if (depth > 1000)
-		return llm_fail(p->cx->err, LLM_E_LIMIT, "rules of a grammar begin with each other more than %d deep", 1000);
+		return llm_compile_limit(p->cx, "rules of a grammar begin with each other more than %d deep", 1000);
 	if (r->visit == 1)
 	{
 		status = llm_fail(p->cx->err, LLM_E_UNSUPPORTED, "left recursion in the rule \"%.*s\" of a grammar is not supported",

@@ -320,7 +320,7 @@ group(Parser *p, LlmExpr **out)
 			return fail_at(p, "an unknown kind of group");
 	}
 	if (++p->depth > LLM_GRAMMAR_MAX_DEPTH)
-		return llm_fail(p->cx->err, LLM_E_LIMIT, "a regular expression is nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
+		return llm_compile_limit(p->cx, "a regular expression is nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
 	LLM_TRY(disjunction(p, out));
 	p->depth--;
 	return accept(p, ")") ? LLM_OK : fail_at(p, ") is missing");
@@ -370,7 +370,7 @@ braces(Parser *p, uint32_t *min, uint32_t *max, bool *found)
 		return LLM_OK;
 	}
 	if (*min > MAX_REPEAT || (*max > MAX_REPEAT && *max != UINT32_MAX))
-		return llm_fail(p->cx->err, LLM_E_LIMIT, "a regular expression repeats more than %d times", MAX_REPEAT);
+		return llm_compile_limit(p->cx, "a regular expression repeats more than %d times", MAX_REPEAT);
 	return *min > *max ? fail_at(p, "the numbers of a quantifier are out of order") : LLM_OK;
 }
 

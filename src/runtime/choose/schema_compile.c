@@ -61,7 +61,7 @@ add_part(PartSearch *p, int32_t schema)
 	if (contains(&p->proc->parts, schema))
 		return LLM_OK;
 	if (p->on_way.n > LLM_GRAMMAR_MAX_DEPTH)
-		return llm_fail(cx->err, LLM_E_LIMIT, "schemas for one value are nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
+		return llm_compile_limit(cx, "schemas for one value are nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
 	LLM_TRY(llm_schemas_read(&p->c->schemas, schema));
 	LLM_TRY(llm_vec_push(cx, &p->on_way, &schema, sizeof(schema)));
 	LLM_TRY(llm_vec_push(cx, &p->proc->outer, &schema, sizeof(schema)));
@@ -274,7 +274,7 @@ find_proc(LlmSchemaCompile *c, LlmVec *must, LlmVec *open, LlmValueProc **out)
 	}
 	if (open->n > LLM_MAX_OPEN)
 	{
-		LlmStatus	status = llm_fail(c->cx->err, LLM_E_LIMIT, "one value may fit any of more than %d schemas", LLM_MAX_OPEN);
+		LlmStatus	status = llm_compile_limit(c->cx, "one value may fit any of more than %d schemas", LLM_MAX_OPEN);
 
 		llm_error_hint(c->cx->err, "Give alternatives a property with a constant that tells them apart, first in order.");
 		return status;

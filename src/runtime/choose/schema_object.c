@@ -148,7 +148,7 @@ list_tests(LlmSchemaCompile *c, LlmValueProc *proc)
 		}
 	}
 	if (proc->tests.n > MAX_TESTS)
-		return llm_fail(c->cx->err, LLM_E_LIMIT, "more than %d patterns for the keys of one object", MAX_TESTS);
+		return llm_compile_limit(c->cx, "more than %d patterns for the keys of one object", MAX_TESTS);
 	return LLM_OK;
 }
 

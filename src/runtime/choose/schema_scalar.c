@@ -99,7 +99,7 @@ llm_schema_literal(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out)
 	LlmDfaSource source = {(void *) literal, 1 + literal->n, start, literal_step, literal_label, {{0}, 0}};
 
 	if (literal->n > 256)
-		return llm_fail(cx->err, LLM_E_LIMIT, "more than 255 conditions on one string");
+		return llm_compile_limit(cx, "more than 255 conditions on one string");
 	llm_byte_classes_init(&source.classes);
 	for (int i = 0; i < literal->n; i++)
 		llm_byte_classes_split(&source.classes, literal->dfas[i]->class_of);
@@ -164,7 +164,7 @@ static LlmStatus
 add_side(Side *s, const LlmDfa *dfa, uint8_t good, int32_t part)
 {
 	if (s->n == 256)
-		return llm_fail(s->c->cx->err, LLM_E_LIMIT, "more than 255 conditions on one value");
+		return llm_compile_limit(s->c->cx, "more than 255 conditions on one value");
 	s->dfas[s->n] = dfa;
 	s->good[s->n] = good;
 	s->part[s->n] = part;
@@ -338,7 +338,7 @@ llm_schema_number(LlmSchemaCompile *c, LlmValueProc *proc, LlmDfa **out)
 			llm_byte_classes_range(&source.classes, *p, *p);
 		llm_byte_classes_range(&source.classes, '1', '9');
 		if (source.classes.n > 200)
-			return llm_fail(c->cx->err, LLM_E_LIMIT, "too many conditions on one number");
+			return llm_compile_limit(c->cx, "too many conditions on one number");
 		LLM_TRY(llm_dfa_build(c->cx, &source, out));
 		if ((*out)->n_states > 1)
 			break;				/* else try without the bounds on digits */

@@ -129,7 +129,7 @@ build(Nfa *a, const LlmExpr *e, int32_t to, int depth, int32_t *from)
 	int32_t		symbol = 0;
 
 	if (depth > 4 * LLM_GRAMMAR_MAX_DEPTH)
-		return llm_fail(a->cx->err, LLM_E_LIMIT, "a pattern is nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
+		return llm_compile_limit(a->cx, "a pattern is nested more than %d deep", LLM_GRAMMAR_MAX_DEPTH);
 	switch (e->kind)
 	{
 		case LLM_EXPR_EMPTY:

@@ -210,10 +210,10 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 	if (fit)
 		return LLM_OK;
 	needed += c->free ? (size_t) c->n_after : 0;
-	llm_fail(err, LLM_E_LIMIT, "the shortest text that fits the grammar takes %zu tokens, but only %u may be generated", needed,
+	llm_fail(err, LLM_E_ARGUMENT, "the shortest text that fits the grammar takes %zu tokens, but only %u may be generated", needed,
 			 r->max_output);
 	llm_error_hint(err, "Raise max_tokens, or give a schema with fewer required parts.");
-	return LLM_E_LIMIT;
+	return LLM_E_ARGUMENT;
 }
 
 void

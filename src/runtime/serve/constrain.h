@@ -29,7 +29,7 @@ typedef struct LlmMaskers LlmMaskers;
 
 extern void llm_maskers_free(LlmMaskers *maskers);
 
-/* LLM_E_LIMIT if not even the shortest text fits into the request's tokens */
+/* LLM_E_ARGUMENT if not even the shortest text fits into the request's tokens */
 extern LlmStatus llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *err);
 extern void llm_constrain_free(LlmRequest *r);
 

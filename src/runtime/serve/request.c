@@ -132,7 +132,7 @@ fill_generate(LlmRequest *r, const LlmGenerateParams *params, LlmError *err)
 		LlmStatus	status = llm_constrain_begin(r, params, &own);
 
 		/* too little room or a vocabulary that cannot write the text is this request's own trouble */
-		if (status == LLM_E_LIMIT || status == LLM_E_UNSUPPORTED)
+		if (status == LLM_E_ARGUMENT || status == LLM_E_UNSUPPORTED)
 			llm_request_end_error(r, &own);
 		else if (status != LLM_OK)
 		{
