@@ -274,6 +274,49 @@ drop_dead(LlmMachine *m)
 	}
 }
 
+/*
+ * Exits that every caller is lost by (no schema fits) are no exits: so states that lead only there are left out too. True if there were any.
+ */
+static LlmStatus
+drop_exits(LlmCompile *cx, LlmMachine *m, bool *changed)
+{
+	int32_t    *first;			/* of each procedure in wanted */
+	uint8_t    *wanted;
+	int32_t		n = 0;
+
+	*changed = false;
+	LLM_TRY(llm_compile_alloc(cx, m->n_procs, sizeof(int32_t), &first));
+	for (int32_t p = 0; p < m->n_procs; p++)
+	{
+		first[p] = n;
+		n += m->procs[p].n_exits;
+	}
+	LLM_TRY(llm_compile_alloc(cx, n, 1, &wanted));
+	wanted[0] = 1;				/* the end of the whole */
+	for (int32_t i = 0; i < m->n_states; i++)
+	{
+		if (is_dead(m, i))
+			continue;
+		for (int32_t c = m->states[i].call; c >= 0; c = m->calls[c].next)
+		{
+			const LlmCall *call = &m->calls[c];
+
+			for (int32_t x = 0; x < m->procs[call->proc].n_exits; x++)
+				wanted[first[call->proc] + x] |= m->returns[call->returns + x] >= 0 && !is_dead(m, m->returns[call->returns + x]);
+		}
+	}
+	for (int32_t i = 0; i < m->n_states; i++)
+	{
+		LlmState   *s = &m->states[i];
+
+		if (s->exit < 0 || wanted[first[s->proc] + s->exit])
+			continue;
+		s->exit = -1;
+		*changed = true;
+	}
+	return LLM_OK;
+}
+
 /* ---- runs of plain characters ---- */
 
 static int32_t
@@ -415,7 +458,11 @@ llm_machine_finish(LlmMachineBuild *b, LlmMachine *m)
 	m->procs = b->procs.data;
 	m->n_procs = (int32_t) b->procs.n;
 	LLM_TRY(lay_returns(b, m));
-	LLM_TRY(find_costs(b->cx, m));
+	for (bool changed = true; changed;)
+	{
+		LLM_TRY(find_costs(b->cx, m));
+		LLM_TRY(drop_exits(b->cx, m, &changed));
+	}
 	drop_dead(m);
 	if (m->costs[m->states[m->procs[0].entry].cost] == LLM_COST_NONE)
 	{

@@ -58,13 +58,13 @@ set_tokens(const LlmTokenTrie *trie, int32_t first, int32_t end, uint32_t *bits)
 		bits[trie->ids[i] >> 5] |= 1u << (trie->ids[i] & 31);
 }
 
-/* can all that lies below node be read from the only state there is? */
+/* can all that lies below node be read from the only state there is? (Whether it can also end must not depend on the stack.) */
 static bool
 all_plain(const LlmMasker *k, const LlmBuf *configs, size_t begin, size_t end, int32_t node)
 {
 	const LlmConfig *c = (const LlmConfig *) configs->data + begin;
 
-	return end == begin + 1 && k->g->m.runs[c->state] > 0 && k->trie->nodes[node].plain <= k->g->m.runs[c->state];
+	return k->g->m.certain && end == begin + 1 && k->g->m.runs[c->state] > 0 && k->trie->nodes[node].plain <= k->g->m.runs[c->state];
 }
 
 static LlmStatus
