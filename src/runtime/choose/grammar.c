@@ -41,7 +41,7 @@ keep_machine(const LlmMachine *m, const LlmAllocator *a, LlmGrammar **out, LlmEr
 		{(void **) &g->m.states, (size_t) m->n_states, sizeof(LlmState)}, {(void **) &g->m.edges, (size_t) m->n_edges, sizeof(LlmEdge)},
 		{(void **) &g->m.calls, (size_t) m->n_calls, sizeof(LlmCall)}, {(void **) &g->m.returns, (size_t) m->n_returns, sizeof(int32_t)},
 		{(void **) &g->m.procs, (size_t) m->n_procs, sizeof(LlmProc)}, {(void **) &g->m.costs, (size_t) m->n_costs, sizeof(int32_t)},
-		{(void **) &g->m.runs, (size_t) m->n_states, 1},
+		{(void **) &g->m.runs, (size_t) m->n_states, 1}, {(void **) &g->m.stops, (size_t) m->n_states, 1},
 	};
 
 	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)

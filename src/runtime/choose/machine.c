@@ -357,17 +357,18 @@ run_after(const LlmMachine *m, int32_t state, int n, int first, int last)
 	return least;
 }
 
+/* plain characters by lead byte: then so many continuation bytes, the first of them in a range (table 3-7 of Unicode) */
+static const struct
+{
+	uint8_t		lead, lead_last, n, first, last;
+}			form[] = {
+	{0xC2, 0xDF, 1, 0x80, 0xBF}, {0xE0, 0xE0, 2, 0xA0, 0xBF}, {0xE1, 0xEC, 2, 0x80, 0xBF}, {0xED, 0xED, 2, 0x80, 0x9F},
+	{0xEE, 0xEF, 2, 0x80, 0xBF}, {0xF0, 0xF0, 3, 0x90, 0xBF}, {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F},
+};
+
 static int
 run_of(const LlmMachine *m, int32_t state)
 {
-	/* plain characters by lead byte: then so many continuation bytes, the first of them in a range (table 3-7 of Unicode) */
-	static const struct
-	{
-		uint8_t		lead, lead_last, n, first, last;
-	}			form[] = {
-		{0xC2, 0xDF, 1, 0x80, 0xBF}, {0xE0, 0xE0, 2, 0xA0, 0xBF}, {0xE1, 0xEC, 2, 0x80, 0xBF}, {0xED, 0xED, 2, 0x80, 0x9F},
-		{0xEE, 0xEF, 2, 0x80, 0xBF}, {0xF0, 0xF0, 3, 0x90, 0xBF}, {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F},
-	};
 	int			least = run_after(m, state, 1, ' ', '!');
 	int			run = run_after(m, state, 1, '#', '[');
 
@@ -423,6 +424,82 @@ find_runs(LlmCompile *cx, LlmMachine *m)
 	return LLM_OK;
 }
 
+/* do n more continuation bytes, the first of them from first to last, always lead to states that stop after run? */
+static bool
+stops_after(const LlmMachine *m, int32_t state, int n, int first, int last, int run)
+{
+	const LlmState *s = &m->states[state];
+
+	for (const LlmEdge *e = m->edges + s->first_edge; e < m->edges + s->first_edge + s->n_edges; e++)
+	{
+		if (e->last < first || e->first > last)
+			continue;
+		if (n == 1 ? m->runs[e->to] != run || !m->stops[e->to] : !stops_after(m, e->to, n - 1, 0x80, 0xBF, run))
+			return false;
+	}
+	return true;
+}
+
+/* states with a run of 0 stop if no plain character can come; others if all lead to states that stop one earlier */
+static bool
+stops(const LlmMachine *m, int32_t state)
+{
+	const int	run = m->runs[state];
+	const LlmState *s = &m->states[state];
+
+	if (run == 0)
+	{
+		for (const LlmEdge *e = m->edges + s->first_edge; e < m->edges + s->first_edge + s->n_edges; e++)
+		{
+			for (int b = e->first; b <= e->last; b++)
+			{
+				if (b >= ' ' && b != '"' && b != '\\' && b != 0x7F)
+					return false;
+			}
+		}
+		return true;
+	}
+	if (!stops_after(m, state, 1, ' ', '!', run - 1) || !stops_after(m, state, 1, '#', '[', run - 1) ||
+		!stops_after(m, state, 1, ']', '~', run - 1))
+		return false;
+	for (size_t i = 0; i < sizeof(form) / sizeof(form[0]); i++)
+	{
+		for (int lead = form[i].lead; lead <= form[i].lead_last; lead++)
+		{
+			int32_t		to = edge_to(m, state, lead);
+
+			if (to >= 0 && (lead == form[i].lead || to != edge_to(m, state, lead - 1)) &&
+				!stops_after(m, to, form[i].n, form[i].first, form[i].last, run - 1))
+				return false;
+		}
+	}
+	return true;
+}
+
+static LlmStatus
+find_stops(LlmCompile *cx, LlmMachine *m)
+{
+	bool		changed = true;
+
+	LLM_TRY(llm_compile_alloc(cx, m->n_states, 1, &m->stops));
+	while (changed)
+	{
+		changed = false;
+		for (int32_t s = m->n_states - 1; s >= 0; s--)
+		{
+			if (m->stops[s] || m->runs[s] == LLM_RUN_MAX)
+				continue;
+			LLM_TRY(llm_compile_steps(cx, 1));
+			if (stops(m, s))
+			{
+				m->stops[s] = 1;
+				changed = true;
+			}
+		}
+	}
+	return LLM_OK;
+}
+
 /* returns of each call side by side */
 static LlmStatus
 lay_returns(LlmMachineBuild *b, LlmMachine *m)
@@ -471,5 +548,6 @@ llm_machine_finish(LlmMachineBuild *b, LlmMachine *m)
 		llm_error_hint(b->cx->err, "Some of its conditions contradict each other.");
 		return status;
 	}
-	return find_runs(b->cx, m);
+	LLM_TRY(find_runs(b->cx, m));
+	return find_stops(b->cx, m);
 }

@@ -59,6 +59,7 @@ typedef struct LlmMachine
 	LlmProc    *procs;
 	int32_t    *costs;
 	uint8_t    *runs;			/* (n_states): any text of so many plain characters can be read (LLM_RUN_MAX: or more) */
+	uint8_t    *stops;			/* (n_states): and none of more plain characters */
 	int32_t		n_states;
 	int32_t		n_edges;
 	int32_t		n_calls;

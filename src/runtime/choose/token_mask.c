@@ -58,13 +58,34 @@ set_tokens(const LlmTokenTrie *trie, int32_t first, int32_t end, uint32_t *bits)
 		bits[trie->ids[i] >> 5] |= 1u << (trie->ids[i] & 31);
 }
 
-/* can all that lies below node be read from the only state there is? (Whether it can also end must not depend on the stack.) */
+/*
+ * Set the tokens below node if that needs no walk: all are plain, and the only state there is reads plain text up to some
+ * number of characters, whatever they are. (Whether it can also end must not depend on the stack.) False: walk.
+ */
 static bool
-all_plain(const LlmMasker *k, const LlmBuf *configs, size_t begin, size_t end, int32_t node)
+set_plain(const LlmMasker *k, const LlmBuf *configs, size_t begin, size_t end, int32_t node, uint32_t *bits)
 {
-	const LlmConfig *c = (const LlmConfig *) configs->data + begin;
+	const LlmTrieNode *n = &k->trie->nodes[node];
+	const int32_t state = ((const LlmConfig *) configs->data)[begin].state;
+	const int	run = k->g->m.runs[state];
+	const int32_t first = n[1].first_token;
+	const int32_t last = k->trie->nodes[n->end].first_token;
 
-	return k->g->m.certain && end == begin + 1 && k->g->m.runs[c->state] > 0 && k->trie->nodes[node].plain <= k->g->m.runs[c->state];
+	if (!k->g->m.certain || end != begin + 1 || run == 0 || n->plain == LLM_TRIE_NOT_PLAIN)
+		return false;
+	if (n->plain <= run)
+		set_tokens(k->trie, first, last, bits);
+	else if (run == LLM_RUN_MAX || !k->g->m.stops[state] || n->chars + run >= LLM_TRIE_MAX_PLAIN)
+		return false;
+	else
+	{
+		for (int32_t i = first; i < last; i++)
+		{
+			if (k->trie->chars[i] <= n->chars + run)
+				set_tokens(k->trie, i, i + 1, bits);
+		}
+	}
+	return true;
 }
 
 static LlmStatus
@@ -87,11 +108,8 @@ walk(LlmMasker *k, LlmGrammarRun *run, int32_t top, uint32_t *bits, LlmError *er
 	size_t		n = k->configs.len / sizeof(LlmConfig);
 
 	k->levels.len = 0;
-	if (all_plain(k, &k->configs, 0, n, top))
-	{
-		set_tokens(trie, nodes[top + 1].first_token, nodes[nodes[top].end].first_token, bits);
+	if (set_plain(k, &k->configs, 0, n, top, bits))
 		return LLM_OK;
-	}
 	LLM_TRY(push_level(k, run, nodes[top].end, 0, n, err));
 	for (int32_t i = top + 1; i < nodes[top].end;)
 	{
@@ -120,13 +138,12 @@ walk(LlmMasker *k, LlmGrammarRun *run, int32_t top, uint32_t *bits, LlmError *er
 			i = nodes[i].end;
 			continue;
 		}
-		if (all_plain(k, &k->configs, l->configs_end, end, i))
+		set_tokens(trie, nodes[i].first_token, nodes[i + 1].first_token, bits);
+		if (set_plain(k, &k->configs, l->configs_end, end, i, bits))
 		{
-			set_tokens(trie, nodes[i].first_token, nodes[nodes[i].end].first_token, bits);
 			i = nodes[i].end;
 			continue;
 		}
-		set_tokens(trie, nodes[i].first_token, nodes[i + 1].first_token, bits);
 		if (nodes[i].end > i + 1)
 			LLM_TRY(push_level(k, run, nodes[i].end, l->configs_end, end, err));
 		i++;

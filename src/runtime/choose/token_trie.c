@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "choose/machine.h"
-
 /* a token and its bytes */
 typedef struct Entry
 {
@@ -90,7 +88,7 @@ make_nodes(Build *b, LlmError *err)
 		way.len = same * sizeof(int32_t);
 		for (size_t k = same; k < e->len && status == LLM_OK; k++)
 		{
-			LlmTrieNode node = {0, i, (uint8_t) e->bytes[k], 0};
+			LlmTrieNode node = {.first_token = i, .byte = (uint8_t) e->bytes[k]};
 			int32_t		number = (int32_t) (b->nodes.len / sizeof(LlmTrieNode));
 
 			status = llm_buf_append(&b->nodes, &node, sizeof(node), err);
@@ -101,7 +99,7 @@ make_nodes(Build *b, LlmError *err)
 	if (status == LLM_OK)
 	{
 		int32_t		n = (int32_t) (b->nodes.len / sizeof(LlmTrieNode));
-		LlmTrieNode last = {n, b->n, 0, 0};
+		LlmTrieNode last = {.end = n, .first_token = b->n};
 		LlmTrieNode *nodes = (LlmTrieNode *) b->nodes.data;
 
 		for (size_t k = 0; k < way.len / sizeof(int32_t); k++)
@@ -163,6 +161,9 @@ find_plain(LlmTokenTrie *trie, LlmError *err)
 	{
 		for (int32_t child = i + 1; child < nodes[i].end; child = nodes[child].end)
 		{
+			bool		inside = (nodes[child].byte & 0xC0) == 0x80;
+
+			nodes[child].chars = (uint8_t) (nodes[i].chars + (!inside && nodes[i].chars < LLM_TRIE_MAX_PLAIN));
 			state[child] = state[i];
 			begins[child] = state[i].missing == 0;
 
@@ -180,11 +181,14 @@ find_plain(LlmTokenTrie *trie, LlmError *err)
 
 		for (int32_t child = i + 1; child < nodes[i].end; child = nodes[child].end)
 		{
-			int			own = begins[child] & 2 ? LLM_TRIE_NOT_PLAIN : nodes[child].plain + (begins[child] & 1);
+			int			own = nodes[child].plain + (begins[child] & 1);
 
+			own = own < LLM_TRIE_MAX_PLAIN ? own : LLM_TRIE_MAX_PLAIN;
+			if (begins[child] & 2 || nodes[child].plain == LLM_TRIE_NOT_PLAIN)
+				own = LLM_TRIE_NOT_PLAIN;
 			most = own > most ? own : most;
 		}
-		nodes[i].plain = (uint8_t) (most > LLM_RUN_MAX ? LLM_TRIE_NOT_PLAIN : most);
+		nodes[i].plain = (uint8_t) most;
 	}
 	for (int32_t i = 0; i < trie->n_nodes; i++)
 	{
@@ -193,6 +197,16 @@ find_plain(LlmTokenTrie *trie, LlmError *err)
 	}
 	llm_free(trie->allocator, p);
 	return LLM_OK;
+}
+
+static uint8_t
+chars_in(const Entry *e)
+{
+	uint32_t	n = 0;
+
+	for (uint32_t i = 0; i < e->len; i++)
+		n += (e->bytes[i] & 0xC0) != 0x80;
+	return (uint8_t) (n < LLM_TRIE_MAX_PLAIN ? n : LLM_TRIE_MAX_PLAIN);
 }
 
 static LlmStatus
@@ -206,8 +220,13 @@ fill(Build *b, const LlmTokenizer *t, bool first, LlmError *err)
 	LLM_TRY(llm_alloc(trie->allocator, (size_t) b->n, sizeof(int32_t), &p, err));
 	trie->ids = p;
 	trie->n_ids = b->n;
+	LLM_TRY(llm_alloc(trie->allocator, (size_t) b->n, 1, &p, err));
+	trie->chars = p;
 	for (int32_t i = 0; i < b->n; i++)
+	{
 		trie->ids[i] = b->entries[i].id;
+		trie->chars[i] = chars_in(&b->entries[i]);
+	}
 	trie->nodes = (LlmTrieNode *) b->nodes.data;
 	b->nodes.data = NULL;
 	return find_plain(trie, err);
@@ -246,6 +265,7 @@ llm_token_trie_free(LlmTokenTrie *trie)
 		return;
 	llm_free(trie->allocator, trie->nodes);
 	llm_free(trie->allocator, trie->ids);
+	llm_free(trie->allocator, trie->chars);
 	llm_free(trie->allocator, trie->ends);
 	llm_free(trie->allocator, trie);
 }

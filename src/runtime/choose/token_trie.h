@@ -11,15 +11,17 @@
 #include "base/arena.h"
 #include "text/tokenizer.h"
 
-/* more plain characters below than any run is known for, or others than plain ones */
+/* not only plain characters below; the largest number of them that is told apart */
 #define LLM_TRIE_NOT_PLAIN 255
+#define LLM_TRIE_MAX_PLAIN 254
 
 typedef struct LlmTrieNode
 {
 	int32_t		end;
 	int32_t		first_token;	/* in ids; its own tokens end where those of the next node begin */
 	uint8_t		byte;			/* that leads to it */
-	uint8_t		plain;			/* the longest way below, in plain characters (machine.h); from here all are */
+	uint8_t		plain;			/* the longest way below, in plain characters (machine.h), or LLM_TRIE_NOT_PLAIN */
+	uint8_t		chars;			/* that begin from the root to here, LLM_TRIE_MAX_PLAIN at most */
 } LlmTrieNode;
 
 typedef struct LlmTokenTrie
@@ -28,6 +30,7 @@ typedef struct LlmTokenTrie
 	LlmTrieNode *nodes;			/* n_nodes and one more; node 0 is the root */
 	int32_t		n_nodes;
 	int32_t    *ids;
+	uint8_t    *chars;			/* (n_ids): characters that begin in the token, LLM_TRIE_MAX_PLAIN at most */
 	int32_t		n_ids;
 	int32_t		n_vocab;		/* ids are below */
 	int32_t    *ends;			/* tokens that end a text */
