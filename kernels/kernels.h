@@ -29,7 +29,8 @@
 typedef enum LlmKvType
 {
 	LLM_KV_F32 = 0,
-	LLM_KV_F16 = 1
+	LLM_KV_F16 = 1,
+	LLM_KV_Q8 = 2				/* 8 bits with a half-precision scale for 32 dimensions; attention reads it by read_keys, read_values */
 } LlmKvType;
 
 /* a packed matrix (n_rows outputs, n_cols inputs); borrowed */
@@ -74,7 +75,7 @@ typedef struct LlmkAttend
 	int			n_queries;
 	int			head_dim_k;
 	int			head_dim_v;
-	LlmKvType	kv_type;
+	LlmKvType	kv_type;		/* F32 or F16 */
 	float		scale;			/* scores are (q . k) * scale */
 	float		softcap;		/* 0: none; else softcap * tanh(score / softcap) */
 	const float *slope;			/* (n_queries): scores fall by it for each key of distance (ALiBi); NULL: none */
@@ -183,6 +184,10 @@ typedef struct LlmKernels
 	void		(*store_key) (const float *k, int head_dim, LlmKvType type, int slot, void *k_page);
 	void		(*store_value) (const float *v, int head_dim, LlmKvType type, int slot, void *v_page);
 
+	/* a whole page of LLM_KV_Q8 as one of F32 with the same layout; exact, so that attention over it is that over the page */
+	void		(*read_keys) (const void *k_page, int head_dim, float *out);
+	void		(*read_values) (const void *v_page, int head_dim, float *out);
+
 	/* one page of attention, see LlmkAttend. Source: Milakov and Gimelshein 2018, arXiv 1805.02867. */
 	void		(*attend_page) (const LlmkAttend *a);
 
@@ -211,6 +216,9 @@ extern const LlmKernels *llmk_level(int i);
 
 /* the best level for the features; or the one of that name, NULL if unknown or not possible here. name NULL or "auto": best. */
 extern const LlmKernels *llmk_select(const char *name, uint32_t features);
+
+/* bytes of a page of keys or values of one head; a multiple of LLMK_ALIGN */
+extern size_t llmk_page_bytes(LlmKvType type, int64_t head_dim);
 
 /* bytes of one packed group of 8 rows; 0 if the type is not decoded or n_cols is no multiple of its block length */
 extern size_t llmk_group_bytes(LlmType type, int64_t n_cols);

@@ -51,7 +51,7 @@ WITH asked AS (SELECT E'Which?\n\nText: x\nLabel:' AS header),
 		SELECT label, sum(next_logprob(llm_detokenize(ids[1:n - 1]), ids[n])) AS score
 		FROM scored, generate_series(cardinality(head) + 1, cardinality(ids)) n GROUP BY label)
 SELECT label, abs(probability - exp(score) / sum(exp(score)) OVER ()) < 1e-4 AS same
-FROM by_hand JOIN llm_classify_probs('x', '{red,green,re,"red green"}', instruction => 'Which?') USING (label);
+FROM by_hand JOIN llm_classify_probs('x', '{red,green,re,"red green"}', instruction => 'Which?') USING (label) ORDER BY label COLLATE "C";
 
 -- calibration: over the inputs '', 'N/A', '[MASK]', and given from outside
 WITH plain AS (SELECT label, probability FROM llm_classify_probs('x', '{red,green,blue}')),

@@ -76,7 +76,7 @@ SELECT llm_create_model('four', :'llama3', sha256 => encode(sha256(pg_read_binar
 SELECT i, f.* FROM (VALUES (1, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm$$),
 	(2, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path '')$$),
 	(3, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (file 'a.gguf')$$),
-	(4, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', kind 'embed')$$),
+	(4, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', kind 'poet')$$),
 	(5, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', context '0')$$),
 	(6, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', context '-1')$$),
 	(7, $$CREATE SERVER bad FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', context '4k')$$),

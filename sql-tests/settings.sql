@@ -4,9 +4,9 @@
 \i :setup
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
 
--- all of them (the default of model_path is a folder of the installation)
+-- all of them but those of the server start, which exist when preloaded (the default of model_path is a folder of the installation)
 SELECT substr(name, 8) AS name, context, vartype, unit, CASE WHEN name <> 'pg_llm.model_path' THEN boot_val END AS default, min_val, max_val, enumvals
-FROM pg_settings WHERE name LIKE 'pg\_llm.%' ORDER BY name COLLATE "C";
+FROM pg_settings WHERE name LIKE 'pg\_llm.%' AND context <> 'postmaster' ORDER BY name COLLATE "C";
 SELECT boot_val LIKE '/%/pg_llm' AS model_path FROM pg_settings WHERE name = 'pg_llm.model_path';
 
 -- values that are none (hints of cpu_kernels name what this processor can do)

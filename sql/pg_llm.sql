@@ -40,6 +40,27 @@ CREATE FUNCTION llm_open_models(OUT server oid, OUT digest text, OUT bytes bigin
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_open_models' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION llm_open_models() IS 'models that this session has mapped, with the bytes of their packed weights';
 
+/* ---- models stored as data ---- */
+
+/* a model's file in chunks, numbered from 0, under the SHA-256 of the whole */
+CREATE TABLE llm_model_data (digest text, no int, bytes bytea NOT NULL, PRIMARY KEY (digest, no));
+ALTER TABLE llm_model_data ALTER COLUMN bytes SET STORAGE EXTERNAL;
+COMMENT ON TABLE llm_model_data IS 'content of stored models, in chunks; USAGE on a model is enough to use it';
+SELECT pg_catalog.pg_extension_config_dump('llm_model_data', '');
+
+CREATE FUNCTION llm_store_file(path text) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_store_file' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_store_file(text) IS 'copies a model file into llm_model_data, unless it is there; returns its digest';
+
+CREATE FUNCTION llm_stored_digest(sha256 text) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_stored_digest' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_stored_digest(text) IS 'reads the chunks of a digest in llm_model_data; an error unless they have it';
+
+CREATE FUNCTION llm_store_model(name text, path text DEFAULT NULL, sha256 text DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_store_model' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_store_model(text, text, text, jsonb) IS
+	'create a model whose content lies in llm_model_data: copied there from a file, or put there before under its sha256';
+
 CREATE VIEW llm_models AS
 	SELECT s.srvname AS name,
 		   pg_get_userbyid(s.srvowner) AS owner,
@@ -106,14 +127,16 @@ COMMENT ON TYPE llm_completion IS 'an answer with how it came about; error is se
 CREATE FUNCTION llm_generate(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
 							 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 							 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS text
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_generate(text, text, text, int, float8, bigint, text[], json, jsonb) IS
 	'the model''s answer to a prompt';
 
 CREATE FUNCTION llm_generate_detail(prompt text, model text DEFAULT NULL, system text DEFAULT NULL, max_tokens int DEFAULT 256,
 									temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 									schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate_detail' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_generate_detail' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_generate_detail(text, text, text, int, float8, bigint, text[], json, jsonb) IS
 	'the model''s answer to a prompt as a row, with token counts, log probability, time, model and digest';
 
@@ -125,14 +148,20 @@ COMMENT ON FUNCTION llm_schema_accepts(json, json) IS
 CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens int DEFAULT 256, temperature float8 DEFAULT 0,
 							 seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, schema json DEFAULT NULL,
 							 options jsonb DEFAULT NULL) RETURNS text
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_complete' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_complete' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_complete(text, text, int, float8, bigint, text[], json, jsonb) IS
 	'how the model continues a text, without chat template';
+
+CREATE FUNCTION llm_tool_calls(answer text) RETURNS json
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tool_calls' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with calls of tools stands for; NULL if it calls none';
 
 CREATE FUNCTION llm_chat(messages json, tools json DEFAULT NULL, model text DEFAULT NULL, max_tokens int DEFAULT 256,
 						 temperature float8 DEFAULT 0, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL,
 						 schema json DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_completion
-	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chat' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chat' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_chat(json, json, text, int, float8, bigint, text[], json, jsonb) IS
 	'the next turn of a conversation [{"role", "content"}, …] through the model''s own chat template';
 
@@ -217,3 +246,58 @@ CREATE FUNCTION llm_count_tokens(input text, model text DEFAULT NULL, add_specia
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_count_tokens' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100
 	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_count_tokens(text, text, bool, bool) IS 'how many tokens a text has for a model';
+
+CREATE FUNCTION llm_chunk(input text, max_tokens int, overlap int DEFAULT 0, model text DEFAULT NULL)
+	RETURNS TABLE (no int, start int, stop int, piece text)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_chunk' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 20
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_chunk(text, int, int, text) IS
+	'a text in pieces of at most so many tokens, each substr(input, start, stop - start + 1)';
+
+/* embed and rank */
+
+CREATE FUNCTION llm_embed(input text, model text DEFAULT NULL, task text DEFAULT 'document', dimensions int DEFAULT NULL,
+						  unit_length bool DEFAULT true, options jsonb DEFAULT NULL) RETURNS real[]
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_embed' LANGUAGE C STABLE PARALLEL RESTRICTED COST 2000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_embed(text, text, text, int, bool, jsonb) IS 'a text as a vector: near texts have near vectors';
+
+CREATE FUNCTION llm_embed_many(inputs text[], model text DEFAULT NULL, task text DEFAULT 'document', dimensions int DEFAULT NULL,
+							   unit_length bool DEFAULT true, options jsonb DEFAULT NULL)
+	RETURNS TABLE (no int, embedding real[])
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_embed_many' LANGUAGE C STABLE PARALLEL RESTRICTED COST 20000 ROWS 100
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_embed_many(text[], text, text, int, bool, jsonb) IS 'many texts as vectors, computed together';
+
+CREATE FUNCTION llm_embed_pinned(input text, sha256 text) RETURNS real[]
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_embed_pinned' LANGUAGE C IMMUTABLE STRICT PARALLEL RESTRICTED COST 2000;
+COMMENT ON FUNCTION llm_embed_pinned(text, text) IS
+	'llm_embed with the model of that content, for stored generated columns and indexes: no setting or option changes it';
+
+CREATE FUNCTION llm_similarity(a text, b text, model text DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS float8
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_similarity' LANGUAGE C STABLE PARALLEL RESTRICTED COST 4000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_similarity(text, text, text, jsonb) IS 'how alike two texts are: the cosine of their vectors, from -1 to 1';
+
+CREATE FUNCTION llm_rerank(query text, documents text[], top_k int DEFAULT NULL, model text DEFAULT NULL,
+						   options jsonb DEFAULT NULL)
+	RETURNS TABLE (idx int, document text, score float8)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_rerank' LANGUAGE C STABLE PARALLEL RESTRICTED COST 20000 ROWS 10
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_rerank(text, text[], int, text, jsonb) IS 'documents with their relevance to a query, the most relevant first';
+
+CREATE FUNCTION llm_relevance(query text, document text, model text DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS float8
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_relevance' LANGUAGE C STABLE PARALLEL RESTRICTED COST 3000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_relevance(text, text, text, jsonb) IS 'how relevant a document is to a query, from 0 to 1';
+
+/* vectors and ranks */
+
+CREATE FUNCTION llm_cosine(a real[], b real[]) RETURNS float8
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_cosine' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION llm_cosine(real[], real[]) IS 'cosine of the angle between two embeddings, from -1 to 1';
+
+CREATE FUNCTION llm_rrf(ranks bigint[], k int DEFAULT 60) RETURNS float8
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_rrf' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1;
+COMMENT ON FUNCTION llm_rrf(bigint[], int) IS
+	'reciprocal rank fusion: the sum of 1 / (k + rank); NULL is the rank of what a list does not have';

@@ -3,6 +3,7 @@
  * fill the sixteen registers.
  */
 #include "cpu/math_avx2.h"
+#include "cpu/cache_q8.h"
 
 typedef __m256 Vec;
 
@@ -113,6 +114,11 @@ vec_visible(Vec v, int first, int begin, int end, Vec other)
 static void
 store_key_avx2(const float *k, int head_dim, LlmKvType type, int slot, void *k_page)
 {
+	if (type == LLM_KV_Q8)
+	{
+		llmk_q8_store_key(k, head_dim, slot, k_page);
+		return;
+	}
 	for (int d = 0; d < head_dim; d++)
 	{
 		if (type == LLM_KV_F32)
@@ -128,6 +134,11 @@ store_value_avx2(const float *v, int head_dim, LlmKvType type, int slot, void *v
 	uint16_t   *row = (uint16_t *) v_page + (int64_t) slot * head_dim;
 	int			d = 0;
 
+	if (type == LLM_KV_Q8)
+	{
+		llmk_q8_store_value(v, head_dim, slot, v_page);
+		return;
+	}
 	if (type == LLM_KV_F32)
 	{
 		memcpy((float *) v_page + (int64_t) slot * head_dim, v, sizeof(float) * (size_t) head_dim);
@@ -146,4 +157,6 @@ llmk_attention_fill_avx2(LlmKernels *k)
 	k->attend_merge = attend_merge;
 	k->store_key = store_key_avx2;
 	k->store_value = store_value_avx2;
+	k->read_keys = llmk_q8_read_keys_avx2;
+	k->read_values = llmk_q8_read_values_avx2;
 }

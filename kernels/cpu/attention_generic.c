@@ -8,6 +8,7 @@
  * and acc NaN, but not the maximum.
  */
 #include "cpu/attention.h"
+#include "cpu/cache_q8.h"
 #include "cpu/half.h"
 
 /* n elements of a page from the given one on, as F32 */
@@ -121,13 +122,19 @@ store_strided(const float *x, int n, LlmKvType type, int64_t first, int64_t stri
 static void
 store_key_generic(const float *k, int head_dim, LlmKvType type, int slot, void *k_page)
 {
-	store_strided(k, head_dim, type, slot, LLMK_PAGE_KEYS, k_page);
+	if (type == LLM_KV_Q8)
+		llmk_q8_store_key(k, head_dim, slot, k_page);
+	else
+		store_strided(k, head_dim, type, slot, LLMK_PAGE_KEYS, k_page);
 }
 
 static void
 store_value_generic(const float *v, int head_dim, LlmKvType type, int slot, void *v_page)
 {
-	store_strided(v, head_dim, type, (int64_t) slot * head_dim, 1, v_page);
+	if (type == LLM_KV_Q8)
+		llmk_q8_store_value(v, head_dim, slot, v_page);
+	else
+		store_strided(v, head_dim, type, (int64_t) slot * head_dim, 1, v_page);
 }
 
 void
@@ -137,4 +144,6 @@ llmk_attention_fill_generic(LlmKernels *k)
 	k->attend_merge = attend_merge_generic;
 	k->store_key = store_key_generic;
 	k->store_value = store_value_generic;
+	k->read_keys = llmk_q8_read_keys_generic;
+	k->read_values = llmk_q8_read_values_generic;
 }

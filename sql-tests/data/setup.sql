@@ -3,7 +3,11 @@
 -- the same everywhere), and a function that says what a statement raises. pg_regress sets abs_srcdir.
 \set models :abs_srcdir '/sql/data/models'
 \set llama3 :models '/llama3.gguf'
+\set lora :models '/llama3-lora.gguf'
+\set nemotron_h :models '/nemotron_h.gguf'
 \set mistral :models '/mistral.gguf'
+\set bert :models '/bert.gguf'
+\set qwen3_reranker :models '/qwen3-reranker.gguf'
 
 -- folders in messages are left out
 CREATE OR REPLACE FUNCTION fails(statement text, OUT code text, OUT message text, OUT hint text) AS $$

@@ -51,7 +51,7 @@ symlink 'loop.gguf', "$models/loop.gguf";
 my @places = (
 	[ 'missing', '58P01', qr/could not open file .*No such file/ ],
 	[ 'fifo', '22023', qr/is not a regular file/ ],
-	[ 'folder', '22023', qr/is not a regular file/ ],
+	[ 'folder', '22023', qr/has no file "config.json"/ ],
 	[ 'zero', '22023', qr/is not a regular file/ ],
 	[ 'loop', '58030', qr/could not open file .*symbolic links/ ],
 	[ 'empty', 'XX001', qr/./ ],

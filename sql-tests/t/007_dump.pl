@@ -21,6 +21,7 @@ SQL
 $node->safe_psql('source', <<'SQL');
 CREATE EXTENSION pg_llm;
 SELECT llm_create_model('made', 'm.gguf', options => '{"context": 64, "kv_type": "f32"}');
+SELECT llm_store_model('kept', 'm.gguf', options => '{"kv_type": "q8"}');
 CREATE SERVER "Odd ""name" FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'no such file.gguf', chat_template '{{ messages[0].content }}''');
 GRANT USAGE ON FOREIGN DATA WRAPPER pg_llm TO owner;
 ALTER SERVER made OWNER TO owner;
@@ -36,6 +37,7 @@ my $state = <<'SQL';
 SELECT name, owner, path, kind, options, usable FROM llm_models ORDER BY name;
 SELECT srvname, srvacl, obj_description(oid, 'pg_foreign_server') FROM pg_foreign_server ORDER BY srvname;
 SELECT * FROM answers;
+SELECT llm_complete('The sea', 'kept', max_tokens => 4), llm_model_info('kept') ->> 'digest';
 SELECT (c).value, (c).digest FROM completions;
 SET ROLE reader;
 SELECT name, usable FROM llm_models ORDER BY name;

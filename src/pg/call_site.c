@@ -8,6 +8,8 @@
 #include "llm_call.h"
 
 #include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -18,14 +20,17 @@ site_create(FunctionCallInfo fcinfo, uint32 args)
 {
 	PgLlmSite  *site = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(PgLlmSite));
 
+	if (PG_NARGS() > PGLLM_SITE_ARGS)
+		elog(ERROR, "function has %d arguments", PG_NARGS());
 	site->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "pg_llm call site", ALLOCSET_SMALL_SIZES);
-	for (int i = 0; i < PG_NARGS(); i++)
+	site->args = args;
+	site->n_args = PG_NARGS();
+	for (int i = 0; i < site->n_args; i++)
 	{
-		if (!(args & (1u << i)))
-			continue;
-		if (site->n_args >= PGLLM_SITE_ARGS || !OidIsValid(get_fn_expr_argtype(fcinfo->flinfo, i)))
-			elog(ERROR, "function was called without an expression, or with too many constant arguments");
-		site->by_value[site->n_args++] = get_typbyval(get_fn_expr_argtype(fcinfo->flinfo, i));
+		site->type[i] = get_fn_expr_argtype(fcinfo->flinfo, i);
+		if (!OidIsValid(site->type[i]))
+			elog(ERROR, "function was called without an expression");
+		site->by_value[i] = get_typbyval(site->type[i]);
 	}
 	fcinfo->flinfo->fn_extra = site;
 	return site;
@@ -40,51 +45,131 @@ same_bytes(Datum a, const struct varlena *b)
 		memcmp(VARDATA_ANY(v), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b)) == 0;
 }
 
+/* ---- digests ---- */
+
+static void
+sha_update(pg_cryptohash_ctx *sha, const void *bytes, size_t n)
+{
+	if (pg_cryptohash_update(sha, bytes, n) < 0)
+		elog(ERROR, "could not compute a SHA-256 digest");
+}
+
+static pg_cryptohash_ctx *
+sha_begin(void)
+{
+	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
+
+	if (sha == NULL || pg_cryptohash_init(sha) < 0)
+		elog(ERROR, "could not compute a SHA-256 digest");
+	return sha;
+}
+
+static void
+sha_end(pg_cryptohash_ctx *sha, uint8 *digest)
+{
+	if (pg_cryptohash_final(sha, digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		elog(ERROR, "could not compute a SHA-256 digest");
+	pg_cryptohash_free(sha);
+}
+
+/* a value with its length before it, so that no two lists of values have the same bytes; value is detoasted */
+static void
+sha_value(pg_cryptohash_ctx *sha, bool is_null, bool by_value, Datum value)
+{
+	uint64		len = is_null ? PG_UINT64_MAX : by_value ? sizeof(Datum) : VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+
+	sha_update(sha, &len, sizeof len);
+	if (is_null)
+		return;
+	if (by_value)
+		sha_update(sha, &value, sizeof value);
+	else
+		sha_update(sha, VARDATA_ANY(DatumGetPointer(value)), len);
+}
+
+void
+pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, const void *bytes, size_t n_bytes, uint8 *digest)
+{
+	pg_cryptohash_ctx *sha = sha_begin();
+
+	sha_update(sha, site->digest, sizeof site->digest);
+	sha_update(sha, bytes, n_bytes);
+	for (int i = 0; i < site->n_args; i++)
+	{
+		Datum		value = PG_GETARG_DATUM(i);
+
+		if (site->args & (1u << i))
+			continue;
+		if (!PG_ARGISNULL(i) && !site->by_value[i])
+			value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+		sha_value(sha, PG_ARGISNULL(i), site->by_value[i], value);
+	}
+	sha_end(sha, digest);
+}
+
+static void
+digest_constants(PgLlmSite *site)
+{
+	pg_cryptohash_ctx *sha = sha_begin();
+
+	sha_update(sha, &site->truncate, sizeof site->truncate);
+	sha_update(sha, site->type, sizeof(Oid) * site->n_args);
+	for (int i = 0; i < site->n_args; i++)
+		if (site->args & (1u << i))
+			sha_value(sha, site->is_null[i], site->by_value[i], site->value[i]);
+	sha_end(sha, site->digest);
+}
+
+/* ---- the site ---- */
+
 PgLlmSite *
 pgllm_site(FunctionCallInfo fcinfo, uint32 args)
 {
 	PgLlmSite  *site = fcinfo->flinfo->fn_extra;
 	Datum		value[PGLLM_SITE_ARGS];
-	bool		is_null[PGLLM_SITE_ARGS];
 	bool		same;
-	int			n = 0;
 
 	if (site == NULL)
 		site = site_create(fcinfo, args);
 	same = site->parsed != NULL && site->truncate == pgllm_truncate;
-	for (int i = 0; i < PG_NARGS(); i++)
+	for (int i = 0; i < site->n_args; i++)
 	{
 		if (!(args & (1u << i)))
 			continue;
-		is_null[n] = PG_ARGISNULL(i);
-		if (is_null[n])
-			value[n] = (Datum) 0;
-		else if (site->by_value[n])
-			value[n] = PG_GETARG_DATUM(i);
+		if (PG_ARGISNULL(i))
+			value[i] = (Datum) 0;
+		else if (site->by_value[i])
+			value[i] = PG_GETARG_DATUM(i);
 		else
-			value[n] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(i)));
-		same = same && is_null[n] == site->is_null[n];
-		if (same && !is_null[n])
-			same = site->by_value[n] ? value[n] == site->value[n] :
-				same_bytes(site->value[n], (const struct varlena *) DatumGetPointer(value[n]));
-		n++;
+			value[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(i)));
+		same = same && PG_ARGISNULL(i) == site->is_null[i];
+		if (same && !PG_ARGISNULL(i))
+			same = site->by_value[i] ? value[i] == site->value[i] :
+				same_bytes(site->value[i], (const struct varlena *) DatumGetPointer(value[i]));
 	}
 	if (same)
 		return site;
 
 	site->parsed = NULL;
-	MemoryContextReset(site->context);
-	for (int i = 0; i < n; i++)
+	if (site->keep)
+		site->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "pg_llm call site", ALLOCSET_SMALL_SIZES);
+	else
+		MemoryContextReset(site->context);
+	for (int i = 0; i < site->n_args; i++)
 	{
-		const struct varlena *v = (const struct varlena *) DatumGetPointer(value[i]);
+		const struct varlena *v;
 
-		site->is_null[i] = is_null[i];
-		if (is_null[i] || site->by_value[i])
+		if (!(args & (1u << i)))
+			continue;
+		v = (const struct varlena *) DatumGetPointer(value[i]);
+		site->is_null[i] = PG_ARGISNULL(i);
+		if (site->is_null[i] || site->by_value[i])
 			site->value[i] = value[i];
 		else
 			site->value[i] = PointerGetDatum(memcpy(MemoryContextAlloc(site->context, VARSIZE_ANY(v)), v, VARSIZE_ANY(v)));
 	}
 	site->truncate = pgllm_truncate;
+	digest_constants(site);
 	return site;
 }
 

@@ -6,6 +6,8 @@
  * ranges and privileges, and opens no file. What a wrapper is called with is checked here alone.
  */
 #include "models.h"
+#include "model/rope_options.h"
+#include "state/kv_pages.h"
 
 #include <errno.h>
 
@@ -31,6 +33,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_model_validator);
 
@@ -156,6 +159,28 @@ bad_value(const char *option, const char *value, const char *expected)
 			 errhint("%s", expected)));
 }
 
+static const struct
+{
+	const char *name;
+	PgLlmKind	kind;
+}			kinds[] =
+{
+	{"auto", PGLLM_KIND_AUTO},
+	{"generate", PGLLM_KIND_GENERATE},
+	{"embed", PGLLM_KIND_EMBED},
+	{"rerank", PGLLM_KIND_RERANK},
+};
+
+const char *
+pgllm_kind_name(PgLlmKind kind)
+{
+	int			i = 0;
+
+	while (kinds[i].kind != kind)
+		i++;
+	return kinds[i].name;
+}
+
 static void
 read_path(const char *value, PgLlmSpec *spec)
 {
@@ -163,11 +188,22 @@ read_path(const char *value, PgLlmSpec *spec)
 }
 
 static void
+read_stored(const char *value, PgLlmSpec *spec)
+{
+	if (!parse_bool(value, &spec->stored))
+		bad_value("stored", value, "Give true for a model in the table llm_model_data, or leave the option out.");
+}
+
+static void
 read_kind(const char *value, PgLlmSpec *spec)
 {
-	if (strcmp(value, "auto") != 0 && strcmp(value, "generate") != 0)
-		bad_value("kind", value, "Valid kinds are auto and generate.");
-	spec->kind = PGLLM_KIND_GENERATE;
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+		if (strcmp(value, kinds[i].name) == 0)
+		{
+			spec->kind = kinds[i].kind;
+			return;
+		}
+	bad_value("kind", value, "Valid kinds are auto, generate, embed and rerank.");
 }
 
 static void
@@ -186,12 +222,46 @@ read_context(const char *value, PgLlmSpec *spec)
 static void
 read_kv_type(const char *value, PgLlmSpec *spec)
 {
-	if (strcmp(value, "f16") == 0)
-		spec->kv_type = LLM_KV_F16;
-	else if (strcmp(value, "f32") == 0)
-		spec->kv_type = LLM_KV_F32;
-	else
-		bad_value("kv_type", value, "Valid types of the key/value cache are f16 and f32.");
+	if (!llm_kv_type_find(value, &spec->kv_type))
+		bad_value("kv_type", value, "Valid types of the key/value cache are f32, f16 and q8.");
+}
+
+/* entries of a list separated by commas; one that holds a comma is in double quotes */
+static List *
+list_of(const char *option, const char *value)
+{
+	List	   *entries;
+
+	if (!SplitDirectoriesString(pstrdup(value), ',', &entries) || entries == NIL || list_length(entries) > PGLLM_MAX_LORA)
+		bad_value(option, value, "Give 1 to 8 entries separated by commas.");
+	return entries;
+}
+
+static void
+read_lora(const char *value, PgLlmSpec *spec)
+{
+	List	   *paths = list_of("lora", value);
+	ListCell   *cell;
+
+	foreach(cell, paths)
+		spec->lora_path[spec->n_lora++] = pgllm_catalog_path(lfirst(cell), false);
+}
+
+static void
+read_lora_scale(const char *value, PgLlmSpec *spec)
+{
+	List	   *numbers = list_of("lora_scale", value);
+	ListCell   *cell;
+
+	foreach(cell, numbers)
+	{
+		char	   *end;
+		double		d = strtod(lfirst(cell), &end);
+
+		if (end == (char *) lfirst(cell) || *end != '\0' || !(d >= -1000 && d <= 1000))
+			bad_value("lora_scale", value, "Give a number from -1000 to 1000, or one for each adapter, separated by commas.");
+		spec->lora_scale[spec->n_lora_scale++] = d;
+	}
 }
 
 static void
@@ -232,34 +302,68 @@ read_chat_template(const char *value, PgLlmSpec *spec)
 	spec->chat_template = pnstrdup(utf8.data, utf8.len);
 }
 
+/* an empty one says that there is none */
+static void
+read_query_prefix(const char *value, PgLlmSpec *spec)
+{
+	LlmStr		utf8 = pgllm_cstring_to_utf8(value);
+
+	spec->query_prefix = pnstrdup(utf8.data, utf8.len);
+}
+
+static void
+read_document_prefix(const char *value, PgLlmSpec *spec)
+{
+	LlmStr		utf8 = pgllm_cstring_to_utf8(value);
+
+	spec->document_prefix = pnstrdup(utf8.data, utf8.len);
+}
+
 /* options of a server; read checks a value and puts it into the spec */
 static const struct
 {
 	const char *name;
 	void		(*read) (const char *value, PgLlmSpec *spec);
+	bool		of_content;		/* says where the content is, or which */
 }			server_options[] =
 {
-	{"path", read_path},
+	{"path", read_path, true},
+	{"stored", read_stored, true},
 	{"kind", read_kind},
 	{"context", read_context},
 	{"kv_type", read_kv_type},
-	{"sha256", read_sha256},
+	{"sha256", read_sha256, true},
 	{"chat_template", read_chat_template},
+	{"lora", read_lora},
+	{"lora_scale", read_lora_scale},
+	{"query_prefix", read_query_prefix},
+	{"document_prefix", read_document_prefix},
 };
 
 static void
-read_option(const char *name, const char *value, PgLlmSpec *spec)
+read_option(const char *name, const char *value, bool by_content, PgLlmSpec *spec)
 {
 	for (int i = 0; i < (int) lengthof(server_options); i++)
 		if (strcmp(server_options[i].name, name) == 0)
 		{
-			server_options[i].read(value, spec);
+			if (server_options[i].of_content || !by_content)
+				server_options[i].read(value, spec);
 			return;
 		}
+	if (llm_rope_option_known(name))
+	{
+		LlmError	err;
+
+		if (llm_rope_option_set(&spec->rope, name, value, &err) != LLM_OK)
+			bad_value(name, value, err.hint);
+		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
-			 errhint("Options of a model are path, kind, context, kv_type, sha256 and chat_template.")));
+			 errhint("Options of a model are path, stored, kind, context, kv_type, sha256, chat_template, query_prefix, document_prefix, lora, "
+					 "lora_scale, rope_scaling, rope_freq_base, rope_freq_scale, yarn_orig_ctx, yarn_ext_factor, yarn_attn_factor, "
+					 "yarn_beta_fast and yarn_beta_slow.")));
 }
 
 void
@@ -267,27 +371,55 @@ pgllm_catalog_check_option(const char *name, const char *value)
 {
 	PgLlmSpec	ignored = {0};
 
-	read_option(name, value, &ignored);
+	read_option(name, value, false, &ignored);
 }
 
 static void
-read_options(List *options, PgLlmSpec *spec)
+read_options(List *options, bool by_content, PgLlmSpec *spec)
 {
 	ListCell   *cell;
 
-	spec->kind = PGLLM_KIND_GENERATE;
+	spec->kind = PGLLM_KIND_AUTO;
 	spec->kv_type = LLM_KV_F16;
 	foreach(cell, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, cell);
 
-		read_option(option->defname, defGetString(option), spec);
+		read_option(option->defname, defGetString(option), by_content, spec);
 	}
+	if (spec->n_lora_scale > 1 && spec->n_lora_scale != spec->n_lora)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"lora_scale\" has %d numbers for %d adapters", spec->n_lora_scale, spec->n_lora),
+				 errhint("Give one number for all, or one for each path of the option lora.")));
+	if (spec->n_lora_scale > 0 && spec->n_lora == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"lora_scale\" needs the option \"lora\""),
+				 errhint("Give the path of an adapter, or leave lora_scale out.")));
+	for (int i = 0; i < spec->n_lora; i++)
+		spec->lora_scale[i] = spec->n_lora_scale == 0 ? 1 : spec->lora_scale[spec->n_lora_scale == 1 ? 0 : i];
+	if (spec->stored && (spec->path != NULL || spec->sha256[0] == '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg(spec->path ? "a stored model cannot have the option \"path\"" : "a stored model needs the option \"sha256\""),
+				 errhint("The option sha256 names its content in the table llm_model_data; llm_store_model() sets it.")));
+	if (spec->stored)
+		spec->path = pgllm_stored_path(spec->sha256);
 	if (spec->path == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"path\" is required for a model"),
 				 errhint("Give the path of a model file, relative to pg_llm.model_path.")));
+}
+
+static void
+check_paths(const List *paths)
+{
+	const ListCell *cell;
+
+	foreach(cell, paths)
+		(void) pgllm_catalog_path(lfirst(cell), true);
 }
 
 /*
@@ -314,13 +446,15 @@ pgllm_fn_llm_model_validator(PG_FUNCTION_ARGS)
 				 errhint("Allow a role to use a model with GRANT USAGE ON FOREIGN SERVER.")));
 	if (catalog == ForeignServerRelationId)
 	{
-		read_options(options, &spec);
+		read_options(options, false, &spec);
 		foreach(cell, options)
 		{
 			DefElem    *option = lfirst_node(DefElem, cell);
 
 			if (strcmp(option->defname, "path") == 0)
 				(void) pgllm_catalog_path(defGetString(option), true);
+			if (strcmp(option->defname, "lora") == 0)
+				check_paths(list_of("lora", defGetString(option)));
 		}
 	}
 	else if (options != NIL)
@@ -347,17 +481,41 @@ raise_not_found(const char *name)
 			 : errhint("The view llm_models lists the models of this database; llm_create_model() makes one.")));
 }
 
+const char *
+pgllm_catalog_default(int allowed, const char **setting)
+{
+	if ((allowed & PGLLM_KIND_GENERATE) && (allowed != PGLLM_KIND_ANY || pgllm_default_embedding_model[0] == '\0'))
+	{
+		*setting = "pg_llm.default_model";
+		return pgllm_default_model;
+	}
+	if (allowed & PGLLM_KIND_EMBED)
+	{
+		*setting = "pg_llm.default_embedding_model";
+		return pgllm_default_embedding_model;
+	}
+	*setting = "pg_llm.default_rerank_model";
+	return pgllm_default_rerank_model;
+}
+
 Oid
 pgllm_catalog_find(const text *name)
 {
-	char	   *c_name = name ? text_to_cstring(name) : pgllm_default_model;
+	return pgllm_catalog_find_kind(name, PGLLM_KIND_GENERATE);
+}
+
+Oid
+pgllm_catalog_find_kind(const text *name, int allowed)
+{
+	const char *setting;
+	const char *c_name = name ? text_to_cstring(name) : pgllm_catalog_default(allowed, &setting);
 	Oid			oid;
 
 	if (c_name[0] == '\0' && !name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("no model is named, and pg_llm.default_model is not set"),
-				 errhint("Name a model in the call, or SET pg_llm.default_model.")));
+				 errmsg("no model is named, and %s is not set", setting),
+				 errhint("Name a model in the call, or SET %s.", setting)));
 	oid = get_foreign_server_oid(c_name, true);
 	if (!OidIsValid(oid))
 		raise_not_found(c_name);
@@ -370,8 +528,8 @@ pgllm_catalog_find(const text *name)
 	return oid;
 }
 
-void
-pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec)
+static void
+read_server(Oid server_oid, bool by_content, PgLlmSpec *spec)
 {
 	ForeignServer *server = GetForeignServer(server_oid);
 
@@ -383,7 +541,19 @@ pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec)
 	memset(spec, 0, sizeof(*spec));
 	spec->server_oid = server_oid;
 	spec->name = server->servername;
-	read_options(server->options, spec);
+	read_options(server->options, by_content, spec);
+}
+
+void
+pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec)
+{
+	read_server(server_oid, false, spec);
+}
+
+void
+pgllm_catalog_spec_content(Oid server_oid, PgLlmSpec *spec)
+{
+	read_server(server_oid, true, spec);
 }
 
 void

@@ -45,4 +45,27 @@
 #define PGLLM_EXECUTOR_RUN_ARGS  query_desc, direction, count
 #endif
 
+/* whether internal subtransactions are refused now: in parallel mode, before 17 */
+#if PG_VERSION_NUM < 170000
+#define PGLLM_NO_SUBTRANSACTIONS  IsInParallelMode()
+#else
+#define PGLLM_NO_SUBTRANSACTIONS  IsParallelWorker()
+#endif
+
+/* EXPLAIN's functions moved to files of their own in 18 */
+#if PG_VERSION_NUM < 180000
+#define PGLLM_EXPLAIN_HEADER  "commands/explain.h"
+#define PGLLM_EXPLAIN_STATE_HEADER  "commands/explain.h"
+#else
+#define PGLLM_EXPLAIN_HEADER  "commands/explain_format.h"
+#define PGLLM_EXPLAIN_STATE_HEADER  "commands/explain_state.h"
+#endif
+
+/* RETURNING can name the old row since 18 */
+#if PG_VERSION_NUM < 180000
+#define PGLLM_VAR_IS_OLD(var)  false
+#else
+#define PGLLM_VAR_IS_OLD(var)  ((var)->varreturningtype == VAR_RETURNING_OLD)
+#endif
+
 #endif

@@ -49,6 +49,7 @@ typedef struct Classification
 	int			n_labels;
 	LlmStr	   *labels;
 	Datum	   *results;		/* (n_labels) text, or the enum's values */
+	bool		by_value;
 } Classification;
 
 /* "Classify each text as one of: a, b, c.", or the user's; and a line for each description */
@@ -156,6 +157,8 @@ parse_question(FunctionCallInfo fcinfo, int options_argno, Classification *c)
 	c->question = pgllm_question_create(&c->options,
 										make_instruction(PGLLM_ARG_TEXT_OR_NULL(ARG_INSTRUCTION), c->labels, c->n_labels, descriptions),
 										c->labels, c->n_labels, asked, n_examples, "Label");
+	c->question->has_instruction = !PG_ARGISNULL(ARG_INSTRUCTION);
+	c->question->descriptions = descriptions;
 }
 
 static Classification *
@@ -176,7 +179,7 @@ parse_labels(FunctionCallInfo fcinfo, int options_argno)
 	return c;
 }
 
-static Classification *
+static void *
 parse_enum(FunctionCallInfo fcinfo)
 {
 	Classification *c = palloc0(sizeof(Classification));
@@ -187,6 +190,7 @@ parse_enum(FunctionCallInfo fcinfo)
 	c->labels = enum_labels(type, &c->n_labels);
 	parse_question(fcinfo, ARG_OPTIONS, c);
 	c->min_confidence = pgllm_fraction_arg(fcinfo, ARG_MIN_CONFIDENCE, "min_confidence", 0);
+	c->by_value = true;			/* as all enums */
 	getTypeInputInfo(type, &input_function, &io_param);
 	c->results = palloc(sizeof(Datum) * c->n_labels);
 	for (int i = 0; i < c->n_labels; i++)
@@ -195,7 +199,7 @@ parse_enum(FunctionCallInfo fcinfo)
 	return c;
 }
 
-static Classification *
+static void *
 parse_classify(FunctionCallInfo fcinfo)
 {
 	Classification *c = parse_labels(fcinfo, ARG_OPTIONS);
@@ -204,101 +208,69 @@ parse_classify(FunctionCallInfo fcinfo)
 	return c;
 }
 
-static Classification *
+static void *
 parse_probs(FunctionCallInfo fcinfo)
 {
 	return parse_labels(fcinfo, ARG_PROBS_OPTIONS);
 }
 
-/* the parsed arguments of the call site: those of constant_args */
-static Classification *
-classification(FunctionCallInfo fcinfo, uint32 constant_args, Classification *(*parse) (FunctionCallInfo fcinfo))
+static void
+begin(FunctionCallInfo fcinfo, PgLlmWork *work)
 {
-	PgLlmSite  *site = pgllm_site(fcinfo, constant_args);
+	const Classification *c = work->parsed;
 
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-
-		site->parsed = parse(fcinfo);
-		MemoryContextSwitchTo(old);
-	}
-	return site->parsed;
+	pgllm_work_add(work, pgllm_question_begin(work->model, c->question, pgllm_to_utf8(PG_GETARG_TEXT_PP(ARG_INPUT))));
 }
 
-/* probabilities of the labels for the row, or NULL if the row becomes NULL */
-static double *
-ask(FunctionCallInfo fcinfo, Classification *c)
+/* the probabilities of the labels */
+static PgLlmAnswer *
+read_answer(PgLlmWork *work)
 {
-	PgLlmModel *model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(ARG_MODEL), PGLLM_KIND_GENERATE);
-	double	   *probabilities = palloc(sizeof(double) * c->n_labels);
-	PgLlmCall  *call = pgllm_question_begin(model, c->question, pgllm_to_utf8(PG_GETARG_TEXT_PP(ARG_INPUT)));
+	const Classification *c = work->parsed;
+	PgLlmAnswer *answer = pgllm_answer_create(sizeof(double) * c->n_labels, &work->calls[0]->error);
 
-	return pgllm_question_finish(call, c->question, probabilities) ? probabilities : NULL;
+	if (pgllm_answer_error(answer) == NULL)
+		pgllm_question_read(work->calls[0], c->question, (double *) answer->data);
+	return answer;
 }
 
 /* the likeliest label, the first of equals; -1 if the row becomes NULL */
 static int
-best_label(FunctionCallInfo fcinfo, Classification *c)
+best_label(const Classification *c, const PgLlmAnswer *answer)
 {
-	double	   *probabilities = ask(fcinfo, c);
+	const double *probabilities = (const double *) answer->data;
 	int			best = 0;
 
-	if (probabilities == NULL)
+	if (pgllm_answer_failed(answer))
 		return -1;
 	for (int i = 1; i < c->n_labels; i++)
 		if (probabilities[i] > probabilities[best])
 			best = i;
-	if (probabilities[best] < c->min_confidence)
-		best = -1;
-	pfree(probabilities);
-	return best;
+	return probabilities[best] < c->min_confidence ? -1 : best;
 }
 
-Datum
-pgllm_fn_llm_classify(PG_FUNCTION_ARGS)
+static Datum
+finish_label(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
-	Classification *c;
-	int			best;
+	const Classification *c = prepared->parsed;
+	int			best = best_label(c, answer);
 
-	if (PG_ARGISNULL(ARG_INPUT) || pgllm_planner_evaluates())
-		PG_RETURN_NULL();
-	c = classification(fcinfo, BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS), parse_classify);
-	best = best_label(fcinfo, c);
 	if (best < 0)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(datumCopy(c->results[best], false, -1));
+	return c->by_value ? c->results[best] : datumCopy(c->results[best], false, -1);
 }
 
-Datum
-pgllm_fn_llm_classify_enum(PG_FUNCTION_ARGS)
-{
-	Classification *c;
-	int			best;
-
-	if (PG_ARGISNULL(ARG_INPUT) || pgllm_planner_evaluates())
-		PG_RETURN_NULL();
-	c = classification(fcinfo, QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS), parse_enum);
-	best = best_label(fcinfo, c);
-	if (best < 0)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(c->results[best]);	/* enums are passed by value */
-}
-
-/* (input, labels, model, instruction, descriptions, examples, options): a row per label, in the order given */
-Datum
-pgllm_fn_llm_classify_probs(PG_FUNCTION_ARGS)
+/* a row per label, in the order given */
+static Datum
+finish_rows(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Classification *c;
-	double	   *probabilities;
+	const Classification *c = prepared->parsed;
+	const double *probabilities = (const double *) answer->data;
 
-	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(ARG_INPUT))
+	if (pgllm_answer_failed(answer))
 		return (Datum) 0;
-	c = classification(fcinfo, BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_PROBS_OPTIONS), parse_probs);
-	probabilities = ask(fcinfo, c);
-	for (int i = 0; probabilities != NULL && i < c->n_labels; i++)
+	for (int i = 0; i < c->n_labels; i++)
 	{
 		Datum		values[2] = {c->results[i], Float8GetDatum(probabilities[i])};
 		bool		nulls[2] = {false, false};
@@ -306,4 +278,63 @@ pgllm_fn_llm_classify_probs(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+const PgLlmFunction pgllm_function_classify = {
+	.symbol = "pgllm_fn_llm_classify",
+	.model_arg = ARG_MODEL,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
+	.constant_args = BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS),
+	.required_args = BIT(ARG_INPUT),
+	.stable = true,
+	.parse = parse_classify,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_label,
+};
+
+const PgLlmFunction pgllm_function_classify_enum = {
+	.symbol = "pgllm_fn_llm_classify_enum",
+	.model_arg = ARG_MODEL,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
+	.constant_args = QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS),
+	.required_args = BIT(ARG_INPUT),
+	.stable = true,
+	.parse = parse_enum,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_label,
+};
+
+const PgLlmFunction pgllm_function_classify_probs = {
+	.symbol = "pgllm_fn_llm_classify_probs",
+	.model_arg = ARG_MODEL,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
+	.constant_args = BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_PROBS_OPTIONS),
+	.required_args = BIT(ARG_INPUT),
+	.rows_arg = ARG_LABELS,
+	.parse = parse_probs,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_rows,
+};
+
+Datum
+pgllm_fn_llm_classify(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_classify);
+}
+
+Datum
+pgllm_fn_llm_classify_enum(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_classify_enum);
+}
+
+/* (input, labels, model, instruction, descriptions, examples, options) */
+Datum
+pgllm_fn_llm_classify_probs(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	return pgllm_function_call(fcinfo, &pgllm_function_classify_probs);
 }

@@ -34,6 +34,7 @@ typedef struct YesNo
 	int			n_questions;
 	PgLlmQuestion **questions;	/* (n_questions) */
 	Datum	   *labels;			/* (n_questions) text; llm_classify_multi only */
+	PgLlmQuestion *by_similarity;	/* all labels in one question for models of kind embed; llm_classify_multi only */
 } YesNo;
 
 static void
@@ -79,8 +80,26 @@ parse_condition(FunctionCallInfo fcinfo, int condition_argno, int examples_argno
 	return y;
 }
 
+/* the labels to be compared with; an example is one of each label that applies to it */
+static PgLlmQuestion *
+similarity_question(const PgLlmOptions *options, const LlmStr *labels, int n_labels, const LlmStr *descriptions,
+					const PgLlmExample *examples, int n_examples)
+{
+	LlmLabelExample *asked = palloc(sizeof(LlmLabelExample) * Max((size_t) n_examples * n_labels, 1));
+	int			n = 0;
+	PgLlmQuestion *question;
+
+	for (int i = 0; i < n_examples; i++)
+		for (int label = 0; label < n_labels; label++)
+			if (examples[i].applies[label])
+				asked[n++] = (LlmLabelExample) {.input = examples[i].input, .label = labels[label]};
+	question = pgllm_question_create(options, (LlmStr) {.data = "", .len = 0}, labels, n_labels, asked, n, "Label");
+	question->descriptions = descriptions;
+	return question;
+}
+
 /* llm_classify_multi: one question per label */
-static YesNo *
+static void *
 parse_multi(FunctionCallInfo fcinfo)
 {
 	enum
@@ -128,110 +147,156 @@ parse_multi(FunctionCallInfo fcinfo)
 		y->questions[i] = yes_no_question(&y->options, &instruction, examples, n_examples, i);
 		y->labels[i] = PointerGetDatum(pgllm_from_utf8(labels[i].data, labels[i].len));
 	}
+	y->by_similarity = similarity_question(&y->options, labels, y->n_questions, descriptions, examples, n_examples);
+	y->by_similarity->has_instruction = !PG_ARGISNULL(INSTRUCTION);
 	return y;
 }
 
-/* P(yes) of each question for the row, or NULL if the row becomes NULL */
-static double *
-ask(PgLlmModel *model, YesNo *y, LlmStr input)
+static void *
+parse_filter(FunctionCallInfo fcinfo)
 {
-	PgLlmCall **calls = palloc(sizeof(PgLlmCall *) * y->n_questions);
-	double	   *yes = palloc(sizeof(double) * y->n_questions);
-	bool		failed = false;
+	YesNo	   *y = parse_condition(fcinfo, 1, 4, 5);
 
-	for (int i = 0; i < y->n_questions; i++)
-		calls[i] = pgllm_question_begin(model, y->questions[i], input);
+	y->threshold = pgllm_fraction_arg(fcinfo, 3, "threshold", 0.5);
+	return y;
+}
+
+static void *
+parse_score(FunctionCallInfo fcinfo)
+{
+	return parse_condition(fcinfo, 1, 3, 4);
+}
+
+static void
+begin(FunctionCallInfo fcinfo, PgLlmWork *work)
+{
+	const YesNo *y = work->parsed;
+	LlmStr		input = pgllm_to_utf8(PG_GETARG_TEXT_PP(0));
+
+	if (work->model->kind == PGLLM_KIND_EMBED)
+		pgllm_work_add(work, pgllm_question_begin(work->model, y->by_similarity, input));
+	for (int i = 0; i < y->n_questions && work->model->kind != PGLLM_KIND_EMBED; i++)
+		pgllm_work_add(work, pgllm_question_begin(work->model, y->questions[i], input));
+}
+
+/* P(yes) of each question, or the similarity to each label; the first error is the row's */
+static PgLlmAnswer *
+read_answer(PgLlmWork *work)
+{
+	const YesNo *y = work->parsed;
+	PgLlmAnswer *answer;
+	double	   *yes;
+
+	for (int i = 0; i < work->n_calls; i++)
+		if (work->calls[i]->error.status != LLM_OK)
+			return pgllm_answer_create(0, &work->calls[i]->error);
+	answer = pgllm_answer_create(sizeof(double) * y->n_questions, NULL);
+	yes = (double *) answer->data;
+	if (work->model->kind == PGLLM_KIND_EMBED)
+	{
+		pgllm_similarity_read(work->calls[0], y->by_similarity, yes);
+		return answer;
+	}
 	for (int i = 0; i < y->n_questions; i++)
 	{
 		double		probabilities[N_ANSWERS];
 
-		if (failed)
-			pgllm_call_free(calls[i]);	/* the row is counted once */
-		else
-			failed = !pgllm_question_finish(calls[i], y->questions[i], probabilities);
-		yes[i] = failed ? 0 : probabilities[YES];
+		pgllm_question_read(work->calls[i], y->questions[i], probabilities);
+		yes[i] = probabilities[YES];
 	}
-	pfree(calls);
-	return failed ? NULL : yes;
+	return answer;
 }
 
-/* (input, condition, model, threshold, examples, options) */
-Datum
-pgllm_fn_llm_filter(PG_FUNCTION_ARGS)
+static Datum
+finish_filter(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
-	PgLlmSite  *site;
-	double	   *yes;
+	const YesNo *y = prepared->parsed;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || pgllm_planner_evaluates())
+	if (pgllm_answer_failed(answer))
 		PG_RETURN_NULL();
-	site = pgllm_site(fcinfo, BIT(1) | BIT(3) | BIT(4) | BIT(5));
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-		YesNo	   *y = parse_condition(fcinfo, 1, 4, 5);
-
-		y->threshold = pgllm_fraction_arg(fcinfo, 3, "threshold", 0.5);
-		site->parsed = y;
-		MemoryContextSwitchTo(old);
-	}
-	yes = ask(pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(2), PGLLM_KIND_GENERATE), site->parsed,
-			  pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	if (yes == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_BOOL(yes[0] >= ((YesNo *) site->parsed)->threshold);
+	PG_RETURN_BOOL(((const double *) answer->data)[0] >= y->threshold);
 }
 
-/* (input, criterion, model, examples, options) */
-Datum
-pgllm_fn_llm_score(PG_FUNCTION_ARGS)
+static Datum
+finish_score(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
-	PgLlmSite  *site;
-	double	   *yes;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || pgllm_planner_evaluates())
+	if (pgllm_answer_failed(answer))
 		PG_RETURN_NULL();
-	site = pgllm_site(fcinfo, BIT(1) | BIT(3) | BIT(4));
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-
-		site->parsed = parse_condition(fcinfo, 1, 3, 4);
-		MemoryContextSwitchTo(old);
-	}
-	yes = ask(pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(2), PGLLM_KIND_GENERATE), site->parsed,
-			  pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	if (yes == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(yes[0]);
+	PG_RETURN_FLOAT8(((const double *) answer->data)[0]);
 }
 
-/* (input, labels, model, threshold, instruction, descriptions, examples, options): the labels that fit, in the order given */
-Datum
-pgllm_fn_llm_classify_multi(PG_FUNCTION_ARGS)
+/* the labels that fit, in the order given */
+static Datum
+finish_multi(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
-	PgLlmSite  *site;
-	YesNo	   *y;
-	double	   *yes;
+	const YesNo *y = prepared->parsed;
+	const double *yes = (const double *) answer->data;
 	Datum	   *fitting;
 	int			n = 0;
 
-	if (PG_ARGISNULL(0) || pgllm_planner_evaluates())
-		PG_RETURN_NULL();
-	site = pgllm_site(fcinfo, BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7));
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-
-		site->parsed = parse_multi(fcinfo);
-		MemoryContextSwitchTo(old);
-	}
-	y = site->parsed;
-	yes = ask(pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(2), PGLLM_KIND_GENERATE), y, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	if (yes == NULL)
+	if (pgllm_answer_failed(answer))
 		PG_RETURN_NULL();
 	fitting = palloc(sizeof(Datum) * y->n_questions);
 	for (int i = 0; i < y->n_questions; i++)
 		if (yes[i] >= y->threshold)
 			fitting[n++] = y->labels[i];
 	PG_RETURN_ARRAYTYPE_P(construct_array(fitting, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* (input, condition, model, threshold, examples, options) */
+const PgLlmFunction pgllm_function_filter = {
+	.symbol = "pgllm_fn_llm_filter",
+	.model_arg = 2,
+	.constant_args = BIT(1) | BIT(3) | BIT(4) | BIT(5),
+	.required_args = BIT(0) | BIT(1),
+	.stable = true,
+	.parse = parse_filter,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_filter,
+};
+
+/* (input, criterion, model, examples, options) */
+const PgLlmFunction pgllm_function_score = {
+	.symbol = "pgllm_fn_llm_score",
+	.model_arg = 2,
+	.constant_args = BIT(1) | BIT(3) | BIT(4),
+	.required_args = BIT(0) | BIT(1),
+	.stable = true,
+	.parse = parse_score,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_score,
+};
+
+/* (input, labels, model, threshold, instruction, descriptions, examples, options) */
+const PgLlmFunction pgllm_function_classify_multi = {
+	.symbol = "pgllm_fn_llm_classify_multi",
+	.model_arg = 2,
+	.kinds = PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED,
+	.constant_args = BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7),
+	.required_args = BIT(0),
+	.stable = true,
+	.parse = parse_multi,
+	.begin = begin,
+	.answer = read_answer,
+	.finish = finish_multi,
+};
+
+Datum
+pgllm_fn_llm_filter(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_filter);
+}
+
+Datum
+pgllm_fn_llm_score(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_score);
+}
+
+Datum
+pgllm_fn_llm_classify_multi(PG_FUNCTION_ARGS)
+{
+	return pgllm_function_call(fcinfo, &pgllm_function_classify_multi);
 }

@@ -15,61 +15,86 @@ static const PgLlmGenerateArgno generate_argno = {.model = 1, .system = 2, .max_
 static const PgLlmGenerateArgno complete_argno = {.model = 1, .system = -1, .max_tokens = 2, .temperature = 3, .seed = 4,
 	.stop = 5, .schema = 6, .options = 7, .allowed = PGLLM_OPT_SAMPLING | PGLLM_OPT_RAW};
 
-/* the text of a begun call, or NULL by pg_llm.on_error */
-static Datum
-finish_text(FunctionCallInfo fcinfo, PgLlmCall *call)
-{
-	text	   *result = pgllm_generate_wait(call);
+#define GENERATE_SITE  0x1FC	/* all but prompt and model */
+#define COMPLETE_SITE  0xFC
 
-	if (pgllm_call_failed(call))
-	{
-		pgllm_call_free(call);
-		PG_RETURN_NULL();
-	}
-	pgllm_call_free(call);
-	PG_RETURN_TEXT_P(result);
+static void *
+parse_generate(FunctionCallInfo fcinfo)
+{
+	return pgllm_generate_parse(fcinfo, &generate_argno);
 }
+
+static void *
+parse_complete(FunctionCallInfo fcinfo)
+{
+	return pgllm_generate_parse(fcinfo, &complete_argno);
+}
+
+static void
+begin_turn(FunctionCallInfo fcinfo, PgLlmWork *work)
+{
+	pgllm_work_add(work, pgllm_generate_turn(work->model, work->parsed, pgllm_to_utf8(PG_GETARG_TEXT_PP(0))));
+}
+
+static void
+begin_raw(FunctionCallInfo fcinfo, PgLlmWork *work)
+{
+	pgllm_work_add(work, pgllm_generate_raw(work->model, work->parsed, pgllm_to_utf8(PG_GETARG_TEXT_PP(0))));
+}
+
+const PgLlmFunction pgllm_function_generate = {
+	.symbol = "pgllm_fn_llm_generate",
+	.model_arg = 1,
+	.constant_args = GENERATE_SITE,
+	.required_args = 1,
+	.max_tokens_arg = 3,
+	.parse = parse_generate,
+	.drawn = pgllm_generate_drawn,
+	.begin = begin_turn,
+	.answer = pgllm_generate_answer,
+	.finish = pgllm_generate_finish_text,
+};
+
+const PgLlmFunction pgllm_function_generate_detail = {
+	.symbol = "pgllm_fn_llm_generate_detail",
+	.model_arg = 1,
+	.constant_args = GENERATE_SITE,
+	.required_args = 1,
+	.max_tokens_arg = 3,
+	.parse = parse_generate,
+	.drawn = pgllm_generate_drawn,
+	.begin = begin_turn,
+	.answer = pgllm_generate_answer,
+	.finish = pgllm_generate_finish_row,
+};
+
+const PgLlmFunction pgllm_function_complete = {
+	.symbol = "pgllm_fn_llm_complete",
+	.model_arg = 1,
+	.constant_args = COMPLETE_SITE,
+	.required_args = 1,
+	.max_tokens_arg = 2,
+	.parse = parse_complete,
+	.drawn = pgllm_generate_drawn,
+	.begin = begin_raw,
+	.answer = pgllm_generate_answer,
+	.finish = pgllm_generate_finish_text,
+};
 
 Datum
 pgllm_fn_llm_generate(PG_FUNCTION_ARGS)
 {
-	PgLlmGenerateArgs *args;
-	PgLlmModel *model;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	args = pgllm_generate_args(fcinfo, &generate_argno);
-	model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(generate_argno.model), PGLLM_KIND_GENERATE);
-	return finish_text(fcinfo, pgllm_generate_turn(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0))));
+	return pgllm_function_call(fcinfo, &pgllm_function_generate);
 }
 
 Datum
 pgllm_fn_llm_generate_detail(PG_FUNCTION_ARGS)
 {
-	PgLlmGenerateArgs *args;
-	PgLlmModel *model;
-	PgLlmCall  *call;
-	Datum		result;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	args = pgllm_generate_args(fcinfo, &generate_argno);
-	model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(generate_argno.model), PGLLM_KIND_GENERATE);
-	call = pgllm_generate_turn(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
-	result = pgllm_generate_row(fcinfo, call);
-	pgllm_call_free(call);
-	return result;
+	return pgllm_function_call(fcinfo, &pgllm_function_generate_detail);
 }
 
 Datum
 pgllm_fn_llm_complete(PG_FUNCTION_ARGS)
 {
-	PgLlmGenerateArgs *args;
-	PgLlmModel *model;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	args = pgllm_generate_args(fcinfo, &complete_argno);
-	model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(complete_argno.model), PGLLM_KIND_GENERATE);
-	return finish_text(fcinfo, pgllm_generate_raw(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0))));
+	return pgllm_function_call(fcinfo, &pgllm_function_complete);
 }

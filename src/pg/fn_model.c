@@ -5,6 +5,7 @@
  * event triggers and dumps are PostgreSQL's own. What the function adds is that the file is read first.
  */
 #include "models.h"
+#include "state/kv_pages.h"
 
 #include "access/xact.h"
 #include "catalog/pg_foreign_data_wrapper.h"
@@ -19,6 +20,7 @@
 #include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_create_model);
+PG_FUNCTION_INFO_V1(pgllm_fn_llm_store_model);
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_drop_model);
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_model_info);
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_supported);
@@ -125,6 +127,39 @@ run_statement(const char *sql, int expected)
 	SPI_finish();
 }
 
+/* the name is free and of the right length, and the caller may create models */
+static void
+check_new_model(const char *name, const ForeignDataWrapper *wrapper)
+{
+	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("name of a model must have 1 to %d bytes, not %zu", NAMEDATALEN - 1, strlen(name)),
+				 errhint("For example llm_create_model('smollm2', 'SmolLM2-135M-Instruct.Q4_1.gguf').")));
+	if (pgllm_wrapper_aclcheck(wrapper->fdwid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to create models"),
+				 errhint("A superuser can allow it: GRANT USAGE ON FOREIGN DATA WRAPPER %s TO %s;",
+						 quote_identifier(wrapper->fdwname), quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+	if (OidIsValid(get_foreign_server_oid(name, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("model \"%s\" already exists", name),
+				 errhint("Drop it with llm_drop_model(), or change it with ALTER SERVER.")));
+}
+
+static void
+check_digest(const char *path, const char *given, const char *digest)
+{
+	if (given && pg_strcasecmp(given, digest) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("content of file \"%s\" does not have the given sha256", path),
+				 errdetail("Its SHA-256 is %s; given was %s.", digest, given),
+				 errhint("Fetch the file again, or leave sha256 out to take the file as it is.")));
+}
+
 /*
  * llm_create_model(name, path, kind, sha256, options): check name and privileges, read the file (digest and header), then
  * CREATE SERVER with the digest. Returns the name.
@@ -142,23 +177,7 @@ pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
 	StringInfoData sql;
 
 	PreventCommandIfReadOnly("llm_create_model()");
-	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("name of a model must have 1 to %d bytes, not %zu", NAMEDATALEN - 1, strlen(name)),
-				 errhint("For example llm_create_model('smollm2', 'SmolLM2-135M-Instruct.Q4_1.gguf').")));
-	if (pgllm_wrapper_aclcheck(wrapper->fdwid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to create models"),
-				 errhint("A superuser can allow it: GRANT USAGE ON FOREIGN DATA WRAPPER %s TO %s;",
-						 quote_identifier(wrapper->fdwname), quote_identifier(GetUserNameFromId(GetUserId(), false)))));
-	if (OidIsValid(get_foreign_server_oid(name, true)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("model \"%s\" already exists", name),
-				 errhint("Drop it with llm_drop_model(), or change it with ALTER SERVER.")));
-
+	check_new_model(name, wrapper);
 	absolute = pgllm_catalog_path(path, true);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (path %s", quote_identifier(name),
@@ -171,12 +190,48 @@ pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
 		pgllm_catalog_check_option("sha256", sha256);
 	check_file(absolute);
 	pgllm_pack_digest(absolute, digest);
-	if (sha256 && pg_strcasecmp(sha256, digest) != 0)
+	check_digest(path, sha256, digest);
+	append_option(&sql, "sha256", digest);
+	appendStringInfoChar(&sql, ')');
+	run_statement(sql.data, SPI_OK_UTILITY);
+	PG_RETURN_TEXT_P(cstring_to_text(name));
+}
+
+/*
+ * llm_store_model(name, path, sha256, options): copy the file at path into llm_model_data, or check what is there under
+ * sha256, then CREATE SERVER of it. Returns the name.
+ */
+Datum
+pgllm_fn_llm_store_model(PG_FUNCTION_ARGS)
+{
+	char	   *name = required_argument(fcinfo, 0, "name");
+	char	   *path = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *sha256 = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(pgllm_catalog_wrapper());
+	char	   *digest;
+	StringInfoData sql;
+
+	PreventCommandIfReadOnly("llm_store_model()");
+	check_new_model(name, wrapper);
+	if (!path && !sha256)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("content of file \"%s\" does not have the given sha256", path),
-				 errdetail("Its SHA-256 is %s; given was %s.", digest, sha256),
-				 errhint("Fetch the file again, or leave sha256 out to take the file as it is.")));
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a stored model needs a path or a sha256"),
+				 errhint("Give the path of a file of the server, or the sha256 under which its chunks are in llm_model_data.")));
+	if (sha256)
+		pgllm_catalog_check_option("sha256", sha256);
+	if (path)
+		check_file(pgllm_catalog_path(path, true));
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (stored 'true'", quote_identifier(name),
+					 quote_identifier(wrapper->fdwname));
+	if (!PG_ARGISNULL(3))
+		append_options(&sql, PG_GETARG_JSONB_P(3));
+	if (path)
+		digest = TextDatumGetCString(DirectFunctionCall1(pgllm_fn_llm_store_file, CStringGetTextDatum(path)));
+	else
+		digest = TextDatumGetCString(DirectFunctionCall1(pgllm_fn_llm_stored_digest, CStringGetTextDatum(sha256)));
+	check_digest(path ? path : "", sha256, digest);
 	append_option(&sql, "sha256", digest);
 	appendStringInfoChar(&sql, ')');
 	run_statement(sql.data, SPI_OK_UTILITY);
@@ -253,6 +308,7 @@ append_model(StringInfo json, const PgLlmModel *use, const char *own_template)
 {
 	const LlmModel *model = use->model;
 
+	append_text(json, "kind", pgllm_kind_name(use->kind));
 	append_text(json, "architecture", model->arch->name);
 	append_text(json, "title", meta_text(model, "general.name"));
 	append_text(json, "license", meta_text(model, "general.license"));
@@ -266,7 +322,7 @@ append_model(StringInfo json, const PgLlmModel *use, const char *own_template)
 	append_text(json, "tokenizer", llm_tokenizer_kind(model->tokenizer));
 	append_number(json, "context_trained", model->hp.n_ctx_train);
 	append_number(json, "context", model->n_ctx);
-	append_text(json, "kv_type", model->kv_type == LLM_KV_F32 ? "f32" : "f16");
+	append_text(json, "kv_type", llm_kv_type_name(model->kv_type));
 	append_bool(json, "has_chat_template", model->chat_template != NULL);
 	append_text(json, "chat_template", own_template ? own_template : meta_text(model, "tokenizer.chat_template"));
 	append_text(json, "digest", use->digest);
@@ -329,7 +385,6 @@ pgllm_fn_llm_model_info(PG_FUNCTION_ARGS)
 	appendStringInfoChar(&json, '{');
 	append_text(&json, "name", spec.name);
 	append_text(&json, "path", spec.path);
-	append_text(&json, "kind", "generate");
 	if (spec.chat_template)
 		own_template = text_to_cstring(pgllm_from_utf8(spec.chat_template, strlen(spec.chat_template)));
 	if (!open_or_reason(name, own_template, &json, &reason))

@@ -5,6 +5,7 @@
  * with parse_special to see how a template's bytes would be read. Nothing is computed with the model.
  */
 #include "llm_call.h"
+#include "models.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -22,7 +23,7 @@ PG_FUNCTION_INFO_V1(pgllm_fn_llm_count_tokens);
 static void
 tokenize_text(const text *input, const text *model_name, bool add_special, bool parse_special, LlmTokens *ids)
 {
-	PgLlmModel *use = pgllm_model_use(model_name, PGLLM_KIND_GENERATE);
+	const PgLlmModel *use = pgllm_model_open(model_name);
 	LlmStr		utf8 = pgllm_to_utf8(input);
 	LlmText		words = {.bytes = utf8.data, .from_data = NULL, .len = utf8.len};
 	int			flags = (add_special ? LLM_TOKENIZE_ADD_SPECIAL : 0) | (parse_special ? LLM_TOKENIZE_PARSE_SPECIAL : 0);
@@ -94,7 +95,7 @@ Datum
 pgllm_fn_llm_detokenize(PG_FUNCTION_ARGS)
 {
 	ArrayType  *array;
-	PgLlmModel *use;
+	const PgLlmModel *use;
 	LlmBuf		bytes;
 	LlmError	err;
 	int			n;
@@ -113,7 +114,7 @@ pgllm_fn_llm_detokenize(PG_FUNCTION_ARGS)
 				 errmsg("token ids must not contain NULL"),
 				 errhint("Remove NULLs with array_remove(ids, NULL).")));
 	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	use = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(1), PGLLM_KIND_GENERATE);
+	use = pgllm_model_open(PGLLM_ARG_TEXT_OR_NULL(1));
 	check_ids(use, (const int32_t *) ARR_DATA_PTR(array), n);
 	llm_buf_init(&bytes, pgllm_allocator(CurrentMemoryContext));
 	PGLLM_CHECK(llm_detokenize(use->model->tokenizer, (const int32_t *) ARR_DATA_PTR(array), (size_t) n,

@@ -72,17 +72,10 @@ pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno)
 	return args;
 }
 
-PgLlmGenerateArgs *
-pgllm_generate_args(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno)
+bool
+pgllm_generate_drawn(const void *parsed)
 {
-	PgLlmSite  *site = pgllm_site(fcinfo, PGLLM_GENERATE_SITE(argno));
+	const PgLlmOptions *options = &((const PgLlmGenerateArgs *) parsed)->options;
 
-	if (site->parsed == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(site->context);
-
-		site->parsed = pgllm_generate_parse(fcinfo, argno);
-		MemoryContextSwitchTo(old);
-	}
-	return site->parsed;
+	return options->sampling.temperature > 0 && !options->has_seed;
 }

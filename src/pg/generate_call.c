@@ -174,6 +174,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 		return;
 	}
 	call->n_prompt = source->tokens.n;
+	call->max_output = Min((uint32_t) options->max_tokens, n_ctx);
 	if (call->n_prompt == 0)
 	{
 		/* an empty text, and a model that puts nothing before it */
@@ -181,8 +182,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 		llm_error_hint(&call->error, "Give a text that is not empty.");
 		return;
 	}
-	if (!options->has_seed && options->sampling.temperature > 0 &&
-		!pg_strong_random(&params.sampling.seed, sizeof params.sampling.seed))
+	if (pgllm_generate_drawn(source->args) && !pg_strong_random(&params.sampling.seed, sizeof params.sampling.seed))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate a random seed"),
@@ -330,16 +330,73 @@ pgllm_generate_chat(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr mes
 	return call;
 }
 
-text *
-pgllm_generate_wait(PgLlmCall *call)
+/* what an answer holds beside its error */
+typedef struct GenerateAnswer
 {
-	LlmGeneration generation;
+	bool		truncated;
+	bool		length;			/* ended by max_tokens or the context */
+	bool		calls_tools;	/* the text is a message in JSON */
+	int32		n_prompt;
+	int32		n_cached;
+	int32		n_output;
+	double		logprob;
+	double		ms;
+	int32		text_bytes;
+	char		text[FLEXIBLE_ARRAY_MEMBER];	/* in the server's encoding */
+} GenerateAnswer;
 
-	pgllm_call_wait(call);
-	if (call->error.status != LLM_OK)
-		return NULL;
-	llm_request_generation(call->request, &generation);
-	return pgllm_from_utf8_or_error(generation.text + generation.answer_off, generation.text_len - generation.answer_off, &call->error);
+/* begun calls are one: its answer */
+PgLlmAnswer *
+pgllm_generate_answer(PgLlmWork *work)
+{
+	PgLlmCall  *call = work->calls[0];
+	LlmGeneration generation = {0};
+	text	   *value = NULL;
+	text	   *message = NULL;
+	PgLlmAnswer *answer;
+	GenerateAnswer *data;
+	instr_time	now;
+
+	if (call->error.status == LLM_OK)
+	{
+		llm_request_generation(call->request, &generation);
+		value = pgllm_from_utf8_or_error(generation.text + generation.answer_off, generation.text_len - generation.answer_off, &call->error);
+		if (value && call->reads_calls && generation.finish == LLM_FINISH_STOP)
+			message = pgllm_chat_message(call, &generation);
+		if (message)
+			value = message;
+	}
+	answer = pgllm_answer_create(offsetof(GenerateAnswer, text) + (value ? VARSIZE_ANY_EXHDR(value) : 0), &call->error);
+	data = (GenerateAnswer *) answer->data;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, call->begun);
+	data->ms = INSTR_TIME_GET_MILLISEC(now);
+	data->truncated = call->truncated;
+	data->n_prompt = (int32) Min(call->n_prompt, PG_INT32_MAX);
+	if (value == NULL)
+		return answer;
+	data->length = generation.finish == LLM_FINISH_LENGTH;
+	data->calls_tools = message != NULL;
+	data->n_cached = (int32) llm_request_cached_tokens(call->request);
+	data->n_output = (int32) generation.n_tokens;
+	data->logprob = generation.logprob;
+	data->text_bytes = VARSIZE_ANY_EXHDR(value);
+	memcpy(data->text, VARDATA_ANY(value), data->text_bytes);
+	return answer;
+}
+
+static Datum
+text_of(const GenerateAnswer *data)
+{
+	return PointerGetDatum(cstring_to_text_with_len(data->text, data->text_bytes));
+}
+
+Datum
+pgllm_generate_finish_text(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
+{
+	if (pgllm_answer_failed(answer))
+		PG_RETURN_NULL();
+	return text_of((const GenerateAnswer *) answer->data);
 }
 
 /* message and detail of a row's error as one text */
@@ -355,48 +412,42 @@ error_text(const LlmError *error)
 	return CStringGetTextDatum(s.data);
 }
 
+/* a row llm_completion, which holds the error of a call that failed */
 Datum
-pgllm_generate_row(FunctionCallInfo fcinfo, PgLlmCall *call)
+pgllm_generate_finish_row(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 {
 	enum
 	{
 		VALUE, ERROR_TEXT, FINISH_REASON, TRUNCATED, PROMPT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS, LOGPROB, MS, MODEL, DIGEST,
 		N_COLUMNS
 	};
-	text	   *value = pgllm_generate_wait(call);
-	Datum		values[N_COLUMNS];
+	const GenerateAnswer *data = (const GenerateAnswer *) answer->data;
+	const LlmError *error = pgllm_answer_error(answer);
+	Datum		values[N_COLUMNS] = {0};
 	bool		nulls[N_COLUMNS] = {false};
 	TupleDesc	desc;
-	instr_time	now;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != N_COLUMNS)
 		elog(ERROR, "result must be llm_completion");
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, call->begun);
-	nulls[VALUE] = nulls[LOGPROB] = nulls[OUTPUT_TOKENS] = nulls[CACHED_TOKENS] = true;
-	nulls[ERROR_TEXT] = true;
-	if (call->error.status != LLM_OK)
+	nulls[VALUE] = nulls[LOGPROB] = nulls[OUTPUT_TOKENS] = nulls[CACHED_TOKENS] = error != NULL;
+	nulls[ERROR_TEXT] = error == NULL;
+	if (error != NULL)
 	{
-		nulls[ERROR_TEXT] = false;
-		values[ERROR_TEXT] = error_text(&call->error);
+		values[ERROR_TEXT] = error_text(error);
 		values[FINISH_REASON] = CStringGetTextDatum("error");
 	}
 	else
 	{
-		LlmGeneration generation;
-
-		llm_request_generation(call->request, &generation);
-		nulls[VALUE] = nulls[LOGPROB] = nulls[OUTPUT_TOKENS] = nulls[CACHED_TOKENS] = false;
-		values[VALUE] = PointerGetDatum(value);
-		values[FINISH_REASON] = CStringGetTextDatum(generation.finish == LLM_FINISH_LENGTH ? "length" : "stop");
-		values[CACHED_TOKENS] = Int32GetDatum((int32) llm_request_cached_tokens(call->request));
-		values[OUTPUT_TOKENS] = Int32GetDatum((int32) generation.n_tokens);
-		values[LOGPROB] = Float8GetDatum(generation.logprob);
+		values[VALUE] = text_of(data);
+		values[FINISH_REASON] = CStringGetTextDatum(data->calls_tools ? "tool_calls" : data->length ? "length" : "stop");
+		values[CACHED_TOKENS] = Int32GetDatum(data->n_cached);
+		values[OUTPUT_TOKENS] = Int32GetDatum(data->n_output);
+		values[LOGPROB] = Float8GetDatum(data->logprob);
 	}
-	values[TRUNCATED] = BoolGetDatum(call->truncated);
-	values[PROMPT_TOKENS] = Int32GetDatum((int32) Min(call->n_prompt, PG_INT32_MAX));
-	values[MS] = Float8GetDatum(INSTR_TIME_GET_MILLISEC(now));
-	values[MODEL] = CStringGetTextDatum(call->model->name);
-	values[DIGEST] = CStringGetTextDatum(call->model->digest);
+	values[TRUNCATED] = BoolGetDatum(data->truncated);
+	values[PROMPT_TOKENS] = Int32GetDatum(data->n_prompt);
+	values[MS] = Float8GetDatum(data->ms);
+	values[MODEL] = CStringGetTextDatum(prepared->model->name);
+	values[DIGEST] = CStringGetTextDatum(prepared->model->digest);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }

@@ -16,10 +16,13 @@
 #define MAX_THREADS 1024
 
 char	   *pgllm_default_model = NULL;
+char	   *pgllm_default_embedding_model = NULL;
+char	   *pgllm_default_rerank_model = NULL;
 char	   *pgllm_model_path = NULL;
 char	   *pgllm_cache_path = NULL;
 int			pgllm_threads = 0;
 int			pgllm_memory_limit_kb = 0;
+int			pgllm_batching = PGLLM_BATCHING_ON;
 int			pgllm_batch_tokens = 512;
 bool		pgllm_prefix_cache = true;
 int			pgllm_on_error = PGLLM_ON_ERROR_ERROR;
@@ -31,6 +34,15 @@ static int	max_threads = 0;
 static const struct config_enum_entry on_error_options[] = {
 	{"error", PGLLM_ON_ERROR_ERROR, false},
 	{"null", PGLLM_ON_ERROR_NULL, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry batching_options[] = {
+	{"off", PGLLM_BATCHING_OFF, false},
+	{"on", PGLLM_BATCHING_ON, false},
+	{"eager", PGLLM_BATCHING_EAGER, false},
+	{"false", PGLLM_BATCHING_OFF, true},
+	{"true", PGLLM_BATCHING_ON, true},
 	{NULL, 0, false}
 };
 
@@ -86,6 +98,12 @@ pgllm_guc_init(void)
 	DefineCustomStringVariable("pg_llm.default_model",
 							   "Model that functions use when none is named.",
 							   NULL, &pgllm_default_model, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pg_llm.default_embedding_model",
+							   "Model that embedding functions use when none is named.",
+							   NULL, &pgllm_default_embedding_model, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pg_llm.default_rerank_model",
+							   "Model that reranking functions use when none is named.",
+							   NULL, &pgllm_default_rerank_model, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pg_llm.model_path",
 							   "Folder that relative paths of models start from.",
 							   "Outside the data directory; every role that may create models can read models below it.",
@@ -106,6 +124,10 @@ pgllm_guc_init(void)
 							"Memory of its own that a session may take for models.",
 							"Key/value cache, activations, vocabularies; packed weights are mapped and shared, and not counted. 0: no limit.",
 							&pgllm_memory_limit_kb, 2 * 1024 * 1024, 0, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pg_llm.batching",
+							 "Sends rows through the model together.",
+							 "on; eager: also for actions of MERGE and ON CONFLICT, which may not come about. Results are the same without.",
+							 &pgllm_batching, PGLLM_BATCHING_ON, batching_options, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pg_llm.batch_tokens",
 							"Tokens of one step of the model at most.",
 							NULL, &pgllm_batch_tokens, 512, 1, 65536, PGC_USERSET, 0, NULL, NULL, NULL);

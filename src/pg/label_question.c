@@ -2,18 +2,22 @@
  * label_question.c: asking a question with fixed answers for a row, and measuring what its labels get without one.
  *
  * Calibration: a small model may like one label whatever the text. The mean log score of each label over content-free
- * inputs, taken away from its scores, corrects that. It is measured once per statement and call site, with the same
- * question; with the chat form it is on by default, with the plain form off.
+ * inputs, taken away from its scores, corrects that. It is measured with the same question and kept in the statement's memo;
+ * with the chat form it is on by default, with the plain form off.
  */
 #include "label_question.h"
 
 #include <math.h>
 
+#include "batch_scan/memo.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "models.h"
 #include "utils/memutils.h"
 
 #define N_CONTENT_FREE ((int) lengthof(llm_calibration_inputs))
+
+/* similarities are divided by it before they become probabilities: what sentence embedders are trained with */
+#define SIMILARITY_TEMPERATURE 0.05
 
 /* a prompt being fitted: PgLlmFit's source */
 typedef struct LabelSource
@@ -32,7 +36,6 @@ pgllm_question_create(const PgLlmOptions *options, LlmStr instruction, const Llm
 	int			n_scored = n_labels + options->n_variants;
 	LlmStr	   *scored = palloc(sizeof(LlmStr) * n_scored);
 
-	q->context = CurrentMemoryContext;
 	q->options = options;
 	q->n_labels = n_labels;
 	q->label_of = palloc(sizeof(int) * n_scored);
@@ -126,6 +129,8 @@ pgllm_question_begin(PgLlmModel *model, const PgLlmQuestion *question, LlmStr in
 	PgLlmCall  *call;
 	MemoryContext old;
 
+	if (model->kind == PGLLM_KIND_EMBED)
+		return pgllm_similarity_begin(model, question, input);
 	check_form(model, question, llm_label_form(model->model, question->options->form));
 	call = pgllm_call_create(model);
 	old = MemoryContextSwitchTo(call->context);
@@ -160,13 +165,14 @@ label_scores(const PgLlmCall *call, const PgLlmQuestion *q, double *scores)
 	}
 }
 
-/* mean scores over the content-free inputs, into the question */
-static void
-measure(PgLlmModel *model, PgLlmQuestion *q)
+/* mean scores over the content-free inputs (n_labels) */
+static PgLlmAnswer *
+measure(PgLlmModel *model, const PgLlmQuestion *q)
 {
-	PgLlmCall  *calls[N_CONTENT_FREE];
+	PgLlmAnswer *answer = pgllm_answer_create(sizeof(double) * q->n_labels, NULL);
+	double	   *mean = (double *) answer->data;
 	double	   *scores = palloc(sizeof(double) * q->n_labels);
-	double	   *mean = MemoryContextAllocZero(q->context, sizeof(double) * q->n_labels);
+	PgLlmCall  *calls[N_CONTENT_FREE];
 
 	for (int i = 0; i < N_CONTENT_FREE; i++)
 		calls[i] = pgllm_question_begin(model, q, llm_calibration_inputs[i]);
@@ -181,45 +187,88 @@ measure(PgLlmModel *model, PgLlmQuestion *q)
 		pgllm_call_free(calls[i]);
 	}
 	pfree(scores);
-	if (q->measured != NULL)
-		pfree(q->measured);
-	q->measured = mean;
-	q->measured_model = model->model;
-	q->measured_statement = pgllm_statement_id();
+	return answer;
 }
 
-/* calibration that applies, NULL: none */
-static const double *
-calibration(PgLlmModel *model, PgLlmQuestion *q)
+static void
+add_str(StringInfo s, LlmStr str)
+{
+	appendBinaryStringInfo(s, (const char *) &str.len, sizeof str.len);
+	appendBinaryStringInfo(s, str.data, (int) str.len);
+}
+
+/* what a measured calibration depends on */
+static PgLlmKey
+measure_key(const PgLlmModel *model, const PgLlmQuestion *q)
+{
+	const LlmLabelQuestion *asked = &q->asked;
+	StringInfoData s;
+	PgLlmKey	key;
+
+	initStringInfo(&s);
+	appendBinaryStringInfo(&s, (const char *) &model->serial, sizeof model->serial);
+	appendBinaryStringInfo(&s, (const char *) &asked->form, sizeof asked->form);
+	appendBinaryStringInfo(&s, (const char *) &q->options->truncate, sizeof q->options->truncate);
+	appendBinaryStringInfo(&s, (const char *) &q->n_labels, sizeof q->n_labels);
+	add_str(&s, asked->instruction);
+	add_str(&s, asked->label_name);
+	add_str(&s, asked->answer_prefix);
+	for (int i = 0; i < asked->n_labels; i++)
+	{
+		add_str(&s, asked->labels[i]);
+		appendBinaryStringInfo(&s, (const char *) &q->label_of[i], sizeof q->label_of[i]);
+	}
+	for (int i = 0; i < asked->n_examples; i++)
+	{
+		add_str(&s, asked->examples[i].input);
+		add_str(&s, asked->examples[i].label);
+	}
+	key = pgllm_key("calibration", s.data, s.len);
+	pfree(s.data);
+	return key;
+}
+
+/* take away the calibration that applies, if any, and make probabilities of scores */
+static void
+calibrate(PgLlmModel *model, const PgLlmQuestion *q, const double *scores, double *probabilities)
 {
 	int			wanted = q->options->calibrate;
+	const PgLlmAnswer *measured;
+	PgLlmKey	key;
 
-	if (q->given != NULL)
-		return q->given;
-	if (wanted < 0)
+	if (q->given == NULL && wanted < 0)
 		wanted = llm_label_form(model->model, q->options->form) == LLM_FORM_CHAT;
-	if (!wanted)
-		return NULL;
-	if (q->measured == NULL || q->measured_model != model->model || q->measured_statement != pgllm_statement_id())
-		measure(model, q);
-	return q->measured;
+	if (q->given != NULL || !wanted)
+	{
+		llm_label_probabilities(scores, q->given, q->n_labels, probabilities);
+		return;
+	}
+	key = measure_key(model, q);
+	measured = pgllm_memo_find(&key);
+	if (measured == NULL)
+	{
+		measured = measure(model, q);
+		pgllm_memo_store(&key, measured);
+	}
+	llm_label_probabilities(scores, (const double *) measured->data, q->n_labels, probabilities);
 }
 
-bool
-pgllm_question_finish(PgLlmCall *call, PgLlmQuestion *question, double *probabilities)
+void
+pgllm_question_read(const PgLlmCall *call, const PgLlmQuestion *question, double *probabilities)
 {
-	double	   *scores;
+	double	   *scores = palloc(sizeof(double) * question->n_labels);
 
-	pgllm_call_wait(call);
-	if (pgllm_call_failed(call))
+	if (call->model->kind == PGLLM_KIND_EMBED)
 	{
-		pgllm_call_free(call);
-		return false;
+		pgllm_similarity_read(call, question, scores);
+		for (int i = 0; i < question->n_labels; i++)
+			scores[i] /= SIMILARITY_TEMPERATURE;
+		llm_label_probabilities(scores, NULL, question->n_labels, probabilities);
 	}
-	scores = palloc(sizeof(double) * question->n_labels);
-	label_scores(call, question, scores);
-	llm_label_probabilities(scores, calibration(call->model, question), question->n_labels, probabilities);
+	else
+	{
+		label_scores(call, question, scores);
+		calibrate(call->model, question, scores, probabilities);
+	}
 	pfree(scores);
-	pgllm_call_free(call);
-	return true;
 }

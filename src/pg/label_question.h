@@ -8,21 +8,19 @@
 #ifndef PGLLM_LABEL_QUESTION_H
 #define PGLLM_LABEL_QUESTION_H
 
-#include "llm_call.h"
+#include "llm_function.h"
 
 typedef struct PgLlmQuestion
 {
-	MemoryContext context;		/* that it lives in */
 	const PgLlmOptions *options;
 	LlmLabelQuestion asked;		/* its labels: the labels, then their variants */
 	int		   *label_of;		/* (asked.n_labels) index of the label that each of them counts for */
 	int			n_labels;
 	double	   *given;			/* (n_labels) calibration from options, NULL: none */
 
-	/* calibration measured with a model in a statement */
-	double	   *measured;		/* (n_labels) NULL: not yet */
-	const LlmModel *measured_model;
-	uint64		measured_statement;
+	/* for models of kind embed, which compare texts; filled by whoever creates the question */
+	bool		has_instruction;	/* by the user: such models follow none */
+	const LlmStr *descriptions; /* (n_labels) data NULL: none; NULL: no label has one */
 } PgLlmQuestion;
 
 /*
@@ -36,10 +34,18 @@ extern PgLlmQuestion *pgllm_question_create(const PgLlmOptions *options, LlmStr 
 extern PgLlmCall *pgllm_question_begin(PgLlmModel *model, const PgLlmQuestion *question, LlmStr input);
 
 /*
- * Wait for a begun call, free it, and fill probabilities (n_labels), which sum to 1. False if the row becomes NULL. Measures
- * the calibration if the question wants one and has none for this model and statement.
+ * Probabilities (n_labels) from a call that is done without error; they sum to 1. Measures the calibration if the question
+ * wants one, once for a model and statement.
  */
-extern bool pgllm_question_finish(PgLlmCall *call, PgLlmQuestion *question, double *probabilities);
+extern void pgllm_question_read(const PgLlmCall *call, const PgLlmQuestion *question, double *probabilities);
+
+/* ---- by similarity (label_similarity.c) ---- */
+
+/* as pgllm_question_begin for a model of kind embed; raises if the question has what such a model cannot follow */
+extern PgLlmCall *pgllm_similarity_begin(PgLlmModel *model, const PgLlmQuestion *question, LlmStr input);
+
+/* similarity of the row's text to each label (n_labels), from -1 to 1, from a call that is done without error */
+extern void pgllm_similarity_read(const PgLlmCall *call, const PgLlmQuestion *question, double *similarities);
 
 /* ---- arguments (label_args.c); all results in the current memory context, in UTF-8 ---- */
 

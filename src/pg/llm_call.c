@@ -29,8 +29,9 @@ pgllm_call_set_request(PgLlmCall *call, LlmRequest *request)
 	pgllm_request_own(call->context, request);
 }
 
-bool
-pgllm_call_step(PgLlmCall *call)
+/* true while the request is not done; an error of its own is kept in the call */
+static bool
+step(PgLlmCall *call)
 {
 	LlmFinish	finish;
 	bool		more;
@@ -48,20 +49,36 @@ pgllm_call_step(PgLlmCall *call)
 	{
 		/* no finite logits: this row's numbers; anything else (memory, say) is not about the row */
 		call->error = *llm_request_error(call->request);
+		call->not_the_rows = call->error.status != LLM_E_FORMAT;
 		/* the runtime knows no settings */
 		if (call->error.status == LLM_E_LIMIT)
 			llm_error_hint(&call->error,
 						   "Give a shorter prompt or a smaller max_tokens, or ask a superuser to raise pg_llm.memory_limit.");
-		if (call->error.status != LLM_E_FORMAT)
-			pgllm_raise(&call->error);
 	}
 	return finish == LLM_FINISH_NONE;
+}
+
+bool
+pgllm_call_step(PgLlmCall *call)
+{
+	bool		more = step(call);
+
+	if (call->not_the_rows)
+		pgllm_raise(&call->error);
+	return more;
 }
 
 void
 pgllm_call_wait(PgLlmCall *call)
 {
 	while (pgllm_call_step(call))
+		continue;
+}
+
+void
+pgllm_call_settle(PgLlmCall *call)
+{
+	while (step(call))
 		continue;
 }
 

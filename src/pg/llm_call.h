@@ -18,16 +18,20 @@
 
 /* ---- constant arguments of a call site (call_site.c) ---- */
 
-#define PGLLM_SITE_ARGS 10
+#define PGLLM_SITE_ARGS 12
 
 typedef struct PgLlmSite
 {
 	MemoryContext context;		/* holds keys and what was parsed from them; reset when they change */
+	bool		keep;			/* … but left until the expression ends: work begun before still needs it */
+	uint32		args;			/* bit i: argument i is one of the constants */
 	int			n_args;
+	Oid			type[PGLLM_SITE_ARGS];
 	bool		by_value[PGLLM_SITE_ARGS];
 	bool		is_null[PGLLM_SITE_ARGS];
 	Datum		value[PGLLM_SITE_ARGS];
 	int			truncate;		/* setting that options take their default from */
+	uint8		digest[32];		/* of types, constants and settings; valid if parsed */
 	void	   *parsed;			/* NULL: to be made by the caller, in context */
 } PgLlmSite;
 
@@ -36,6 +40,9 @@ typedef struct PgLlmSite
  * call, site->parsed is what the caller left there.
  */
 extern PgLlmSite *pgllm_site(FunctionCallInfo fcinfo, uint32 args);
+
+/* digest of a call at this site: its constants, its other arguments, and some bytes of the caller's */
+extern void pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, const void *bytes, size_t n_bytes, uint8 *digest);
 
 /* ---- fitting a prompt into the context (prompt_fit.c) ---- */
 
@@ -67,9 +74,12 @@ typedef struct PgLlmCall
 	PgLlmModel *model;
 	LlmRequest *request;		/* NULL: error says why the row could not run */
 	LlmError	error;			/* trouble of the row; status LLM_OK: none */
+	bool		not_the_rows;	/* error is about more than the row: misuse, a limit of the session */
 	bool		truncated;
 	size_t		n_prompt;
+	uint32_t	max_output;		/* tokens that may be generated */
 	instr_time	begun;
+	bool		reads_calls;	/* an answer that calls tools becomes a message (fn_chat.c) */
 } PgLlmCall;
 
 extern PgLlmCall *pgllm_call_create(PgLlmModel *model);
@@ -82,6 +92,9 @@ extern bool pgllm_call_step(PgLlmCall *call);
 
 /* until the request is done */
 extern void pgllm_call_wait(PgLlmCall *call);
+
+/* the same, but the error that the request ended with is only kept, also if it is not the row's own */
+extern void pgllm_call_settle(PgLlmCall *call);
 
 /* ends the request too if it is still running */
 extern void pgllm_call_free(PgLlmCall *call);

@@ -14,6 +14,8 @@
  * owned.
  */
 #include "models.h"
+#include "cache_folder.h"
+#include "serve/embed.h"
 
 #include "foreign/foreign.h"
 #include "lib/ilist.h"
@@ -32,8 +34,10 @@ typedef struct PgLlmOpenModel
 	MemoryContext scheduler_context;	/* NULL without scheduler */
 	PgLlmSpec	spec;
 	PgLlmPackFile file;
+	PgLlmPackFile adapter[PGLLM_MAX_LORA];	/* the first spec.n_lora; of those not opened base is NULL */
 	const LlmKernels *kernels;
 	uint32		server_hash;	/* of the server's catalog row, for invalidation */
+	bool		by_content;		/* opened without the owner's options */
 	bool		valid;			/* server and file are as they were when it was opened */
 	uint64		checked_statement;	/* statement in which the file was looked at last */
 } PgLlmOpenModel;
@@ -49,6 +53,7 @@ static MemoryContext root_context = NULL;
 static dlist_head open_models = DLIST_STATIC_INIT(open_models);
 static dlist_head owned_requests = DLIST_STATIC_INIT(owned_requests);
 static uint64 n_invalidations = 0;
+static uint64 last_serial = 0;
 
 /* the pool, and the settings that it and the schedulers were made with */
 static LlmPool *pool = NULL;
@@ -231,6 +236,8 @@ close_model(PgLlmOpenModel *m)
 	if (m->pub.model)
 		llm_model_close(m->pub.model);
 	pgllm_pack_close(&m->file);
+	for (int i = 0; i < m->spec.n_lora; i++)
+		pgllm_pack_close(&m->adapter[i]);
 	MemoryContextDelete(m->context);
 }
 
@@ -250,10 +257,48 @@ kernels_by_setting(void)
 	return kernels;
 }
 
+/* adapters in the order of the option; a model with some has a digest of its own */
+static void
+open_adapters(PgLlmOpenModel *m, LlmAdapterPack *packs)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s\n", m->file.digest);
+	for (int i = 0; i < m->spec.n_lora; i++)
+	{
+		pgllm_pack_obtain(m->spec.lora_path[i], m->spec.name, "", &m->adapter[i]);
+		packs[i] = (LlmAdapterPack) {m->adapter[i].base, m->adapter[i].size, m->spec.lora_scale[i]};
+		appendStringInfo(&text, "lora %s %.17g\n", m->adapter[i].digest, m->spec.lora_scale[i]);
+	}
+	pgllm_sha256_hex(text.data, text.len, m->pub.digest);
+}
+
+/* what a model is for, which follows from its file; its owner may only say the same */
+static PgLlmKind
+resolve_kind(const PgLlmSpec *spec, const LlmModel *model)
+{
+	static const PgLlmKind kinds[] = {
+		[LLM_MODEL_GENERATE] = PGLLM_KIND_GENERATE,
+		[LLM_MODEL_EMBED] = PGLLM_KIND_EMBED,
+		[LLM_MODEL_RERANK] = PGLLM_KIND_RERANK,
+	};
+	PgLlmKind	kind = kinds[llm_model_kind(model)];
+
+	if (spec->kind != PGLLM_KIND_AUTO && spec->kind != kind)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("file of model \"%s\" is a model of kind %s, not %s", spec->name, pgllm_kind_name(kind),
+						pgllm_kind_name(spec->kind)),
+				 errhint("Leave the option \"kind\" out, or give a file of that kind.")));
+	return kind;
+}
+
 static void
 open_into(PgLlmOpenModel *m)
 {
-	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type};
+	LlmAdapterPack packs[PGLLM_MAX_LORA];
+	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type, .rope = m->spec.rope};
 	LlmError	err;
 
 	if (m->spec.chat_template)
@@ -262,18 +307,25 @@ open_into(PgLlmOpenModel *m)
 		options.chat_template.len = strlen(m->spec.chat_template);
 	}
 	pgllm_pack_obtain(m->spec.path, m->spec.name, m->spec.sha256, &m->file);
+	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
+	if (m->spec.n_lora > 0)
+		open_adapters(m, packs);
+	options.adapters = packs;
+	options.n_adapters = m->spec.n_lora;
 	m->kernels = kernels_by_setting();
 	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
 							   &m->pub.model, &err), &err);
 	m->pub.server_oid = m->spec.server_oid;
+	m->pub.serial = ++last_serial;
 	m->pub.name = m->spec.name;
-	m->pub.kind = m->spec.kind;
-	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
+	m->pub.kind = resolve_kind(&m->spec, m->pub.model);
+	m->pub.query_prefix = m->spec.query_prefix;
+	m->pub.document_prefix = m->spec.document_prefix;
 }
 
 /* a new entry for the server, linked only when it is complete */
 static PgLlmOpenModel *
-open_model(Oid server_oid)
+open_model(Oid server_oid, bool by_content)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm model", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -283,7 +335,13 @@ open_model(Oid server_oid)
 
 	m->context = context;
 	m->file.place.slot = PGLLM_NO_PLACE;
-	pgllm_catalog_spec(server_oid, &m->spec);
+	for (int i = 0; i < PGLLM_MAX_LORA; i++)
+		m->adapter[i].place.slot = PGLLM_NO_PLACE;
+	if (by_content)
+		pgllm_catalog_spec_content(server_oid, &m->spec);
+	else
+		pgllm_catalog_spec(server_oid, &m->spec);
+	m->by_content = by_content;
 	m->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server_oid));
 	/* from here on it lives below our own context, where its memory is counted, and an error has to be caught */
 	MemoryContextSetParent(context, pgllm_context());
@@ -308,9 +366,38 @@ open_model(Oid server_oid)
 	return m;
 }
 
+/* whether the packs can be had again in this transaction: what lies in the shared cache may have gone */
+static bool
+hold_packs(PgLlmOpenModel *m)
+{
+	bool		good = pgllm_pack_hold(&m->file);
+
+	for (int i = 0; good && i < m->spec.n_lora; i++)
+		good = pgllm_pack_hold(&m->adapter[i]);
+	return good;
+}
+
+static bool
+is_unchanged(const char *path, const PgLlmPackFile *file)
+{
+	PgLlmFileId now;
+
+	return pgllm_file_id(path, &now) && pgllm_file_id_equal(&now, &file->source);
+}
+
+static bool
+files_unchanged(const PgLlmOpenModel *m)
+{
+	bool		same = is_unchanged(m->spec.path, &m->file);
+
+	for (int i = 0; same && i < m->spec.n_lora; i++)
+		same = is_unchanged(m->spec.lora_path[i], &m->adapter[i]);
+	return same;
+}
+
 /* the open model of a server, if it can go on being used in this statement */
 static PgLlmOpenModel *
-find_open(Oid server_oid)
+find_open(Oid server_oid, bool by_content)
 {
 	dlist_iter	it;
 
@@ -318,17 +405,12 @@ find_open(Oid server_oid)
 	{
 		PgLlmOpenModel *m = dlist_container(PgLlmOpenModel, node, it.cur);
 
-		if (m->spec.server_oid != server_oid || !m->valid)
+		if (m->spec.server_oid != server_oid || m->by_content != by_content || !m->valid)
 			continue;
-		if (m->kernels != kernels_by_setting() || !pgllm_pack_hold(&m->file))
+		if (m->kernels != kernels_by_setting() || !hold_packs(m))
 			m->valid = false;
 		else if (m->checked_statement != pgllm_statement_id())
-		{
-			PgLlmFileId now;
-
-			if (!pgllm_file_id(m->spec.path, &now) || !pgllm_file_id_equal(&now, &m->file.source))
-				m->valid = false;
-		}
+			m->valid = files_unchanged(m);
 		if (m->valid)
 		{
 			m->checked_statement = pgllm_statement_id();
@@ -339,14 +421,13 @@ find_open(Oid server_oid)
 }
 
 static PgLlmOpenModel *
-find_or_open(const text *name)
+find_or_open(Oid server_oid, bool by_content)
 {
-	Oid			server_oid = pgllm_catalog_find(name);
-	PgLlmOpenModel *m = find_open(server_oid);
+	PgLlmOpenModel *m = find_open(server_oid, by_content);
 
 	if (m == NULL)
 	{
-		m = open_model(server_oid);
+		m = open_model(server_oid, by_content);
 		m->checked_statement = pgllm_statement_id();
 	}
 	return m;
@@ -355,19 +436,51 @@ find_or_open(const text *name)
 const PgLlmModel *
 pgllm_model_open(const text *name)
 {
-	return &find_or_open(name)->pub;
+	return &find_or_open(pgllm_catalog_find(name), false)->pub;
 }
 
-PgLlmModel *
-pgllm_model_use(const text *name, PgLlmKind kind)
+const PgLlmModel *
+pgllm_model_open_any(const text *name)
 {
-	PgLlmOpenModel *m = find_or_open(name);
+	return &find_or_open(pgllm_catalog_find_kind(name, PGLLM_KIND_ANY), false)->pub;
+}
 
-	if (m->pub.kind != kind)
-		elog(ERROR, "model \"%s\" is of kind %d, not %d", m->pub.name, (int) m->pub.kind, (int) kind);
+static void
+check_kind(const PgLlmModel *model, int kinds)
+{
+	static const char *const hints[] = {
+		[PGLLM_KIND_GENERATE] = "Models of kind generate are for llm_generate(), llm_classify() and others that answer in words.",
+		[PGLLM_KIND_EMBED] = "Models of kind embed are for llm_embed(), llm_similarity() and llm_classify().",
+		[PGLLM_KIND_RERANK] = "Models of kind rerank are for llm_rerank() and llm_relevance().",
+	};
+
+	if (model->kind & kinds)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("model \"%s\" is of kind %s, which this function cannot use", model->name, pgllm_kind_name(model->kind)),
+			 errhint("%s", hints[model->kind])));
+}
+
+static PgLlmModel *
+use_model(PgLlmOpenModel *m, int kinds)
+{
+	check_kind(&m->pub, kinds);
 	follow_settings();
 	make_scheduler(m);
 	return &m->pub;
+}
+
+PgLlmModel *
+pgllm_model_use(const text *name, int kinds)
+{
+	return use_model(find_or_open(pgllm_catalog_find_kind(name, kinds), false), kinds);
+}
+
+PgLlmModel *
+pgllm_model_use_content(const char *sha256, int kinds)
+{
+	return use_model(find_or_open(pgllm_catalog_find_content(sha256), true), kinds);
 }
 
 void
@@ -458,6 +571,8 @@ pgllm_models_end_transaction(void)
 		if (m->valid)
 		{
 			pgllm_pack_let_go(&m->file);
+			for (int i = 0; i < m->spec.n_lora; i++)
+				pgllm_pack_let_go(&m->adapter[i]);
 			continue;
 		}
 		dlist_delete(&m->node);

@@ -10,6 +10,7 @@
 #include "pg_llm.h"
 
 #define PGLLM_DIGEST_HEX 64
+#define PGLLM_MAX_LORA 8
 
 /* ---- catalog.c ---- */
 
@@ -18,19 +19,39 @@ typedef struct PgLlmSpec
 {
 	Oid			server_oid;
 	char	   *name;
-	char	   *path;			/* absolute */
-	PgLlmKind	kind;
+	char	   *path;			/* absolute, or pgllm_stored_path() */
+	bool		stored;
+	PgLlmKind	kind;			/* PGLLM_KIND_AUTO: what the file is */
 	uint32_t	context;		/* 0: the model's own */
 	LlmKvType	kv_type;
+	LlmRopeOptions rope;
+	int			n_lora;
+	char	   *lora_path[PGLLM_MAX_LORA];	/* absolute */
+	int			n_lora_scale;	/* 0: 1 for all; else as many as adapters, or one for all */
+	double		lora_scale[PGLLM_MAX_LORA];
 	char	   *chat_template;	/* UTF-8; NULL: the model's own */
+	char	   *query_prefix;	/* the same */
+	char	   *document_prefix;
 	char		sha256[PGLLM_DIGEST_HEX + 1];	/* lower case; empty: not given */
 } PgLlmSpec;
 
 /* foreign server of that name (NULL: pg_llm.default_model), USAGE checked; that it is a model pgllm_catalog_spec checks */
 extern Oid	pgllm_catalog_find(const text *name);
 
+/* the same; NULL: the default model for these kinds of work */
+extern Oid	pgllm_catalog_find_kind(const text *name, int kinds);
+
+/*
+ * Name of the default model for these kinds of work (PGLLM_KIND_*), empty if there is none, and the setting that holds it.
+ * For PGLLM_KIND_ANY that of embedding, if it is set, goes before the other.
+ */
+extern const char *pgllm_catalog_default(int kinds, const char **setting);
+
 /* the server's options; raises if it is not a server of our wrapper */
 extern void pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec);
+
+/* the same, but only those options that say where the content is, and which; the others as if not given */
+extern void pgllm_catalog_spec_content(Oid server_oid, PgLlmSpec *spec);
 
 /* raises unless the current user owns that server, as ALTER SERVER does */
 extern void pgllm_catalog_check_owner(const PgLlmSpec *spec);
@@ -46,6 +67,11 @@ extern void pgllm_catalog_check_option(const char *name, const char *value);
 
 /* called once, when the library is loaded */
 extern void pgllm_catalog_register(void);
+
+/* ---- catalog_content.c ---- */
+
+/* the server whose option sha256 is that, of those that the current user may use the first by name; raises if none is */
+extern Oid	pgllm_catalog_find_content(const char *sha256);
 
 /* ---- pack_files.c ---- */
 
@@ -96,10 +122,26 @@ extern bool pgllm_pack_hold(PgLlmPackFile *pack);
 extern void pgllm_pack_let_go(PgLlmPackFile *pack);
 extern void pgllm_pack_close(PgLlmPackFile *pack);
 
+/* ---- stored_models.c ---- */
+
+/* a model in the table llm_model_data has "stored:" and its digest for a path */
+extern bool pgllm_path_is_stored(const char *path);
+extern char *pgllm_stored_path(const char *digest);
+extern const char *pgllm_stored_digest(const char *path);
+
+extern Datum pgllm_fn_llm_store_file(PG_FUNCTION_ARGS);
+extern Datum pgllm_fn_llm_stored_digest(PG_FUNCTION_ARGS);
+
+/* its content as a temporary file of the folder, checked; *fd keeps others from removing it. The caller removes and closes it. */
+extern char *pgllm_stored_extract(const char *folder, const char *digest, int *fd);
+
 /* ---- model_cache.c ---- */
 
-/* as pgllm_model_use for any kind, without threads and scheduler: to look at a model */
+/* a model of any kind, without threads and scheduler: to look at (NULL: pg_llm.default_model), */
 extern const PgLlmModel *pgllm_model_open(const text *name);
+
+/* or to tokenize with (NULL: pg_llm.default_embedding_model if set, else pg_llm.default_model) */
+extern const PgLlmModel *pgllm_model_open_any(const text *name);
 
 extern void pgllm_models_init(void);
 extern void pgllm_models_end_transaction(void);

@@ -1,7 +1,7 @@
 /*
  * module.c: loading of the library, and the hooks by which it knows where a statement begins, is planned and ends.
  *
- * The hooks change no plan and no result. They keep three facts:
+ * The planner's hook puts batch nodes into plans (batch_scan/). For the rest the hooks keep three facts:
  * - nesting: how many executor runs and utility statements are on the stack. At zero, the end of one is the end of the
  *   client's statement: rows that became NULL are reported then, and files of models are looked at again after it.
  * - the innermost planner run (or start of an executor that only explains), with the nesting and the error context stack
@@ -14,6 +14,7 @@
  * marks it; the executor's start, or another statement, takes the mark away.
  */
 #include "models.h"
+#include "batch_scan/batch_scan.h"
 #include "shared_cache.h"
 
 #include "access/parallel.h"
@@ -41,6 +42,7 @@ typedef struct StackPoint
 } StackPoint;
 
 static int	nesting = 0;
+static bool runs_to_end = false;	/* the innermost run of the executor */
 static uint64 statement_number = 1;
 static const StackPoint *planner_at = NULL; /* innermost planner run that passed our hook */
 
@@ -82,7 +84,7 @@ pgllm_planner_evaluates(void)
 		unhooked_planner.statement == GetCurrentStatementStartTimestamp();
 }
 
-/* support function of STABLE functions: simplifies nothing, but its call says that the planner is at work */
+/* support function: simplifies nothing, but its call says that the planner is at work; estimates rows and costs */
 Datum
 pgllm_fn_llm_planner_support(PG_FUNCTION_ARGS)
 {
@@ -96,7 +98,13 @@ pgllm_fn_llm_planner_support(PG_FUNCTION_ARGS)
 		unhooked_planner.at = stack_here();
 		unhooked_planner.statement = GetCurrentStatementStartTimestamp();
 	}
-	PG_RETURN_POINTER(NULL);
+	PG_RETURN_POINTER(request ? pgllm_support_estimate(request) : NULL);
+}
+
+bool
+pgllm_runs_to_end(void)
+{
+	return runs_to_end;
 }
 
 uint64
@@ -125,6 +133,7 @@ maybe_statement_end(void)
 	if (nesting > 0)
 		return;
 	statement_number++;
+	pgllm_memo_forget();
 	pgllm_row_errors_report();
 }
 
@@ -148,6 +157,7 @@ pgllm_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 		planner_at = outer;
 	}
 	PG_END_TRY();
+	pgllm_batch_plan(result, cursor_options);
 	return result;
 }
 
@@ -189,7 +199,10 @@ pgllm_ExecutorStart(QueryDesc *query_desc, int eflags)
 static void
 pgllm_ExecutorRun(PGLLM_EXECUTOR_RUN_PARAMS)
 {
+	bool		outer_runs_to_end = runs_to_end;
+
 	nesting++;
+	runs_to_end = count == 0;
 	PG_TRY();
 	{
 		if (prev_ExecutorRun_hook)
@@ -200,6 +213,7 @@ pgllm_ExecutorRun(PGLLM_EXECUTOR_RUN_PARAMS)
 	PG_FINALLY();
 	{
 		nesting--;
+		runs_to_end = outer_runs_to_end;
 	}
 	PG_END_TRY();
 	/* run to the end: in the extended protocol ExecutorEnd may come after the client has read that the command is complete */
@@ -258,6 +272,8 @@ pgllm_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read_onl
 static void
 pgllm_transaction_callback(XactEvent event, void *arg)
 {
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PARALLEL_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
+		pgllm_memo_forget();
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
@@ -286,6 +302,7 @@ _PG_init(void)
 	pgllm_preload_init();
 	pgllm_guc_init();
 	pgllm_models_init();
+	pgllm_batch_init();
 
 	prev_planner_hook = planner_hook;
 	planner_hook = pgllm_planner;

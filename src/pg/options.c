@@ -211,6 +211,18 @@ read_template_kwargs(const char *key, const JsonbValue *v, PgLlmOptions *o)
 }
 
 static void
+read_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->prefix = string_of(key, v);
+}
+
+static void
+read_instruction(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->instruction = string_of(key, v);
+}
+
+static void
 read_form(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
 	static const char *const choices[] = {"auto", "chat", "plain", NULL};
@@ -311,7 +323,9 @@ static const struct
 	{"presence_penalty", PGLLM_OPT_SAMPLING, read_presence_penalty},
 	{"frequency_penalty", PGLLM_OPT_SAMPLING, read_frequency_penalty},
 	{"logit_bias", PGLLM_OPT_SAMPLING, read_logit_bias},
-	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW, read_truncate},
+	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW | PGLLM_OPT_EMBED | PGLLM_OPT_RERANK, read_truncate},
+	{"prefix", PGLLM_OPT_EMBED, read_prefix},
+	{"instruction", PGLLM_OPT_RERANK, read_instruction},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
 	{"template_kwargs", PGLLM_OPT_PROMPT, read_template_kwargs},
 	{"grammar", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
@@ -343,7 +357,8 @@ read_key(const char *key, const JsonbValue *v, int allowed, PgLlmOptions *out)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("option \"%s\" is not supported by this version", key),
-					 errhint("Leave it out.")));
+					 strcmp(key, "lora") == 0 ? errhint("Make a model with the option lora: models over the same file share its packed weights.")
+					 : errhint("Leave it out.")));
 	initStringInfo(&hint);
 	for (int i = 0; i < (int) lengthof(keys); i++)
 		if (keys[i].taken_by & allowed)

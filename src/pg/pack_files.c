@@ -109,6 +109,14 @@ pgllm_file_id(const char *path, PgLlmFileId *id)
 	LlmSourceList list;
 	bool		found = false;
 
+	/* its content is its name, so it never changes */
+	if (pgllm_path_is_stored(path))
+	{
+		*id = (PgLlmFileId) {.inode = 1};
+		MemoryContextDelete(context);
+		return true;
+	}
+
 	if (llm_source_list(path, pgllm_allocator(context), &list, NULL) == LLM_OK)
 		found = id_of_list(&list, id);
 	MemoryContextDelete(context);
@@ -318,6 +326,11 @@ pgllm_pack_digest(const char *path, char *digest)
 	LOCKTAG		tag = source_lock_tag(folder, path);
 	PgLlmFileId id;
 
+	if (pgllm_path_is_stored(path))
+	{
+		strlcpy(digest, pgllm_stored_digest(path), PGLLM_DIGEST_HEX + 1);
+		return;
+	}
 	check_openable(path);
 	LockAcquire(&tag, ExclusiveLock, false, false);
 	digest_locked(folder, path, &id, digest);
@@ -630,6 +643,44 @@ load_shared(const char *folder, const char *path, const char *name, const char *
 	return loaded;
 }
 
+/* make the pack of a stored model by way of a file; the lock of its digest is held */
+static void
+make_stored_pack(const char *folder, const char *path, const char *name, const char *digest, PgLlmPackFile *out)
+{
+	int			fd;
+	char	   *file = pgllm_stored_extract(folder, digest, &fd);
+
+	PG_TRY();
+	{
+		pgllm_pack_obtain(file, name, digest, out);
+	}
+	PG_FINALLY();
+	{
+		unlink(file);
+		close(fd);
+	}
+	PG_END_TRY();
+	(void) pgllm_file_id(path, &out->source);
+	pgllm_folder_remember(folder, path, &out->source, now_ns(), digest);
+}
+
+/* as pgllm_pack_obtain */
+static void
+obtain_stored(const char *path, const char *name, PgLlmPackFile *out)
+{
+	const char *digest = pgllm_stored_digest(path);
+	char	   *folder = pgllm_folder_open();
+	LOCKTAG		tag = source_lock_tag(folder, path);
+
+	(void) pgllm_file_id(path, &out->source);
+	if (use_shared(digest, out) || (pgllm_shared_cache_bytes() == 0 && map_pack(folder, digest, false, out)))
+		return;
+	LockAcquire(&tag, ExclusiveLock, false, false);
+	if (!use_shared(digest, out) && (pgllm_shared_cache_bytes() > 0 || !map_pack(folder, digest, true, out)))
+		make_stored_pack(folder, path, name, digest, out);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
 void
 pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmPackFile *out)
 {
@@ -637,6 +688,11 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 	LOCKTAG		tag = source_lock_tag(folder, path);
 	char		digest[PGLLM_DIGEST_HEX + 1];
 
+	if (pgllm_path_is_stored(path))
+	{
+		obtain_stored(path, name, out);
+		return;
+	}
 	check_openable(path);
 	if (pgllm_file_id(path, &out->source) && pgllm_folder_recall(folder, path, &out->source, digest))
 	{

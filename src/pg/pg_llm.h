@@ -24,6 +24,13 @@ typedef enum PgLlmOnError
 	PGLLM_ON_ERROR_NULL
 } PgLlmOnError;
 
+typedef enum PgLlmBatching
+{
+	PGLLM_BATCHING_OFF,
+	PGLLM_BATCHING_ON,
+	PGLLM_BATCHING_EAGER			/* also for actions that may not come about */
+} PgLlmBatching;
+
 typedef enum PgLlmTruncate
 {
 	PGLLM_TRUNCATE_ERROR,
@@ -32,10 +39,13 @@ typedef enum PgLlmTruncate
 } PgLlmTruncate;
 
 extern char *pgllm_default_model;
+extern char *pgllm_default_embedding_model;
+extern char *pgllm_default_rerank_model;
 extern char *pgllm_model_path;		/* folder that relative model paths start from */
 extern char *pgllm_cache_path;		/* folder of pack files */
 extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
+extern int	pgllm_batching;			/* PgLlmBatching */
 extern int	pgllm_batch_tokens;
 extern bool pgllm_prefix_cache;
 extern int	pgllm_on_error;			/* PgLlmOnError */
@@ -99,26 +109,43 @@ extern const char *pgllm_message_from_utf8(const char *message);
 /* ---- models (catalog.c, model_cache.c) ---- */
 typedef enum PgLlmKind
 {
-	PGLLM_KIND_GENERATE
+	PGLLM_KIND_AUTO = 0,		/* only in options: what the file is */
+	PGLLM_KIND_GENERATE = 1,
+	PGLLM_KIND_EMBED = 2,
+	PGLLM_KIND_RERANK = 4
 } PgLlmKind;
+
+/* for functions that only tokenize */
+#define PGLLM_KIND_ANY  (PGLLM_KIND_GENERATE | PGLLM_KIND_EMBED | PGLLM_KIND_RERANK)
+
+extern const char *pgllm_kind_name(PgLlmKind kind);
 
 typedef struct PgLlmModel
 {
 	Oid			server_oid;
+	uint64		serial;			/* differs from that of any model opened before by this process */
 	char	   *name;
 	PgLlmKind	kind;
 	LlmModel   *model;
 	LlmScheduler *scheduler;
 	char		digest[65];		/* hex SHA-256 of the source */
+	char	   *query_prefix;	/* UTF-8, by the owner; NULL: the model's own */
+	char	   *document_prefix;
 } PgLlmModel;
 
 /*
- * The model of that name (NULL: pg_llm.default_model), checked for USAGE and kind, opened, with a scheduler. Call it once
- * per function call (a look-up when the model is open); the result is usable during that call, or, while a request made
- * from it is owned, until the end of the transaction. Raises with hint if there is none, no privilege, or it cannot be
- * loaded.
+ * The model of that name (NULL: the default model of these kinds), checked for USAGE and kind, opened, with a scheduler.
+ * Call it once per function call (a look-up when the model is open); the result is usable during that call, or, while a
+ * request made from it is owned, until the end of the transaction. Raises with hint if there is none, no privilege, it is
+ * of another kind (kinds: PGLLM_KIND_* that will do), or it cannot be loaded.
  */
-extern PgLlmModel *pgllm_model_use(const text *name, PgLlmKind kind);
+extern PgLlmModel *pgllm_model_use(const text *name, int kinds);
+
+/*
+ * A model by the digest of its content (64 hexadecimal digits), without any option of its owner: the same wherever that
+ * content is a model. The lookup takes one that the caller may use.
+ */
+extern PgLlmModel *pgllm_model_use_content(const char *sha256, int kinds);
 
 /* one step of the model's scheduler; serves interrupts, raises on errors; *more false when every request is done */
 extern void pgllm_model_step(PgLlmModel *model, bool *more);
@@ -133,6 +160,9 @@ extern PgLlmRequest *pgllm_request_own(MemoryContext context, LlmRequest *reques
 extern void pgllm_request_release(PgLlmRequest *owned);
 
 /* ---- planning (module.c) ---- */
+
+/* whether the executor's innermost run was asked for all rows */
+extern bool pgllm_runs_to_end(void);
 
 /* start of the statement in seconds since 1970: what templates see as now */
 extern int64_t pgllm_statement_time(void);
@@ -171,6 +201,9 @@ typedef struct PgLlmOptions
 	LlmStr	   *variant_labels; /* option variants: {"label": ["other words for it", ...], ...}, a pair for each word */
 	LlmStr	   *variants;
 	int			n_variants;
+	/* embedding and reranking */
+	LlmStr		prefix;			/* put before the text; data NULL: the model's for the task */
+	LlmStr		instruction;	/* data NULL: that of the model's own template */
 } PgLlmOptions;
 
 /* which keys a function takes */
@@ -178,6 +211,8 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
 #define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
 #define PGLLM_OPT_RAW		8	/* truncate */
+#define PGLLM_OPT_EMBED		16	/* truncate prefix */
+#define PGLLM_OPT_RERANK	32	/* truncate instruction */
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);

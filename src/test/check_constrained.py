@@ -14,7 +14,7 @@ from decimal import Decimal
 import jsonschema
 
 FORMATS = ["date", "time", "date-time", "uuid", "email", "ipv4", "ipv6", "uri"]
-PATTERNS = ["^[a-z]{2,6}$", "ab+", "^\\d{3}-\\d{4}$", "^(yes|no|maybe)$", "^[A-Za-z ]{3}$", "[a-z]+@[a-z]+"]
+PATTERNS = ["^[a-z]{2,6}$", "ab+", "^\\d{3}-\\d{4}$", "^(yes|no|maybe)$", "^[A-Za-z ]{3}$", "[a-z]+#[a-z]+"]
 NAMES = ["id", "name", "x", "größe", "a b", "tags", "q\"uote", "n1", "n2"]
 
 

@@ -8,11 +8,23 @@
 #   large-shapes     a real model (LONG_MODEL, by default what quickstart fetched; left out if absent) over windows of 2048
 #                    tokens: the same perplexity to the last digit for 1 and 2 threads and for the generic kernels
 #
+#   batch-statements LONG_STATEMENTS (400) generated statements on a private server, with batching and without: the same
+#                    rows, errors and tables
+#   pgvector         embeddings in columns of pgvector (check_pgvector.sh), for each of LONG_PGVECTOR: paths of pg_config of
+#                    servers with pgvector; left out if there are none
+#   minilm           all-MiniLM-L6-v2 through SQL (check_minilm.py): LONG_MINILM, its wheel or folder, LONG_REFERENCE, its
+#                    minilm-reference.json, LONG_EVALS, folder of the texts; left out if one is not given
+#
 # Each can be run alone. Needs clang, valgrind and libsimde-dev beside what building needs; no network.
 
 LONG_FUZZ_SECONDS ?= 300
 LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
 LONG_TEXT         ?= docs/functions.md
+LONG_STATEMENTS   ?= 400
+LONG_PGVECTOR     ?=
+LONG_MINILM       ?=
+LONG_REFERENCE    ?=
+LONG_EVALS        ?=
 
 TSAN_TESTS = arch_test batch_test prompt_test request_limits_test scheduler_test threads_test
 TSAN_FLAGS = -g -O1 -std=gnu11 -ffp-contract=off -fno-omit-frame-pointer -fsanitize=thread
@@ -33,8 +45,8 @@ build/asan/llm: $(wildcard src/tools/*.c) $(SAN_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(RUNTIME_CPPFLAGS) $(SAN_FLAGS) $^ -o $@ $(LIBS_RUNTIME)
 
-.PHONY: test-long unit-tsan tool-asan valgrind-tool large-shapes
-test-long: unit-asan tool-asan unit-tsan valgrind-tool large-shapes
+.PHONY: test-long unit-tsan tool-asan valgrind-tool large-shapes batch-statements
+test-long: unit-asan tool-asan unit-tsan valgrind-tool large-shapes batch-statements
 	@$(MAKE) fuzz FUZZ_SECONDS=$(LONG_FUZZ_SECONDS)
 
 unit-tsan: $(addprefix build/tsan/unit/,$(TSAN_TESTS))
@@ -58,3 +70,19 @@ large-shapes: build/llm
 	    [ "$$got" = "$$want" ] || { echo "large-shapes: $$options gives $$got, not $$want"; exit 1; }; \
 	done; \
 	echo "large-shapes: $$want"
+
+batch-statements:
+	@PG_CONFIG='$(PG_CONFIG)' bash src/test/batch_statements.sh $(LONG_STATEMENTS)
+
+.PHONY: pgvector minilm
+test-long: pgvector minilm
+pgvector:
+	@[ -n "$(LONG_PGVECTOR)" ] || echo "pgvector: left out, LONG_PGVECTOR names no pg_config"
+	@for config in $(LONG_PGVECTOR); do bash src/test/check_pgvector.sh "$$config" || exit 1; done
+
+minilm:
+	@if [ -z "$(LONG_MINILM)" ] || [ -z "$(LONG_REFERENCE)" ] || [ -z "$(LONG_EVALS)" ]; then \
+	    echo "minilm: left out, LONG_MINILM, LONG_REFERENCE or LONG_EVALS is not given"; exit 0; fi; \
+	PG_CONFIG="$(PG_CONFIG)" bash -c '. src/tools/setup.sh; SERVER_FOLDER=build/test-server; build_and_install; start_server; \
+	    trap stop_server EXIT; PSQL=$$PSQL python3 src/test/check_minilm.py "$$@"' - \
+	    "$(LONG_MINILM)" "$(LONG_REFERENCE)" "$(LONG_EVALS)"

@@ -95,7 +95,7 @@ with open(MODEL, "rb") as f:
     whole = f.read()
 cut = file("cut.gguf", whole[:len(whole) // 2])
 head = file("head.gguf", whole[:3000])
-for command in (["inspect"], ["tokenize"], ["render"], ["logits"], ["generate", "-n", "1"], ["score"], ["bench"]):
+for command in (["inspect"], ["tokenize"], ["render"], ["logits"], ["generate", "-n", "1"], ["score"], ["embed"], ["rerank"], ["bench"]):
     for path in ("/nonexistent/model.gguf", tmp, "/dev/null", empty, noise, head):
         bad(command[0], path, *command[1:], stdin='"x"\n')
 bad("logits", cut, stdin=ids(3))
@@ -180,6 +180,49 @@ for line in ('{"input":"x"}', '{"labels":["a"]}', '{"input":"x","labels":[]}', '
              '{"input":"x","labels":["a"],"form":"odd"}', '{"input":"x","labels":["a","b"],"calibration":[1]}',
              '{"input":"x","labels":["a"],"examples":[["a"]]}', '{"input":"x","labels":["a"],"what":1}'):
     bad("score", MODEL, stdin=line, says="line 1")
+
+# ---- embed and rerank ----
+EMBED = "sql-tests/data/encoders/gemma-embedding.gguf"
+RERANK = "sql-tests/data/encoders/bert-cross.gguf"
+value, = good("inspect", EMBED, "--json")
+check((value["kind"], value["pooling"]) == ("embed", "mean"), f"{value['kind']} {value['pooling']}")
+value, = good("inspect", RERANK, "--json")
+check((value["kind"], value["pooling"]) == ("rerank", "rank"), f"{value['kind']} {value['pooling']}")
+value, = good("inspect", MODEL, "--json")
+check((value["kind"], value["pooling"]) == ("generate", "unspecified"), f"{value['kind']} {value['pooling']}")
+a, b, c = good("embed", EMBED, stdin='"the cat"\n{"text":"the cat"}\n"data base"\n', lines=3)
+check(a == b and a != c and len(a["embedding"]) == 16, f"{a} {b}")
+check(abs(sum(x * x for x in a["embedding"]) - 1) < 1e-6, "unit length")
+short, = good("embed", EMBED, "--dimensions", "5", stdin='"the cat"')
+check(len(short["embedding"]) == 5 and abs(sum(x * x for x in short["embedding"]) - 1) < 1e-6, f"{short}")
+query, raw = good("embed", EMBED, "--task", "query", stdin='"the cat"')[0], good("embed", EMBED, "--raw", stdin='"the cat"')[0]
+check(query != a and abs(sum(x * x for x in raw["embedding"]) - 1) > 1e-3, f"{query} {raw}")
+each, = good("embed", EMBED, "--pooling", "none", stdin='{"token_ids":[2,5,3]}')
+check(len(each["embeddings"]) == 3, f"{each}")
+together = good("embed", EMBED, stdin="".join(json.dumps("the cat" * n) + "\n" for n in range(1, 30)), lines=29)
+check(together[0] == a, "the same vector with others")
+bad("embed", EMBED, stdin=json.dumps("a " * 400), says="402 tokens, more than the context of 256 tokens")
+good("embed", EMBED, "--truncate", stdin=json.dumps("a " * 400))
+bad("embed", EMBED, "--dimensions", "17", stdin='"a"', says="16 dimensions")
+bad("embed", EMBED, "--task", "poetry", stdin='"a"', says="poetry")
+bad("embed", EMBED, "--pooling", "sum", stdin='"a"', says="--pooling")
+bad("embed", EMBED, "--pooling", "rank", stdin='"a"', says="classifier")
+bad("embed", MODEL, stdin='"a"', says="no embeddings")
+bad("embed", EMBED, stdin="5", says="line 1")
+bad("generate", EMBED, "-n", "1", stdin='{"text":"a"}', says="no text")
+value, = good("rerank", RERANK, stdin='{"query":"a cat","documents":["the cat sleeps","data"]}')
+check(len(value["scores"]) == 2 and len(value["outputs"]) == 2, f"{value}")
+check(all(abs(s - 1 / (1 + math.exp(-o[0]))) < 1e-6 for s, o in zip(value["scores"], value["outputs"])), f"{value}")
+one, = good("rerank", RERANK, stdin='{"query":"a cat","documents":["the cat sleeps"]}')
+check(one["scores"][0] == value["scores"][0], "the same score with others")
+value, = good("rerank", RERANK, stdin='{"query":"a","documents":[]}')
+check(value["scores"] == [], f"{value}")
+good("rerank", RERANK, stdin='{"token_ids":[2,5,3,6,3],"n_query":3}')
+for line in ("5", '{"documents":["a"]}', '{"query":"a","documents":"b"}', '{"query":"a","documents":[1]}',
+             '{"query":"a","documents":["b"],"instruction":"find"}', '{"token_ids":[2,3],"n_query":3}',
+             json.dumps({"query": "a", "documents": ["a " * 100]})):
+    bad("rerank", RERANK, stdin=line, says="line 1")
+bad("rerank", EMBED, stdin='{"query":"a","documents":["b"]}', says="does not rank")
 
 # ---- perplexity ----
 book = file("book.txt", prompt["text"] * 20)

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <json-c/json.h>
 
+#include "model/rope_options.h"
+#include "state/kv_pages.h"
 #include "serve/prompt.h"
 #include "serve/scheduler.h"
 
@@ -50,6 +52,9 @@ typedef struct ToolOptions
 	int64_t		ctx;			/* 0: the model's own */
 	int64_t		from;			/* first position of a window that counts */
 	LlmKvType	kv_type;
+	LlmRopeOptions rope;
+	const char *lora;			/* NULL: none */
+	double		lora_scale;
 	int64_t		threads;		/* 0: CPUs of this process */
 	const char *kernels;		/* NULL: best */
 	int64_t		prompt;
@@ -108,6 +113,7 @@ typedef struct ToolModel
 {
 	const uint8_t *base;		/* the pack, in memory of our own */
 	size_t		size;
+	LlmAdapterPack adapter;		/* base NULL: none */
 	LlmModel   *model;
 	LlmPool    *pool;
 	LlmScheduler *scheduler;

@@ -11,13 +11,13 @@
 #define PREFIX_CACHE_BYTES ((size_t) 64 << 20)
 
 static LlmStatus
-pack_file(const char *path, ToolModel *m, LlmError *err)
+pack_file(const char *path, const uint8_t **base, size_t *size, LlmError *err)
 {
 	LlmSource	source;
 	LlmStatus	status;
 
 	LLM_TRY(llm_source_open(path, &llm_malloc_allocator, NULL, &source, err));
-	status = llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, &m->base, &m->size, err);
+	status = llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, base, size, err);
 	llm_source_close(&source);
 	return status;
 }
@@ -36,7 +36,7 @@ select_kernels(const char *name, const LlmKernels **out, LlmError *err)
 static LlmStatus
 open_parts(const ToolOptions *options, ToolModel *m, LlmError *err)
 {
-	LlmModelOptions model_options = {.n_ctx = (uint32_t) options->ctx, .kv_type = options->kv_type};
+	LlmModelOptions model_options = {.n_ctx = (uint32_t) options->ctx, .kv_type = options->kv_type, .rope = options->rope};
 	LlmSchedulerOptions scheduler_options = {.batch_tokens = 0};
 	int			n_threads = options->threads > 0 ? (int) options->threads : llm_cpu_count();
 	const LlmKernels *kernels;
@@ -48,7 +48,14 @@ open_parts(const ToolOptions *options, ToolModel *m, LlmError *err)
 	else
 		scheduler_options.prefix_cache_bytes = PREFIX_CACHE_BYTES;
 	LLM_TRY(select_kernels(options->kernels, &kernels, err));
-	LLM_TRY(pack_file(options->model, m, err));
+	LLM_TRY(pack_file(options->model, &m->base, &m->size, err));
+	if (options->lora)
+	{
+		m->adapter.scale = options->lora_scale;
+		LLM_TRY(pack_file(options->lora, &m->adapter.base, &m->adapter.size, err));
+		model_options.adapters = &m->adapter;
+		model_options.n_adapters = 1;
+	}
 	LLM_TRY(llm_model_open(m->base, m->size, &model_options, kernels, &llm_malloc_allocator, &m->model, err));
 	LLM_TRY(llm_pool_create(&llm_malloc_allocator, n_threads, &m->pool, err));
 	return llm_scheduler_create(m->model, m->pool, &scheduler_options, &llm_malloc_allocator, &m->scheduler, err);
@@ -77,6 +84,7 @@ tool_model_close(ToolModel *m)
 	if (m->model)
 		llm_model_close(m->model);
 	llm_memory_pack_free(m->base, m->size);
+	llm_memory_pack_free(m->adapter.base, m->adapter.size);
 	memset(m, 0, sizeof *m);
 }
 

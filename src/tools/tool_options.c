@@ -15,6 +15,8 @@ typedef enum OptionKind
 	OPTION_INT,
 	OPTION_TEXT,
 	OPTION_KV,
+	OPTION_NUMBER,
+	OPTION_ROPE,				/* a name of rope_options.h, with dashes */
 	OPTION_POOLING,
 	OPTION_TIME
 } OptionKind;
@@ -44,6 +46,16 @@ static const Option option_table[] = {
 	{"--kv", OPTION_KV, TOOL_COMPUTING, FIELD(kv_type), 0, 0},
 	{"--threads", OPTION_INT, TOOL_COMPUTING, FIELD(threads), 1, 1024},
 	{"--kernels", OPTION_TEXT, TOOL_COMPUTING, FIELD(kernels), 0, 0},
+	{"--rope-scaling", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--rope-freq-base", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--rope-freq-scale", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-orig-ctx", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-ext-factor", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-attn-factor", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-beta-fast", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--yarn-beta-slow", OPTION_ROPE, TOOL_COMPUTING, FIELD(rope), 0, 0},
+	{"--lora", OPTION_TEXT, TOOL_COMPUTING, FIELD(lora), 0, 0},
+	{"--lora-scale", OPTION_NUMBER, TOOL_COMPUTING, FIELD(lora_scale), 0, 0},
 	{"--task", OPTION_TEXT, TOOL_EMBED, FIELD(task), 0, 0},
 	{"--dimensions", OPTION_INT, TOOL_EMBED, FIELD(dimensions), 1, MAX_POSITIONS},
 	{"--raw", OPTION_FLAG, TOOL_EMBED, FIELD(raw), 0, 0},
@@ -84,12 +96,14 @@ tool_usage(FILE *to)
 	fputs("llm: look at a model and measure it, without a server\n"
 		  "\n"
 		  "usage: llm COMMAND MODEL [option…]\n"
+		  "MODEL is a GGUF file, the first of its parts, or a Hugging Face folder.\n"
 		  "Commands that read standard input take one JSON value per line and answer each by one line of JSON.\n"
 		  "\n"
 		  "  inspect MODEL [--json]\n"
 		  "        what the file holds, and whether it can be run here\n"
 		  "  tokenize MODEL [--bos] [--special]\n"
-		  "        \"text\" -> [id, …]; --bos adds what the metadata adds, --special parses special tokens\n"
+		  "        \"text\" or [\"two\", \"texts\"] -> [id, …], and [id, …] -> \"text\"; --bos adds what the\n"
+		  "        metadata adds, --special parses special tokens and shows them\n"
 		  "  render MODEL | --template FILE [--now TIME]\n"
 		  "        {\"messages\": […], \"add_generation_prompt\": true, …} -> \"text\"; TIME (seconds since 1970 or\n"
 		  "        ISO 8601, local time unless it names a zone) is the clock that templates see\n"
@@ -118,7 +132,11 @@ tool_usage(FILE *to)
 		  "\n"
 		  "Commands that run the model also take:\n"
 		  "  --ctx N            positions of a sequence at most (default: the model's own)\n"
-		  "  --kv f32|f16       type of cached keys and values (default: f16)\n"
+		  "  --kv f32|f16|q8    type of cached keys and values (default: f16)\n"
+		  "  --rope-scaling none|linear|yarn|longrope, --rope-freq-base F, --rope-freq-scale F, --yarn-orig-ctx N,\n"
+		  "  --yarn-ext-factor F, --yarn-attn-factor F, --yarn-beta-fast F, --yarn-beta-slow F\n"
+		  "                     rope other than the model's; --ctx may then be more than it was trained for\n"
+		  "  --lora ADAPTER     a low-rank adapter (GGUF) added to the model, times --lora-scale F (1)\n"
 		  "  --pooling P        none, mean, cls, last or rank (default: the model's own; embed and rerank)\n"
 		  "  --threads T        threads (default: the CPUs of this process)\n"
 		  "  --kernels LEVEL    generic, avx2, avxvnni, avx512 or avx512vnni (default: the best here)\n",
@@ -243,6 +261,30 @@ parse_time(const char *name, const char *word, int64_t *out, LlmError *err)
 }
 
 static LlmStatus
+parse_number(const char *name, const char *word, double *out, LlmError *err)
+{
+	char	   *end;
+	double		value = strtod(word, &end);
+
+	if (end == word || *end != '\0' || !(value >= -1e6 && value <= 1e6))
+		return llm_fail(err, LLM_E_ARGUMENT, "%s must be a number from -1e6 to 1e6, is \"%s\"", name, word);
+	*out = value;
+	return LLM_OK;
+}
+
+static LlmStatus
+set_rope(const char *flag, const char *word, LlmRopeOptions *rope, LlmError *err)
+{
+	char		name[32];
+	size_t		n = 0;
+
+	for (const char *p = flag + 2; *p && n < sizeof(name) - 1; p++)
+		name[n++] = *p == '-' ? '_' : *p;
+	name[n] = '\0';
+	return llm_rope_option_set(rope, name, word, err);
+}
+
+static LlmStatus
 parse_pooling(const char *name, const char *word, LlmPooling *out, LlmError *err)
 {
 	for (int pooling = LLM_POOLING_NONE; pooling <= LLM_POOLING_RANK; pooling++)
@@ -273,15 +315,15 @@ set_option(const Option *option, const char *word, ToolOptions *options, LlmErro
 		case OPTION_TEXT:
 			*(const char **) field = word;
 			return LLM_OK;
+		case OPTION_NUMBER:
+			return parse_number(option->name, word, field, err);
+		case OPTION_ROPE:
+			return set_rope(option->name, word, field, err);
 		case OPTION_POOLING:
 			return parse_pooling(option->name, word, field, err);
 		case OPTION_KV:
-			if (strcmp(word, "f32") == 0)
-				*(LlmKvType *) field = LLM_KV_F32;
-			else if (strcmp(word, "f16") == 0)
-				*(LlmKvType *) field = LLM_KV_F16;
-			else
-				return llm_fail(err, LLM_E_ARGUMENT, "%s must be f32 or f16, is \"%s\"", option->name, word);
+			if (!llm_kv_type_find(word, field))
+				return llm_fail(err, LLM_E_ARGUMENT, "%s must be f32, f16 or q8, is \"%s\"", option->name, word);
 			return LLM_OK;
 	}
 	return LLM_OK;
@@ -360,6 +402,7 @@ tool_options_parse(int n_words, char **words, ToolOptions *options, LlmError *er
 	options->now = (int64_t) time(NULL);
 	options->from = 1;
 	options->kv_type = LLM_KV_F16;
+	options->lora_scale = 1;
 	options->prompt = 512;
 	options->generate = 128;
 	options->sequences = 8;

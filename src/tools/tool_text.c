@@ -7,17 +7,61 @@
 
 /* ---- tokenize ---- */
 
+/* [id, …] to text */
+static LlmStatus
+detokenize_line(const LlmTokenizer *tokenizer, struct json_object *value, int flags, LlmTokens *tokens, LlmError *err)
+{
+	struct json_object *text;
+	LlmBuf		bytes;
+	LlmStatus	status = LLM_OK;
+
+	tokens->n = 0;
+	llm_buf_init(&bytes, &llm_malloc_allocator);
+	for (size_t i = 0; i < json_object_array_length(value) && status == LLM_OK; i++)
+		status = llm_tokens_append(tokens, json_object_get_int(json_object_array_get_idx(value, i)), err);
+	if (status == LLM_OK)
+		status = llm_detokenize(tokenizer, tokens->ids, tokens->n, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0, &bytes, err);
+	if (status == LLM_OK)
+		status = tool_json_text(bytes.data ? bytes.data : "", bytes.len, &text, err);
+	llm_buf_free(&bytes);
+	return status == LLM_OK ? tool_json_print(text, err) : status;
+}
+
+/* ["first", "second"] to ids */
+static LlmStatus
+tokenize_two(const LlmTokenizer *tokenizer, struct json_object *value, int flags, LlmTokens *tokens, LlmError *err)
+{
+	struct json_object *first = json_object_array_get_idx(value, 0);
+	struct json_object *second = json_object_array_get_idx(value, 1);
+
+	if (!json_object_is_type(second, json_type_string))
+		return llm_fail(err, LLM_E_ARGUMENT, "expected two JSON strings");
+	tokens->n = 0;
+	return llm_tokenize_pair(tokenizer, (LlmText) {json_object_get_string(first), NULL, (size_t) json_object_get_string_len(first)},
+							 (LlmText) {json_object_get_string(second), NULL, (size_t) json_object_get_string_len(second)},
+							 flags, NULL, tokens, NULL, err);
+}
+
 static LlmStatus
 tokenize_line(const LlmTokenizer *tokenizer, struct json_object *value, int flags, LlmTokens *tokens, LlmError *err)
 {
 	struct json_object *ids;
 	LlmText		text;
 
-	if (!json_object_is_type(value, json_type_string))
-		return llm_fail(err, LLM_E_ARGUMENT, "expected a JSON string");
-	text = (LlmText) {json_object_get_string(value), NULL, (size_t) json_object_get_string_len(value)};
-	tokens->n = 0;
-	LLM_TRY(llm_tokenize(tokenizer, text, flags, NULL, tokens, err));
+	if (json_object_is_type(value, json_type_array))
+	{
+		if (!json_object_is_type(json_object_array_get_idx(value, 0), json_type_string))
+			return detokenize_line(tokenizer, value, flags, tokens, err);
+		LLM_TRY(tokenize_two(tokenizer, value, flags, tokens, err));
+	}
+	else
+	{
+		if (!json_object_is_type(value, json_type_string))
+			return llm_fail(err, LLM_E_ARGUMENT, "expected a JSON string");
+		text = (LlmText) {json_object_get_string(value), NULL, (size_t) json_object_get_string_len(value)};
+		tokens->n = 0;
+		LLM_TRY(llm_tokenize(tokenizer, text, flags, NULL, tokens, err));
+	}
 	LLM_TRY(tool_json_ids(tokens->ids, tokens->n, &ids, err));
 	return tool_json_print(ids, err);
 }

@@ -12,6 +12,7 @@ static const LlmArch arch_table[] = {
 		.rope = LLM_ROPE_NORM,
 		.router = LLM_ROUTER_SOFTMAX,
 		.router_renorm = true,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "mistral3",
@@ -20,11 +21,13 @@ static const LlmArch arch_table[] = {
 		.traits = LLM_TRAIT_QUERY_SCALE,
 		.router = LLM_ROUTER_SOFTMAX,
 		.router_renorm = true,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "qwen2",
 		.note = "Qwen 1.5, 2 and 2.5: biases on queries, keys and values",
 		.rope = LLM_ROPE_NEOX,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "qwen2moe",
@@ -32,12 +35,14 @@ static const LlmArch arch_table[] = {
 		.rope = LLM_ROPE_NEOX,
 		.router = LLM_ROUTER_SOFTMAX,
 		.shared_expert = true,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "qwen3",
 		.note = "Qwen 3: queries and keys normalised per head",
 		.rope = LLM_ROPE_NEOX,
 		.qk_norm = LLM_QK_NORM_HEAD,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "qwen3moe",
@@ -46,6 +51,7 @@ static const LlmArch arch_table[] = {
 		.qk_norm = LLM_QK_NORM_HEAD,
 		.router = LLM_ROUTER_SOFTMAX,
 		.router_renorm = true,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "gemma2",
@@ -91,6 +97,7 @@ static const LlmArch arch_table[] = {
 		.note = "SmolLM3: every fourth layer without rope",
 		.rope = LLM_ROPE_NORM,
 		.no_rope_every = 4,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "granite",

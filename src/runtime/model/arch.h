@@ -132,12 +132,43 @@ typedef struct LlmRopeParams
 {
 	double		base;
 	double		scale;			/* 1 / factor of scaling; 1: none */
-	bool		yarn;			/* scaled by YaRN, not linearly */
+	bool		yarn_exact;		/* the ends of its ramp are not rounded outwards */
+	double		extrapolated;	/* YaRN: the share of fast pairs that is not scaled, 1 as published; 0: all are scaled, linearly */
+	uint32_t	n_ctx_orig;		/* that YaRN's ramp is over */
 	bool		has_factors;	/* scaled by factors, which must then be a tensor of the file */
 	double		beta_fast;
 	double		beta_slow;
 	double		magnitude;		/* of cosine and sine */
 } LlmRopeParams;
+
+typedef enum LlmRopeScaling
+{
+	LLM_ROPE_SCALING_OF_MODEL = 0,
+	LLM_ROPE_SCALING_NONE,
+	LLM_ROPE_SCALING_LINEAR,
+	LLM_ROPE_SCALING_YARN,
+	LLM_ROPE_SCALING_FACTORS	/* by a tensor of the file (longrope, llama3) */
+} LlmRopeScaling;
+
+/*
+ * What the owner of a model says about rope instead of its metadata; the names and meanings are llama.cpp's. They hold for
+ * layers that see all positions; in layers with a window, whose distances stay short, only where no other layer has rope.
+ */
+typedef struct LlmRopeOptions
+{
+	LlmRopeScaling scaling;
+	double		freq_base;		/* 0: the model's */
+	double		freq_scale;		/* 1 / factor; 0: the model's */
+	uint32_t	yarn_orig_ctx;	/* 0: the model's */
+	bool		has_ext_factor;
+	double		yarn_ext_factor;
+	double		yarn_attn_factor;	/* multiplies cosine and sine; 0: 1 */
+	double		yarn_beta_fast; /* 0: the model's */
+	double		yarn_beta_slow;
+} LlmRopeOptions;
+
+/* positions of any sequence, trained or set: keeps products of it with a width within 64 bits */
+#define LLM_MAX_CONTEXT (1u << 26)
 
 #define LLM_ROPE_GLOBAL 0
 #define LLM_ROPE_LOCAL 1
@@ -175,6 +206,7 @@ typedef struct LlmRecurrentParams
 	uint32_t	n_group;
 	uint32_t	n_channels;		/* of the convolution */
 	uint32_t	n_in;			/* width of the input projection */
+	float		dt_min;			/* Mamba2: a step is not shorter; 0: no limit */
 	size_t		state_floats;	/* of one layer: (n_conv - 1, n_channels) past inputs, then (n_head, n_state, n_inner / n_head) */
 } LlmRecurrentParams;
 
@@ -229,8 +261,16 @@ extern const LlmArch *llm_arch_find(LlmStr name);
 extern int	llm_arch_count(void);
 extern const LlmArch *llm_arch_get(int i);
 
-/* hparams.c. hp borrows from meta. Errors: LLM_E_UNSUPPORTED, LLM_E_FORMAT, naming key and value */
+/*
+ * hparams.c. hp borrows from meta. Errors: LLM_E_UNSUPPORTED, LLM_E_FORMAT, naming key and value. The second form with what
+ * the owner says about rope; NULL: nothing.
+ */
 extern LlmStatus llm_hparams_read(const LlmMeta *meta, const LlmArch **arch, LlmHparams *hp, LlmError *err);
+extern LlmStatus llm_hparams_read_with(const LlmMeta *meta, const LlmRopeOptions *options, const LlmArch **arch,
+									   LlmHparams *hp, LlmError *err);
+
+/* whether the owner says anything about rope: then a context beyond the trained one is the owner's choice */
+extern bool llm_rope_options_given(const LlmRopeOptions *options);
 
 /*
  * What a model pools by, given whether its file has a classifier: metadata, or for an encoder whose metadata does not say the

@@ -178,6 +178,30 @@ values_of_keys(const LlmModel *m, const void *k_page, LlmKvType type, void *valu
 	return values;
 }
 
+/* keys and values of a page, in the form that attention reads */
+static void
+set_page(const AttnJob *job, const LlmKvSeq *seq, uint32_t page, uint32_t kv_head, LlmTileScratch *s, LlmkAttend *a)
+{
+	const LlmPass *pass = job->pass;
+	const LlmModel *m = pass->model;
+	const void *values = NULL;
+
+	a->k_page = llm_kv_keys(pass->kv, seq, page, job->layer->state_index, kv_head);
+	if (m->hp.stored_dim_v > 0)
+		values = llm_kv_values(pass->kv, seq, page, job->layer->state_index, kv_head);
+	if (pass->kv->type == LLM_KV_Q8)
+	{
+		m->kernels->read_keys(a->k_page, (int) m->hp.head_dim_k, s->keys);
+		a->k_page = s->keys;
+		if (values)
+		{
+			m->kernels->read_values(values, (int) m->hp.head_dim_v, s->values);
+			values = s->values;
+		}
+	}
+	a->v_page = values ? values : values_of_keys(m, a->k_page, a->kv_type, s->values);
+}
+
 /* the pages of one span, for all queries of a tile */
 static void
 attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t n_heads, uint32_t first_page,
@@ -190,7 +214,7 @@ attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 		.n_queries = (int) (tile->n_tokens * n_heads),
 		.head_dim_k = (int) m->hp.head_dim_k,
 		.head_dim_v = (int) m->hp.head_dim_v,
-		.kv_type = pass->kv->type,
+		.kv_type = pass->kv->type == LLM_KV_F16 ? LLM_KV_F16 : LLM_KV_F32,
 		.scale = m->hp.attn_scale,
 		.softcap = m->hp.attn_cap,
 		.slope = m->alibi ? s->slope : NULL,
@@ -224,11 +248,7 @@ attend_span(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 				s->key_end[t * n_heads + h] = end;
 			}
 		}
-		a.k_page = llm_kv_keys(pass->kv, seq, page, job->layer->state_index, kv_head);
-		if (m->hp.stored_dim_v > 0)
-			a.v_page = llm_kv_values(pass->kv, seq, page, job->layer->state_index, kv_head);
-		else
-			a.v_page = values_of_keys(m, a.k_page, a.kv_type, s->values);
+		set_page(job, seq, page, kv_head, s, &a);
 		m->kernels->attend_page(&a);
 	}
 }

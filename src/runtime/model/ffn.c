@@ -100,7 +100,8 @@ LlmStatus
 llm_ffn_down(LlmPass *pass, const LlmFfn *ffn, float *out, const LlmStop *stop)
 {
 	const LlmLinear *lin[1] = {&ffn->down};
-	LlmkActs	acts = llm_linear_acts(pass, activated(pass, ffn->gate.w.data != NULL), pass->n_rows, ffn->up.w.n_rows, llm_is_quantized(&ffn->down.w));
+	LlmkActs	acts = llm_linear_acts(pass, activated(pass, ffn->gate.w.data != NULL), pass->n_rows, ffn->up.w.n_rows,
+									   llm_is_quantized(&ffn->down.w));
 
 	return llm_linear_run(pass, lin, &out, 1, &acts, stop);
 }

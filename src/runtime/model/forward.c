@@ -11,6 +11,9 @@
 /* elements of a row-wise piece: tens of microseconds, so that one token runs on the calling thread alone */
 #define PIECE_ELEMENTS (32 * 1024)
 
+/* taking a vector may be a product or two, on the main thread */
+#define VECTORS_PER_POLL 16
+
 int64_t
 llm_rows_per_piece(int64_t width)
 {
@@ -87,7 +90,8 @@ embed(LlmPass *pass, const LlmStop *stop)
 {
 	if (pass->model->n_ropes > 0)
 		LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
-	return llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
+	LLM_TRY(llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop));
+	return llm_lora_embed(pass, stop);
 }
 
 /* ---- rows: norms and residuals; with the quantization that the next product needs ---- */
@@ -315,7 +319,7 @@ run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 
 /* ---- output ---- */
 
-/* the vectors of rows: normalised where the model has a last norm, else as they are; taking them does not pause */
+/* the vectors of rows: normalised where the model has a last norm, else as they are */
 static LlmStatus
 take_vectors(LlmPass *pass, const LlmStop *stop, LlmError *err)
 {
@@ -324,10 +328,17 @@ take_vectors(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	const int64_t n = m->hp.n_embd;
 	NormJob		job = {.pass = pass, .norm = &m->output_norm, .row_index = out->rows};
 
-	if (m->output_norm.weight)
+	if (!pass->vectors_ready && m->output_norm.weight)
 		LLM_TRY(llm_pool_run(pass->pool, norm_piece, &job, out->n, llm_rows_per_piece(n), stop));
-	for (int i = 0; i < out->n; i++)
+	pass->vectors_ready = true;
+	while (pass->n_vectors_taken < out->n)
+	{
+		const int	i = pass->n_vectors_taken;
+
 		LLM_TRY(out->take(out->ctx, i, m->output_norm.weight ? pass->norm + i * n : pass->x + out->rows[i] * n, err));
+		if (++pass->n_vectors_taken % VECTORS_PER_POLL == 0 && llm_should_stop(stop))
+			return LLM_PAUSED;
+	}
 	return LLM_OK;
 }
 
@@ -367,11 +378,8 @@ llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	}
 	for (; pass->layer < pass->model->hp.n_layer; pass->layer++, pass->part = 0)
 		LLM_TRY(run_layer(pass, &pass->model->layers[pass->layer], stop));
-	if (!pass->vectors_taken)
-	{
+	if (pass->n_vectors_taken < pass->vectors_out.n)
 		LLM_TRY(take_vectors(pass, stop, err));
-		pass->vectors_taken = true;
-	}
 	while (pass->n_taken < pass->logits_out.n)
 		LLM_TRY(take_some(pass, stop, err));
 	return LLM_OK;
@@ -408,7 +416,8 @@ llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const 
 	pass->layer = 0;
 	pass->part = 0;
 	pass->op = 0;
-	pass->vectors_taken = vectors->n == 0;
+	pass->vectors_ready = false;
+	pass->n_vectors_taken = 0;
 	pass->n_taken = 0;
 	llm_attention_plan(pass);
 	return LLM_OK;
@@ -418,6 +427,23 @@ static size_t
 max_size(size_t a, size_t b)
 {
 	return a > b ? a : b;
+}
+
+/* rows of what adapters add: of a product of rows, of slots of experts, or of logits; and what A makes of them */
+static size_t
+lora_floats(const LlmModel *m, size_t rows)
+{
+	size_t		n = max_size(rows * (size_t) m->lora.width, rows * m->hp.router.n_used * (size_t) m->lora.expert_width);
+
+	return m->lora.output ? max_size(n, (size_t) LLM_LOGIT_ROWS * m->hp.n_vocab) : n;
+}
+
+static size_t
+lora_mid_floats(const LlmModel *m, size_t rows)
+{
+	size_t		n = rows * (m->lora.expert_width > 0 ? m->hp.router.n_used : 1);
+
+	return max_size(n, LLM_LOGIT_ROWS) * (size_t) m->lora.rank;
 }
 
 /*
@@ -498,10 +524,14 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->mix, rows * recurrent->n_channels * sizeof(float)},
 		{(void **) &pass->dt, rows * recurrent->n_head * sizeof(float)},
 		{(void **) &pass->decay, rows * recurrent->n_head * sizeof(float)},
+		{(void **) &pass->lora_mid, lora_mid_floats(m, rows) * sizeof(float)},
+		{(void **) &pass->lora_out, lora_floats(m, rows) * sizeof(float)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},
 	};
 	const size_t span_bytes = (size_t) LLM_TILE_QUERIES * hp->head_dim_v * sizeof(float);
-	const size_t value_bytes = hp->stored_dim_v > 0 ? 0 : (size_t) LLMK_PAGE_KEYS * hp->head_dim_v * sizeof(float);
+	const bool	read = m->kv_type == LLM_KV_Q8;
+	const size_t value_bytes = hp->stored_dim_v > 0 && !read ? 0 : (size_t) LLMK_PAGE_KEYS * hp->head_dim_v * sizeof(float);
+	const size_t key_bytes = read ? (size_t) LLMK_PAGE_KEYS * hp->head_dim_k * sizeof(float) : 0;
 
 	for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
 	{
@@ -517,6 +547,9 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		if (base)
 			pass->scratch[t].values = base + used;
 		used += (value_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
+		if (base)
+			pass->scratch[t].keys = (float *) (base + used);
+		used += (key_bytes + LLMK_ALIGN - 1) / LLMK_ALIGN * LLMK_ALIGN;
 	}
 	return used;
 }

@@ -8,7 +8,7 @@
 #include "model/arch.h"
 
 /* upper bounds that keep every later product of two of them within 64 bits; far above any known model */
-#define MAX_CONTEXT (1u << 26)
+#define MAX_CONTEXT LLM_MAX_CONTEXT
 #define MAX_WIDTH	(1u << 20)
 #define MAX_LAYERS	4096
 #define MAX_HEADS	4096
@@ -208,6 +208,8 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
 	hp->n_rot = hp->head_dim_k;
 	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
+	if (r->arch->no_rope_every == 1)
+		hp->n_rot = 0;			/* no layer rotates, so heads may have an odd size */
 	if (hp->n_rot % 2 != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
 						hp->n_rot);
@@ -272,12 +274,16 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 static LlmStatus
 read_mamba2(const KeyReader *r, LlmRecurrentParams *p)
 {
+	double		dt_min = 0;
+
 	p->n_group = 1;
 	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
 	LLM_TRY(read_uint(r, "ssm.inner_size", true, 1, MAX_WIDTH, &p->n_inner));
 	LLM_TRY(read_uint(r, "ssm.state_size", true, 1, MAX_HEAD, &p->n_state));
 	LLM_TRY(read_uint(r, "ssm.time_step_rank", true, 1, MAX_HEADS, &p->n_head));
 	LLM_TRY(read_uint(r, "ssm.group_count", false, 1, MAX_HEADS, &p->n_group));
+	LLM_TRY(read_double(r, "ssm.time_step_min", false, 0, 1e6, &dt_min));
+	p->dt_min = (float) dt_min;
 	if (p->n_inner % p->n_head != 0 || p->n_head % p->n_group != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
 						p->n_head, p->n_group);
@@ -340,76 +346,114 @@ static LlmStatus
 read_yarn(const KeyReader *r, double factor, LlmHparams *hp, LlmRopeParams *rope)
 {
 	double		log_multiplier = 0;
+	bool		truncate = true;
+	KeyName		key;
 
-	rope->yarn = true;
 	rope->beta_fast = 32;
 	rope->beta_slow = 1;
 	LLM_TRY(read_double(r, "rope.scaling.yarn_beta_fast", false, 1e-6, 1e6, &rope->beta_fast));
 	LLM_TRY(read_double(r, "rope.scaling.yarn_beta_slow", false, 1e-6, 1e6, &rope->beta_slow));
 	LLM_TRY(read_double(r, "rope.scaling.yarn_log_multiplier", false, 0, 1e3, &log_multiplier));
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "rope.scaling.yarn_truncate", key), false, &truncate, r->err));
+	rope->yarn_exact = !truncate;
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_ext_factor", 1));
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_attn_factor", 1));
 	if (hp->latent.kv_rank > 0 && log_multiplier != 0)
-	{
-		rope->magnitude = 1;
 		hp->latent.score_scale = latent_score_scale(factor, log_multiplier);
-	}
 	else
 		rope->magnitude = yarn_magnitude(factor, log_multiplier);
 	return LLM_OK;
 }
 
-/* scaling: none, linear, yarn, or factors given as a tensor (llama3, longrope) */
+/* the kind of scaling that metadata names */
 static LlmStatus
-read_global_rope(const KeyReader *r, LlmHparams *hp, LlmRopeParams *rope)
+read_scaling(const KeyReader *r, LlmRopeScaling *scaling)
 {
+	static const struct
+	{
+		const char *name;
+		LlmRopeScaling scaling;
+	}			known[] = {
+		{"none", LLM_ROPE_SCALING_NONE}, {"linear", LLM_ROPE_SCALING_LINEAR}, {"yarn", LLM_ROPE_SCALING_YARN},
+		{"longrope", LLM_ROPE_SCALING_FACTORS}, {"llama3", LLM_ROPE_SCALING_FACTORS},
+	};
 	KeyName		key;
 	LlmStr		type = {"linear", 6};
+
+	LLM_TRY(llm_meta_string(r->meta, key_name(r, "rope.scaling.type", key), false, &type, r->err));
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+	{
+		*scaling = known[i].scaling;
+		if (str_is(type, known[i].name))
+			return LLM_OK;
+	}
+	return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
+					(int) (type.len > 40 ? 40 : type.len), type.data, r->arch->name);
+}
+
+/* scaling: none, linear, yarn, or factors given as a tensor (llama3, longrope); what the options leave out metadata says */
+static LlmStatus
+read_global_rope(const KeyReader *r, const LlmRopeOptions *o, LlmHparams *hp, LlmRopeParams *rope)
+{
+	LlmRopeScaling scaling = LLM_ROPE_SCALING_LINEAR;
 	double		factor = 1;
 	double		attn_factor = 1;
 
 	*rope = (LlmRopeParams) {.base = 10000, .scale = 1, .magnitude = 1};
+	hp->latent.score_scale = 1;
 	LLM_TRY(read_double(r, "rope.freq_base", false, 1.0, 1e15, &rope->base));
-	LLM_TRY(llm_meta_string(r->meta, key_name(r, "rope.scaling.type", key), false, &type, r->err));
+	LLM_TRY(read_scaling(r, &scaling));
 	LLM_TRY(read_uint(r, "rope.scaling.original_context_length", false, 1, MAX_CONTEXT, &hp->n_ctx_orig));
 	LLM_TRY(read_double(r, "rope.scale_linear", false, 0, 1e6, &factor));
 	LLM_TRY(read_double(r, "rope.scaling.factor", false, 0, 1e6, &factor));
 	LLM_TRY(read_double(r, "rope.scaling.attn_factor", false, 1e-6, 1e6, &attn_factor));
 	LLM_TRY(refuse_unless(r, "rope.scaling.alpha", 0));
-	if (factor == 0 || str_is(type, "none"))
-		factor = 1;
-	if (str_is(type, "yarn"))
-		LLM_TRY(read_yarn(r, factor, hp, rope));
-	else if (str_is(type, "longrope") || str_is(type, "llama3"))
-	{
-		rope->has_factors = true;
+	if (scaling == LLM_ROPE_SCALING_FACTORS)
 		LLM_TRY(refuse_unless(r, "rope.scaling.factor", 1));
-	}
-	else if (!str_is(type, "none") && !str_is(type, "linear"))
-		return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
-						(int) (type.len > 40 ? 40 : type.len), type.data, r->arch->name);
 	if (hp->latent.kv_rank > 0)
 		LLM_TRY(refuse_unless(r, "rope.scaling.attn_factor", 1));
+	scaling = o->scaling != LLM_ROPE_SCALING_OF_MODEL ? o->scaling : scaling;
+	rope->base = o->freq_base > 0 ? o->freq_base : rope->base;
+	rope->n_ctx_orig = o->yarn_orig_ctx > 0 ? o->yarn_orig_ctx : hp->n_ctx_orig;
+	factor = o->freq_scale > 0 ? 1 / o->freq_scale : factor;
+	if (factor == 0 || scaling == LLM_ROPE_SCALING_NONE)
+		factor = 1;
+	rope->has_factors = scaling == LLM_ROPE_SCALING_FACTORS;
+	rope->extrapolated = o->has_ext_factor ? o->yarn_ext_factor : scaling == LLM_ROPE_SCALING_YARN;
+	if (rope->extrapolated > 0)
+		LLM_TRY(read_yarn(r, factor, hp, rope));
+	rope->beta_fast = o->yarn_beta_fast > 0 ? o->yarn_beta_fast : rope->beta_fast;
+	rope->beta_slow = o->yarn_beta_slow > 0 ? o->yarn_beta_slow : rope->beta_slow;
 	rope->scale = 1.0 / factor;
-	rope->magnitude *= attn_factor;
+	rope->magnitude *= attn_factor * (o->yarn_attn_factor > 0 ? o->yarn_attn_factor : 1);
 	return LLM_OK;
 }
 
-static LlmStatus
-read_rope(const KeyReader *r, LlmHparams *hp)
+bool
+llm_rope_options_given(const LlmRopeOptions *o)
 {
+	return o->scaling != LLM_ROPE_SCALING_OF_MODEL || o->freq_base > 0 || o->freq_scale > 0 || o->yarn_orig_ctx > 0 ||
+		o->has_ext_factor || o->yarn_attn_factor > 0 || o->yarn_beta_fast > 0 || o->yarn_beta_slow > 0;
+}
+
+static LlmStatus
+read_rope(const KeyReader *r, const LlmRopeOptions *options, LlmHparams *hp)
+{
+	static const LlmRopeOptions none = {0};
+	const bool	only_local = r->arch->window_every == LLM_WINDOW_ALWAYS || has_trait(r, LLM_TRAIT_ROPE_LOCAL_ONLY);
 	LlmRopeParams *local = &hp->rope[LLM_ROPE_LOCAL];
 	KeyName		key;
 	bool		switched = true;
 
 	hp->n_ctx_orig = hp->n_ctx_train;
-	LLM_TRY(read_global_rope(r, hp, &hp->rope[LLM_ROPE_GLOBAL]));
-	*local = hp->rope[LLM_ROPE_GLOBAL];
+	LLM_TRY(read_global_rope(r, options && only_local ? options : &none, hp, local));
 	if (has_trait(r, LLM_TRAIT_LOCAL_PLAIN))
 		*local = (LlmRopeParams) {.base = local->base, .scale = 1, .magnitude = 1};
 	if (r->arch->local_rope_base != 0)
 		local->base = r->arch->local_rope_base;
-	LLM_TRY(read_double(r, "rope.freq_base_swa", false, 1.0, 1e15, &local->base));
+	if (!only_local || !options || options->freq_base == 0)
+		LLM_TRY(read_double(r, "rope.freq_base_swa", false, 1.0, 1e15, &local->base));
+	LLM_TRY(read_global_rope(r, options ? options : &none, hp, &hp->rope[LLM_ROPE_GLOBAL]));
 	if (has_trait(r, LLM_TRAIT_ROPE_SWITCH))
 		LLM_TRY(llm_meta_bool(r->meta, key_name(r, "rope.scaling.finetuned", key), false, &switched, r->err));
 	hp->no_rope = !switched;
@@ -595,7 +639,8 @@ static LlmStatus
 read_direction(const KeyReader *r, LlmHparams *hp)
 {
 	const bool	encoder = has_trait(r, LLM_TRAIT_ENCODER);
-	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 && (hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
+	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 &&
+		(hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
 	KeyName		key;
 
 	hp->causal = !encoder;
@@ -611,6 +656,8 @@ read_direction(const KeyReader *r, LlmHparams *hp)
 static LlmStatus
 read_activation(const KeyReader *r, LlmHparams *hp)
 {
+	const bool	fused = has_trait(r, LLM_TRAIT_FUSED_GATE);
+	const bool	by_tanh = fused || r->arch->ffn == LLM_FFN_GEGLU;	/* that form is computed behind a gate only */
 	LlmStr		name = {NULL, 0};
 	KeyName		key;
 
@@ -622,9 +669,9 @@ read_activation(const KeyReader *r, LlmHparams *hp)
 		return LLM_OK;
 	if (str_is(name, "gelu"))
 		hp->ffn = LLM_FFN_GELU;
-	else if (str_is(name, "silu") && has_trait(r, LLM_TRAIT_FUSED_GATE))
+	else if (str_is(name, "silu") && fused)
 		hp->ffn = LLM_FFN_SWIGLU;
-	else if ((str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")) && (has_trait(r, LLM_TRAIT_FUSED_GATE) || hp->ffn == LLM_FFN_GEGLU))
+	else if (by_tanh && (str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")))
 		hp->ffn = LLM_FFN_GEGLU;
 	else
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = \"%.*s\" is not supported for architecture \"%s\"", key,
@@ -688,11 +735,26 @@ refuse_others(const KeyReader *r)
 }
 
 LlmStatus
-llm_hparams_read(const LlmMeta *meta, const LlmArch **arch_out, LlmHparams *hp, LlmError *err)
+llm_hparams_read(const LlmMeta *meta, const LlmArch **arch, LlmHparams *hp, LlmError *err)
+{
+	return llm_hparams_read_with(meta, NULL, arch, hp, err);
+}
+
+LlmStatus
+llm_hparams_read_with(const LlmMeta *meta, const LlmRopeOptions *options, const LlmArch **arch_out, LlmHparams *hp,
+					  LlmError *err)
 {
 	LlmStr		name;
+	LlmStr		type = {"model", 5};
 	KeyReader	r = {meta, NULL, err};
 
+	LLM_TRY(llm_meta_string(meta, "general.type", false, &type, err));
+	if (str_is(type, "adapter"))
+	{
+		llm_fail(err, LLM_E_UNSUPPORTED, "file is an adapter, not a model");
+		llm_error_hint(err, "Give the path of its model, and that of the adapter as the option lora.");
+		return LLM_E_UNSUPPORTED;
+	}
 	LLM_TRY(llm_meta_string(meta, "general.architecture", true, &name, err));
 	r.arch = llm_arch_find(name);
 	if (!r.arch)
@@ -706,7 +768,7 @@ llm_hparams_read(const LlmMeta *meta, const LlmArch **arch_out, LlmHparams *hp, 
 	memset(hp, 0, sizeof(*hp));
 	LLM_TRY(read_sizes(&r, hp));
 	LLM_TRY(read_recurrent(&r, hp));
-	LLM_TRY(read_rope(&r, hp));
+	LLM_TRY(read_rope(&r, options, hp));
 	LLM_TRY(read_windows(&r, hp));
 	LLM_TRY(read_experts(&r, hp));
 	LLM_TRY(read_scales(&r, hp));

@@ -144,7 +144,10 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 	if (job.tile_tokens > acts->n_tokens)
 		job.tile_tokens = acts->n_tokens > 0 ? acts->n_tokens : 1;
 	job.n_tiles = (acts->n_tokens + job.tile_tokens - 1) / job.tile_tokens;
-	return run_job(pass, &job, stop);
+	LLM_TRY(run_job(pass, &job, stop));
+	for (int i = 0; i < n; i++)
+		LLM_TRY(llm_lora_add(pass, lin[i]->lora, acts, false, out[i], stop));
+	return LLM_OK;
 }
 
 LlmStatus
@@ -161,7 +164,10 @@ llm_linear_run_experts(const LlmPass *pass, const LlmExpertLinear *const *lin, f
 	job.tiles = pass->expert_tiles;
 	job.n_tiles = pass->n_expert_tiles;
 	job.tile_tokens = acts->n_tokens / job.n_tiles + 1;
-	return run_job(pass, &job, stop);
+	LLM_TRY(run_job(pass, &job, stop));
+	for (int i = 0; i < n; i++)
+		LLM_TRY(llm_lora_add(pass, lin[i]->lora, acts, true, out[i], stop));
+	return LLM_OK;
 }
 
 int

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "model/loader.h"
+#include "model/adapter.h"
 
 static LlmStatus
 load_template(LlmModel *m, LlmStr override, LlmError *err)
@@ -15,6 +15,24 @@ load_template(LlmModel *m, LlmStr override, LlmError *err)
 	if (source.len == 0)		/* an empty one would make empty prompts */
 		return LLM_OK;
 	return llm_template_compile(source.data, source.len, m->allocator, &m->chat_template, err);
+}
+
+/*
+ * Positions of a sequence. The trained context is the limit, unless the owner sets rope: then he says how far it goes, and
+ * where he does not, YaRN reaches over its original context times the factor (as in llama.cpp).
+ */
+static uint32_t
+context_of(const LlmArch *arch, const LlmHparams *hp, const LlmModelOptions *options)
+{
+	const bool	own_rope = llm_rope_options_given(&options->rope) && !(arch->traits & LLM_TRAIT_POSITIONS);
+	const LlmRopeParams *rope = &hp->rope[LLM_ROPE_GLOBAL];
+	double		n = hp->n_ctx_train;
+
+	if (own_rope && rope->extrapolated > 0 && rope->scale < 1)
+		n = rope->n_ctx_orig / rope->scale;
+	if (options->n_ctx > 0 && (own_rope || options->n_ctx < n))
+		n = options->n_ctx;
+	return n < LLM_MAX_CONTEXT ? (uint32_t) n : LLM_MAX_CONTEXT;
 }
 
 static LlmStatus
@@ -36,19 +54,20 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 	LlmStatus	status;
 
 	LLM_TRY(llm_pack_open(base, size, m->allocator, &m->pack, err));
-	LLM_TRY(llm_hparams_read(&m->pack.meta, &m->arch, &m->hp, err));
+	LLM_TRY(llm_hparams_read_with(&m->pack.meta, &options->rope, &m->arch, &m->hp, err));
 	LLM_TRY(llm_tokenizer_create(&m->pack.meta, m->allocator, &m->tokenizer, err));
 	m->hp.n_vocab = (uint32_t) llm_tokenizer_vocab_size(m->tokenizer);
 	LLM_TRY(load_template(m, options->chat_template, err));
 
 	m->kv_type = m->hp.causal ? options->kv_type : LLM_KV_F32;	/* kept for a layer only, so they need no rounding */
-	m->n_ctx = m->hp.n_ctx_train;
-	if (options->n_ctx > 0 && options->n_ctx < m->n_ctx)
-		m->n_ctx = options->n_ctx;
+	m->n_ctx = context_of(m->arch, &m->hp, options);
 
+	LLM_TRY(llm_adapters_open(m, options, err));
 	LLM_TRY(llm_alloc_zero(m->allocator, m->pack.n_tensors ? m->pack.n_tensors : 1, sizeof(bool), &used, err));
 	ld.used = used;
 	status = llm_load_weights(&ld);
+	if (status == LLM_OK)
+		status = llm_adapters_check_used(m, err);
 	llm_free(m->allocator, used);
 	LLM_TRY(status);
 	return set_pooling(m, options->pooling, err);
@@ -84,6 +103,7 @@ llm_model_close(LlmModel *m)
 		return;
 	llm_template_free(m->chat_template);
 	llm_tokenizer_free(m->tokenizer);
+	llm_adapters_close(m);
 	llm_pack_close(&m->pack);
 	llm_arena_free(&m->arena);
 	llm_free(m->allocator, m);

@@ -14,18 +14,32 @@
 /* what the owner of a model may set (options of the foreign server) */
 typedef struct LlmModelOptions
 {
-	uint32_t	n_ctx;			/* upper bound on a sequence; 0, or above what the model was trained for: that */
+	uint32_t	n_ctx;			/* upper bound on a sequence, at most the trained context unless rope is set; 0: that, see rope */
 	LlmKvType	kv_type;		/* LLM_KV_F16 by default */
 	LlmStr		chat_template;	/* data NULL: the model's own */
+	LlmRopeOptions rope;
+	const struct LlmAdapterPack *adapters;	/* LoRA, added in this order */
+	int			n_adapters;
 	const LlmPooling *pooling;	/* NULL: the model's own */
 } LlmModelOptions;
 
-/* out = scale w x + bias */
+/* the pack of an adapter (adapter.h), which must outlive the model, and what its owner multiplies it by */
+typedef struct LlmAdapterPack
+{
+	const uint8_t *base;
+	size_t		size;
+	double		scale;
+} LlmAdapterPack;
+
+typedef struct LlmLora LlmLora;
+
+/* out = scale w x + bias + what adapters add */
 typedef struct LlmLinear
 {
 	LlmkMatrix	w;
 	const float *scale;			/* one value; NULL: none */
 	const float *bias;			/* (n_rows), NULL: none */
+	const LlmLora *lora;		/* NULL: none */
 } LlmLinear;
 
 typedef struct LlmNorm
@@ -41,7 +55,26 @@ typedef struct LlmExpertLinear
 	size_t		stride;			/* bytes from one expert to the next */
 	const float *scale;			/* (n_expert), NULL: none */
 	const float *bias;			/* (n_expert, n_rows), NULL: none */
+	const LlmLora *lora;		/* NULL: none */
 } LlmExpertLinear;
+
+/* scale * B (A x); matrices of one product, or of every expert */
+struct LlmLora
+{
+	LlmExpertLinear a;			/* (rank, n_cols) */
+	LlmExpertLinear b;			/* (n_rows, rank) */
+	float		scale;
+	const LlmLora *next;		/* of another adapter */
+};
+
+/* the largest of what adapters add, for the scratch of a pass; rank 0: there are none */
+typedef struct LlmLoraSizes
+{
+	int64_t		rank;
+	int64_t		width;
+	int64_t		expert_width;
+	bool		output;			/* logits too */
+} LlmLoraSizes;
 
 typedef struct LlmFfn
 {
@@ -134,6 +167,7 @@ typedef struct LlmModel
 	LlmTokenizer *tokenizer;
 	LlmTemplate *chat_template; /* NULL: base model */
 	LlmkMatrix	token_embd;		/* (n_vocab, n_embd) */
+	const LlmLora *token_embd_lora; /* A (n_vocab, rank), B (n_embd, rank); NULL: none */
 	LlmkMatrix	position_embd;	/* (n_ctx_train, n_embd); data NULL: none */
 	const float *token_types;	/* (n_token_types, n_embd), NULL: none */
 	uint32_t	n_token_types;
@@ -146,6 +180,9 @@ typedef struct LlmModel
 	LlmLayer   *layers;			/* n_layer */
 	double	   *rope_freq[2];	/* LLM_ROPE_*: (n_rot / 2) radians per position, scaling and factors included */
 	int			n_ropes;		/* 0: no layer rotates; 1: none has a rope of its own */
+	struct LlmAdapter *adapters;
+	int			n_adapters;
+	LlmLoraSizes lora;
 	LlmArena	arena;
 } LlmModel;
 

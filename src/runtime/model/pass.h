@@ -39,7 +39,8 @@ typedef struct LlmTileScratch
 	float		slope[LLM_TILE_QUERIES];	/* ALiBi */
 	int			distance[LLM_TILE_QUERIES];
 	float	   *span_data;		/* (LLM_TILE_QUERIES, head_dim_v) */
-	void	   *values;			/* a page of values, where the cache has none of their own */
+	void	   *values;			/* a page of values, where the cache has none of their own, or in 8 bits */
+	float	   *keys;			/* a page of keys, where the cache has them in 8 bits */
 } LlmTileScratch;
 
 /* consecutive slots (below) of one expert */
@@ -77,7 +78,8 @@ struct LlmPass
 	uint32_t	layer;
 	int			part;			/* of the layer, and the operation in it */
 	int			op;
-	bool		vectors_taken;
+	bool		vectors_ready;	/* normalised */
+	int			n_vectors_taken;	/* handed over */
 	int			n_taken;		/* logits handed over */
 
 	/* activations */
@@ -121,6 +123,10 @@ struct LlmPass
 	float	   *dt;				/* (max_rows, n_head): time steps, and what is kept of the state over each */
 	float	   *decay;
 
+	/* adapters: what A gives, and B of it */
+	float	   *lora_mid;
+	float	   *lora_out;
+
 	LlmTileScratch *scratch;	/* one for each thread */
 	void	   *block;			/* the memory of all of the above */
 };
@@ -135,6 +141,14 @@ extern LlmStatus llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin
 /* the same for the slots of pass->expert_tiles, each with the matrices of its expert */
 extern LlmStatus llm_linear_run_experts(const LlmPass *pass, const LlmExpertLinear *const *lin, float *const *out, int n,
 										const LlmkActs *acts, const LlmStop *stop);
+
+/*
+ * lora.c: what adapters add to a product of acts (by_expert: of the slots of pass->expert_tiles), to out; and to embeddings, to
+ * x. The last step changes in place, so who pauses before makes the product anew.
+ */
+extern LlmStatus llm_lora_add(const LlmPass *pass, const LlmLora *lora, const LlmkActs *acts, bool by_expert, float *out,
+							  const LlmStop *stop);
+extern LlmStatus llm_lora_embed(const LlmPass *pass, const LlmStop *stop);
 
 /* the end of a product of some rows: scale, bias; row_end may be past the last */
 extern void llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out,

@@ -17,17 +17,19 @@
 static double
 yarn_pair(const LlmHparams *hp, const LlmRopeParams *rope, double turns)
 {
-	return hp->n_rot * llmk_log(hp->n_ctx_orig / (turns * TWO_PI)) / (2 * llmk_log(rope->base));
+	return hp->n_rot * llmk_log(rope->n_ctx_orig / (turns * TWO_PI)) / (2 * llmk_log(rope->base));
 }
 
 /* the share of pair i that is not scaled */
 static double
 yarn_share(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i)
 {
-	double		low = floor(yarn_pair(hp, rope, rope->beta_fast));
-	double		high = ceil(yarn_pair(hp, rope, rope->beta_slow));
+	double		low = yarn_pair(hp, rope, rope->beta_fast);
+	double		high = yarn_pair(hp, rope, rope->beta_slow);
 	double		ramp;
 
+	low = rope->yarn_exact ? low : floor(low);
+	high = rope->yarn_exact ? high : ceil(high);
 	low = low > 0 ? low : 0;
 	high = high < hp->n_rot - 1.0 ? high : hp->n_rot - 1.0;
 	ramp = (i - low) / (high - low > 0.001 ? high - low : 0.001);
@@ -38,7 +40,7 @@ static double
 angle(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i, double factor)
 {
 	double		plain = llmk_exp(-2.0 * i / hp->n_rot * llmk_log(rope->base)) / factor;
-	double		share = rope->yarn ? yarn_share(hp, rope, i) : 0;
+	double		share = rope->extrapolated > 0 ? rope->extrapolated * yarn_share(hp, rope, i) : 0;
 
 	return plain * rope->scale * (1 - share) + plain * share;
 }
@@ -60,7 +62,13 @@ load_factors(LlmLoader *ld, const float **factors)
 	if (!*factors)
 	{
 		name = "rope_freqs.weight";
-		LLM_TRY(llm_load_vector(ld, name, n, m->hp.rope[LLM_ROPE_GLOBAL].has_factors, factors));
+		LLM_TRY(llm_load_vector(ld, name, n, false, factors));
+	}
+	if (!*factors && m->hp.rope[LLM_ROPE_GLOBAL].has_factors)
+	{
+		llm_fail(ld->err, LLM_E_FORMAT, "model has no tensor \"%s\", whose factors its rope is to be scaled by", name);
+		llm_error_hint(ld->err, "If the option rope_scaling asks for it, give another kind; otherwise the file is incomplete.");
+		return LLM_E_FORMAT;
 	}
 	for (uint32_t i = 0; *factors && i < n; i++)
 	{

@@ -56,6 +56,7 @@ prepare_piece(void *arg, int64_t begin, int64_t end, int thread)
 		{
 			double		dt = softplus((double) dt_in[h] + x->dt_bias[h]);
 
+			dt = dt > p->dt_min ? dt : p->dt_min;
 			pass->dt[row * p->n_head + h] = (float) dt;
 			pass->decay[row * p->n_head + h] = (float) llmk_exp(dt * x->a[h]);
 		}

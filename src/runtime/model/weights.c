@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/loader.h"
+#include "model/adapter.h"
 
 #define MAX_HEAD_ROWS (1 << 20)
 
@@ -105,6 +105,7 @@ load_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, int64_t 
 	TensorName	name;
 
 	LLM_TRY(load_matrix(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, 1, &out->w));
+	LLM_TRY(llm_adapters_find(ld, name, n_rows, n_cols, 1, false, &out->lora));
 	LLM_TRY(load_scale(ld, layer, role, 1, &out->scale));
 	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n_rows, false, &out->bias);
 }
@@ -115,9 +116,8 @@ typedef struct Part
 	int64_t		n_rows;
 } Part;
 
-/* rows [first, first + out->n_rows) of a matrix of floats, packed again as a matrix of their own */
-static LlmStatus
-copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, LlmkMatrix *out)
+LlmStatus
+llm_copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, LlmkMatrix *out)
 {
 	LlmModel   *m = ld->model;
 	const size_t group_bytes = llmk_group_bytes(LLM_TYPE_F32, all->n_cols);
@@ -166,13 +166,14 @@ load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Par
 		if (n_rows % LLMK_ROWS == 0)
 			out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
 		else if (!llmk_type_info(all.w.type)->quantized)
-			LLM_TRY(copy_rows(ld, &all.w, n_rows, &out->w));
+			LLM_TRY(llm_copy_rows(ld, &all.w, n_rows, &out->w));
 		else
 			return llm_fail(ld->err, LLM_E_UNSUPPORTED,
 							"quantized tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",
 							tensor_name(name, layer, role, "weight"), (long long) parts[i - 1].n_rows, LLMK_ROWS);
 		out->scale = all.scale;
 		out->bias = all.bias ? all.bias + n_rows : NULL;
+		LLM_TRY(llm_adapters_part(ld, all.lora, n_rows, parts[i].n_rows, &out->lora));
 		n_rows += parts[i].n_rows;
 	}
 	return LLM_OK;
@@ -389,6 +390,8 @@ load_expert_linear(LlmLoader *ld, int layer, const char *role, int64_t n_rows, i
 	TensorName	name;
 
 	LLM_TRY(load_stack(ld, layer, role, n_rows, n_cols, ld->model->hp.router.n_expert, out));
+	LLM_TRY(llm_adapters_find(ld, tensor_name(name, layer, role, "weight"), n_rows, n_cols, ld->model->hp.router.n_expert,
+							  false, &out->lora));
 	return load_expert_bias(ld, tensor_name(name, layer, role, "bias"), n_rows, &out->bias);
 }
 
@@ -528,8 +531,9 @@ load_embeddings(LlmLoader *ld)
 		LLM_TRY(load_matrix(ld, "position_embd.weight", m->hp.n_ctx_train, m->hp.n_embd, 1, &m->position_embd));
 	if (traits & LLM_TRAIT_ALIBI)
 		LLM_TRY(make_slopes(ld));
+	/* adapters of embeddings that are normalised are not computed */
 	if (!(traits & LLM_TRAIT_EMBED_NORM))
-		return LLM_OK;
+		return llm_adapters_find(ld, "token_embd.weight", m->hp.n_vocab, m->hp.n_embd, 1, true, &m->token_embd_lora);
 	if (types)
 	{
 		LLM_TRY(load_table(ld, "token_types.weight", types->n_rows, m->hp.n_embd, false, &m->token_types));
@@ -609,7 +613,10 @@ llm_load_weights(LlmLoader *ld)
 	else if (llm_pack_find(&m->pack, "output.weight"))
 		LLM_TRY(load_linear(ld, -1, "output", m->hp.n_vocab, m->hp.n_embd, &m->output));
 	else
+	{
 		m->output = (LlmLinear) {.w = m->token_embd};
+		LLM_TRY(llm_adapters_find(ld, "output.weight", m->hp.n_vocab, m->hp.n_embd, 1, false, &m->output.lora));
+	}
 	LLM_TRY(load_head(ld));
 	LLM_TRY(llm_arena_alloc(&m->arena, m->hp.n_layer, sizeof(LlmLayer), &p, ld->err));
 	m->layers = p;

@@ -12,13 +12,34 @@ struct LlmKvPage
 	uint8_t    *data;			/* page_bytes, aligned */
 };
 
+static const char *const type_names[] = {[LLM_KV_F32] = "f32", [LLM_KV_F16] = "f16", [LLM_KV_Q8] = "q8"};
+
+const char *
+llm_kv_type_name(LlmKvType type)
+{
+	return type_names[type];
+}
+
+bool
+llm_kv_type_find(const char *name, LlmKvType *type)
+{
+	for (int i = 0; i < (int) (sizeof type_names / sizeof type_names[0]); i++)
+	{
+		if (strcmp(type_names[i], name) == 0)
+		{
+			*type = (LlmKvType) i;
+			return true;
+		}
+	}
+	return false;
+}
+
 LlmStatus
 llm_kv_pool_init(LlmKvPool *pool, const LlmAllocator *a, LlmKvType type, uint32_t n_layer, uint32_t n_head_kv,
 				 uint32_t head_dim_k, uint32_t head_dim_v, LlmError *err)
 {
-	size_t		element = type == LLM_KV_F32 ? 4 : 2;
-	size_t		key_bytes = element * LLMK_PAGE_KEYS * head_dim_k;
-	size_t		head_bytes = key_bytes + element * LLMK_PAGE_KEYS * head_dim_v;
+	size_t		key_bytes = llmk_page_bytes(type, head_dim_k);
+	size_t		head_bytes = key_bytes + llmk_page_bytes(type, head_dim_v);
 	size_t		page_bytes;
 
 	if (!llm_size_mul(head_bytes, n_head_kv, &page_bytes) || !llm_size_mul(page_bytes, n_layer, &page_bytes))

@@ -45,6 +45,10 @@ typedef struct LlmKvSeq
 	LlmRecurrentState *next_state;	/* being made by the step that was reserved; NULL: none */
 } LlmKvSeq;
 
+/* f32, f16, q8; false if the name is none of them */
+extern const char *llm_kv_type_name(LlmKvType type);
+extern bool llm_kv_type_find(const char *name, LlmKvType *type);
+
 /* Errors: LLM_E_LIMIT if a page's size overflows */
 extern LlmStatus llm_kv_pool_init(LlmKvPool *pool, const LlmAllocator *a, LlmKvType type, uint32_t n_layer, uint32_t n_head_kv,
 								  uint32_t head_dim_k, uint32_t head_dim_v, LlmError *err);

@@ -101,6 +101,8 @@ llm_bert_is_removed(uint32_t c)
 bool
 llm_bert_is_mark(uint32_t c)
 {
+	if (c == 0x1734 || c == 0x1171E)
+		return true;			/* Mc only in later versions */
 	return c >= 0x80 && llm_unicode_class(c) == LLM_CLASS_MN && !LISTED(later_marks, c);
 }
 

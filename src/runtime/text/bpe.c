@@ -12,20 +12,18 @@
 
 #include <string.h>
 
-#define SHORT_WORD 32			/* bytes; longer words use the heap */
-#define ALPHABET_END 324		/* first code point above the alphabet */
 #define NO_MERGE UINT64_MAX
 
 /*
  * The alphabet: printable Latin-1 characters stand for themselves, the 68 other bytes in ascending order for U+0100 and
  * following. Fills byte_of[code point] with the byte or -1.
  */
-static void
-make_alphabet(int16_t byte_of[ALPHABET_END])
+void
+llm_bpe_alphabet(int16_t byte_of[LLM_BPE_ALPHABET_END])
 {
 	int			next = 256;
 
-	for (int c = 0; c < ALPHABET_END; c++)
+	for (int c = 0; c < LLM_BPE_ALPHABET_END; c++)
 		byte_of[c] = -1;
 	for (int b = 0; b < 256; b++)
 	{
@@ -37,8 +35,8 @@ make_alphabet(int16_t byte_of[ALPHABET_END])
 }
 
 /* append the bytes that text stands for to out; false (out as before) if it has a character that is not in the alphabet */
-static bool
-decode_text(const int16_t *byte_of, LlmStr text, char *out, size_t *len)
+bool
+llm_bpe_decode(const int16_t *byte_of, LlmStr text, char *out, size_t *len)
 {
 	const uint8_t *s = (const uint8_t *) text.data;
 	size_t		n = *len;
@@ -48,7 +46,7 @@ decode_text(const int16_t *byte_of, LlmStr text, char *out, size_t *len)
 		uint32_t	c = s[i];
 		int			step = c < 0x80 ? 1 : llm_utf8_char(s + i, text.len - i, &c);
 
-		if (step == 0 || c >= ALPHABET_END || byte_of[c] < 0)
+		if (step == 0 || c >= LLM_BPE_ALPHABET_END || byte_of[c] < 0)
 			return false;
 		out[n++] = (char) byte_of[c];
 		i += (size_t) step;
@@ -61,7 +59,7 @@ decode_text(const int16_t *byte_of, LlmStr text, char *out, size_t *len)
 typedef struct Loader
 {
 	LlmTokenizer *t;
-	int16_t		byte_of[ALPHABET_END];
+	int16_t		byte_of[LLM_BPE_ALPHABET_END];
 	LlmBuf		text;			/* a decoded token, or a merge's two sides */
 } Loader;
 
@@ -88,7 +86,7 @@ load_token(Loader *l, int32_t id, LlmError *err)
 	{
 		l->text.len = 0;
 		LLM_TRY(llm_buf_reserve(&l->text, text.len, err));
-		decoded = decode_text(l->byte_of, text, l->text.data, &len);
+		decoded = llm_bpe_decode(l->byte_of, text, l->text.data, &len);
 	}
 	if (!decoded)
 		return llm_vocab_add(&t->vocab, text.data, text.len, err);
@@ -97,9 +95,7 @@ load_token(Loader *l, int32_t id, LlmError *err)
 	{
 		int32_t		same;
 
-		LLM_TRY(llm_vocab_index(&t->vocab, id, &same, err));
-		if (same != id)
-			return llm_fail(err, LLM_E_FORMAT, "tokens %d and %d of the vocabulary have the same text", (int) same, (int) id);
+		LLM_TRY(llm_vocab_index_last(&t->vocab, id, &same, err));	/* of equal tokens the last is made */
 	}
 	return LLM_OK;
 }
@@ -129,10 +125,10 @@ load_merge(Loader *l, const LlmMetaArray *merges, uint64_t i, LlmError *err)
 	right_text = (LlmStr) {space + 1, line.len - left_text.len - 1};
 	l->text.len = 0;
 	LLM_TRY(llm_buf_reserve(&l->text, line.len, err));
-	if (!decode_text(l->byte_of, left_text, l->text.data, &left_len))
+	if (!llm_bpe_decode(l->byte_of, left_text, l->text.data, &left_len))
 		return LLM_OK;			/* no text has these characters */
 	len = left_len;
-	if (!decode_text(l->byte_of, right_text, l->text.data, &len))
+	if (!llm_bpe_decode(l->byte_of, right_text, l->text.data, &len))
 		return LLM_OK;
 	LLM_TRY(llm_vocab_intern(v, l->text.data, left_len, &left, err));
 	LLM_TRY(llm_vocab_intern(v, l->text.data + left_len, len - left_len, &right, err));
@@ -172,7 +168,7 @@ llm_bpe_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 						(unsigned long long) merges->count, INT32_MAX - 1);
 	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
 	LLM_TRY(llm_merges_init(&t->merges, (size_t) merges->count, t->allocator, err));
-	make_alphabet(l.byte_of);
+	llm_bpe_alphabet(l.byte_of);
 	llm_buf_init(&l.text, t->allocator);
 	status = load_vocabulary(&l, merges, err);
 	llm_buf_free(&l.text);
@@ -208,18 +204,12 @@ pair_value(const LlmTokenizer *t, int32_t left, int32_t right)
 	return merge ? (uint64_t) merge->rank << 32 | (uint32_t) merge->merged : NO_MERGE;
 }
 
-/* a word of up to SHORT_WORD bytes: the lowest pair is searched for each time, which is faster than a heap */
-static LlmStatus
-encode_short(LlmEncoder *e, const uint8_t *word, size_t len, LlmError *err)
+/* the lowest pair is searched for each time, which is faster than a heap */
+size_t
+llm_bpe_merge_short(const LlmTokenizer *t, int32_t *symbol, size_t n)
 {
-	const LlmTokenizer *t = e->t;
-	int32_t		symbol[SHORT_WORD];
-	uint64_t	value[SHORT_WORD];	/* of symbols i and i + 1 */
-	size_t		n = 0;
+	uint64_t	value[LLM_BPE_SHORT_WORD];	/* of symbols i and i + 1 */
 
-	for (size_t i = 0; i < len; i++)
-		if (t->byte_token[word[i]] >= 0)
-			symbol[n++] = t->byte_token[word[i]];
 	for (size_t i = 0; i + 1 < n; i++)
 		value[i] = pair_value(t, symbol[i], symbol[i + 1]);
 	while (n > 1)
@@ -243,13 +233,28 @@ encode_short(LlmEncoder *e, const uint8_t *word, size_t len, LlmError *err)
 		if (lowest + 1 < n)
 			value[lowest] = pair_value(t, symbol[lowest], symbol[lowest + 1]);
 	}
+	return n;
+}
+
+/* a word of up to LLM_BPE_SHORT_WORD bytes */
+static LlmStatus
+encode_short(LlmEncoder *e, const uint8_t *word, size_t len, LlmError *err)
+{
+	const LlmTokenizer *t = e->t;
+	int32_t		symbol[LLM_BPE_SHORT_WORD];
+	size_t		n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (t->byte_token[word[i]] >= 0)
+			symbol[n++] = t->byte_token[word[i]];
+	n = llm_bpe_merge_short(t, symbol, n);
 	for (size_t i = 0; i < n; i++)
 		LLM_TRY(append_symbol(e, symbol[i], err));
 	return LLM_OK;
 }
 
-static bool
-find_merge(const void *ctx, const LlmMergeNode *left, const LlmMergeNode *right, uint32_t *rank, int32_t *merged)
+bool
+llm_bpe_find_merge(const void *ctx, const LlmMergeNode *left, const LlmMergeNode *right, uint32_t *rank, int32_t *merged)
 {
 	const LlmTokenizer *t = ctx;
 	const LlmMerge *merge = llm_merges_find(&t->merges, left->symbol, right->symbol);
@@ -270,7 +275,7 @@ encode_long(LlmEncoder *e, const uint8_t *word, size_t len, LlmError *err)
 			llm_merge_append(&e->merge, (uint32_t) i, 1, e->t->byte_token[word[i]]);
 	if (e->merge.n_nodes == 0)
 		return LLM_OK;
-	LLM_TRY(llm_merge_run(&e->merge, find_merge, e->t, e->stop, err));
+	LLM_TRY(llm_merge_run(&e->merge, llm_bpe_find_merge, e->t, e->stop, err));
 	for (int32_t i = 0; i >= 0; i = e->merge.nodes[i].next)
 		LLM_TRY(append_symbol(e, e->merge.nodes[i].symbol, err));
 	return LLM_OK;
@@ -291,7 +296,7 @@ encode_word(void *ctx, const char *bytes, size_t len, LlmError *err)
 		if (whole >= 0 && whole < e->t->n_vocab)
 			return llm_tokens_append(e->out, whole, err);
 	}
-	return len <= SHORT_WORD ? encode_short(e, word, len, err) : encode_long(e, word, len, err);
+	return len <= LLM_BPE_SHORT_WORD ? encode_short(e, word, len, err) : encode_long(e, word, len, err);
 }
 
 LlmStatus

@@ -43,37 +43,40 @@ check_replacements(const char *replacements, size_t n_bytes, const char *key, Ll
 }
 
 LlmStatus
+llm_char_map_parse(const uint8_t *data, size_t n, const char *what, LlmCharMap *map, LlmError *err)
+{
+	uint32_t	units_bytes;
+
+	memset(map, 0, sizeof(*map));
+	if (n == 0)
+		return LLM_OK;
+	units_bytes = n < 4 ? 0 : load_u32(data);
+	if (n < 4 || units_bytes < 4 || units_bytes % 4 != 0 || units_bytes >= n - 4 || data[n - 1] != 0)
+	{
+		llm_fail(err, LLM_E_FORMAT, "%s contradicts itself", what);
+		llm_error_detail(err, "It has %zu bytes, and says that %lu of them are its index.", n, (unsigned long) units_bytes);
+		return LLM_E_FORMAT;
+	}
+	LLM_TRY(check_replacements((const char *) data + 4 + units_bytes, n - 4 - units_bytes, what, err));
+	map->units = data + 4;
+	map->n_units = units_bytes / 4;
+	map->replacements = (const char *) data + 4 + units_bytes;
+	map->replacements_bytes = n - 4 - units_bytes;
+	return LLM_OK;
+}
+
+LlmStatus
 llm_char_map_load(const LlmMeta *meta, LlmCharMap *map, LlmError *err)
 {
 	const char *key = "tokenizer.ggml.precompiled_charsmap";
 	const LlmMetaEntry *entry = llm_meta_find(meta, key);
-	const uint8_t *data;
-	uint64_t	n;
-	uint32_t	units_bytes;
 
 	memset(map, 0, sizeof(*map));
 	if (!entry)
 		return LLM_OK;
 	if (entry->type != LLM_META_ARRAY || (entry->array.type != LLM_META_UINT8 && entry->array.type != LLM_META_INT8))
 		return llm_fail(err, LLM_E_FORMAT, "%s is not an array of bytes", key);
-	data = entry->array.data;
-	n = entry->array.count;
-	if (n == 0)
-		return LLM_OK;
-	units_bytes = n < 4 ? 0 : load_u32(data);
-	if (n < 4 || units_bytes < 4 || units_bytes % 4 != 0 || units_bytes >= n - 4 || data[n - 1] != 0)
-	{
-		llm_fail(err, LLM_E_FORMAT, "%s contradicts itself", key);
-		llm_error_detail(err, "It has %llu bytes, and says that %lu of them are its index.", (unsigned long long) n,
-						 (unsigned long) units_bytes);
-		return LLM_E_FORMAT;
-	}
-	LLM_TRY(check_replacements((const char *) data + 4 + units_bytes, (size_t) n - 4 - units_bytes, key, err));
-	map->units = data + 4;
-	map->n_units = units_bytes / 4;
-	map->replacements = (const char *) data + 4 + units_bytes;
-	map->replacements_bytes = (size_t) n - 4 - units_bytes;
-	return LLM_OK;
+	return llm_char_map_parse(entry->array.data, (size_t) entry->array.count, key, map, err);
 }
 
 static size_t
@@ -82,8 +85,9 @@ child_offset(uint32_t unit)
 	return (size_t) (unit >> 10) << ((unit & 0x200) >> 6);
 }
 
-size_t
-llm_char_map_find(const LlmCharMap *map, const uint8_t *s, size_t len, LlmStr *replacement)
+/* the longest replaced part, or the shortest */
+static size_t
+find_part(const LlmCharMap *map, const uint8_t *s, size_t len, bool shortest, LlmStr *replacement)
 {
 	size_t		node;
 	size_t		longest = 0;
@@ -115,6 +119,20 @@ llm_char_map_find(const LlmCharMap *map, const uint8_t *s, size_t len, LlmStr *r
 		replacement->data = map->replacements + value;
 		replacement->len = strlen(replacement->data);
 		longest = i + 1;
+		if (shortest)
+			break;
 	}
 	return longest;
+}
+
+size_t
+llm_char_map_find(const LlmCharMap *map, const uint8_t *s, size_t len, LlmStr *replacement)
+{
+	return find_part(map, s, len, false, replacement);
+}
+
+size_t
+llm_char_map_find_shortest(const LlmCharMap *map, const uint8_t *s, size_t len, LlmStr *replacement)
+{
+	return find_part(map, s, len, true, replacement);
 }

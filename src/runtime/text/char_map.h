@@ -18,7 +18,13 @@ typedef struct LlmCharMap
 /* an absent map leaves it empty. Errors: LLM_E_FORMAT if it contradicts itself, LLM_E_LIMIT for too long a replacement */
 extern LlmStatus llm_char_map_load(const LlmMeta *meta, LlmCharMap *map, LlmError *err);
 
+/* the same from bytes, which must outlive map; what: their name for messages */
+extern LlmStatus llm_char_map_parse(const uint8_t *data, size_t n, const char *what, LlmCharMap *map, LlmError *err);
+
 /* bytes (1 or more) at the beginning of s that the map replaces, the longest such part, and by what; 0: none */
 extern size_t llm_char_map_find(const LlmCharMap *map, const uint8_t *s, size_t len, LlmStr *replacement);
+
+/* the same for the shortest such part, which is what the tokenizers library takes */
+extern size_t llm_char_map_find_shortest(const LlmCharMap *map, const uint8_t *s, size_t len, LlmStr *replacement);
 
 #endif

@@ -309,6 +309,26 @@ read_bert_ids(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return LLM_OK;
 }
 
+/* of several that end an answer all do */
+static LlmStatus
+read_ends(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	static const char key[] = "tokenizer.ggml.eos_token_ids";
+	const LlmMetaArray *ids = NULL;
+
+	LLM_TRY(llm_meta_array(meta, key, false, LLM_META_UINT32, &ids, err));
+	for (uint64_t i = 0; ids && i < ids->count; i++)
+	{
+		int64_t		id = llm_meta_array_int(ids, i);
+
+		if (id < 0 || id >= t->n_vocab)
+			return llm_fail(err, LLM_E_FORMAT, "%s has %lld, but the vocabulary has %d tokens", key, (long long) id, (int) t->n_vocab);
+		mark_control(t, (int32_t) id);
+		mark_end(t, (int32_t) id);
+	}
+	return LLM_OK;
+}
+
 LlmStatus
 llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
@@ -347,6 +367,7 @@ llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		t->eot = named >= 0 ? named : t->eos;
 	mark_end(t, t->eos);
 	mark_end(t, t->eot);
+	LLM_TRY(read_ends(t, meta, err));
 
 	/* what stands for unknown text must be made for that, or data could make a control token */
 	if (t->unknown >= 0 && t->info[t->unknown].type != LLM_TOKEN_UNKNOWN)
@@ -354,6 +375,8 @@ llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	for (int32_t id = 0; id < t->n_vocab && t->unknown < 0; id++)
 		if (t->info[id].type == LLM_TOKEN_UNKNOWN)
 			t->unknown = id;
+	if (t->kind == LLM_KIND_HF)
+		return LLM_OK;			/* the file says how added tokens match (hf_added.c) */
 	LLM_TRY(apply_strip_rules(t, meta, err));
 	return list_special(t, err);
 }

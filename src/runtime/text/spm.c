@@ -98,9 +98,7 @@ load_token(LlmTokenizer *t, int32_t id, LlmBuf *text, LlmError *err)
 	{
 		int32_t		same;
 
-		LLM_TRY(llm_vocab_index(&t->vocab, id, &same, err));
-		if (same != id)
-			return llm_fail(err, LLM_E_FORMAT, "tokens %d and %d of the vocabulary have the same text", (int) same, (int) id);
+		LLM_TRY(llm_vocab_index_last(&t->vocab, id, &same, err));	/* of equal tokens the last is made */
 		if (text->len > t->max_token_bytes)
 			t->max_token_bytes = text->len;
 		for (size_t i = 1; i < text->len; i++)

@@ -1,7 +1,7 @@
 /*
  * tokenizer.c: making a tokenizer from a model's metadata, and the way of a text through it and back.
  */
-#include "text/tokenizer_impl.h"
+#include "text/hf.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +36,7 @@ llm_byte_token_value(LlmStr text)
 static const LlmTokenizerKindInfo kinds[] = {
 	{"bert", "WordPiece", LLM_KIND_WORDPIECE},
 	{"gpt2", "byte-level BPE; the model names its pre-tokenizer", LLM_KIND_BPE},
+	{"huggingface", "tokenizer.json of the Hugging Face tokenizers library", LLM_KIND_HF},
 	{"llama", "SentencePiece BPE", LLM_KIND_SPM},
 	{"none", "no tokenizer: token ids only", LLM_KIND_NONE},
 	{"t5", "SentencePiece unigram", LLM_KIND_UNIGRAM},
@@ -66,7 +67,7 @@ load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	}
 	llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (name.len < 64 ? name.len : 64), name.data);
 	llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
-					 "\"llama\" (SentencePiece BPE), \"bert\" (WordPiece) and \"t5\" (unigram) are supported.");
+					 "\"llama\" (SentencePiece BPE), \"bert\" (WordPiece), \"t5\" (unigram) and \"huggingface\" (tokenizer.json) are supported.");
 	return LLM_E_UNSUPPORTED;
 }
 
@@ -217,6 +218,8 @@ static LlmStatus
 load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LLM_TRY(load_kind(t, meta, err));
+	if (t->kind == LLM_KIND_HF)
+		return llm_hf_load(t, meta, err);
 	LLM_TRY(load_tokens(t, meta, err));
 	LLM_TRY(llm_special_tokens_load(t, meta, err));
 	LLM_TRY(load_separator(t, meta, err));
@@ -255,6 +258,7 @@ llm_tokenizer_free(LlmTokenizer *t)
 {
 	if (!t)
 		return;
+	llm_hf_free(t->hf);
 	llm_pretokenizer_free(t->pretokenizer);
 	llm_vocab_free(&t->vocab);
 	llm_merges_free(&t->merges);
@@ -326,21 +330,67 @@ encode(LlmEncoder *e, LlmText text, int flags, LlmError *err)
 	return LLM_OK;
 }
 
-LlmStatus
-llm_tokenize(const LlmTokenizer *t, LlmText text, int flags, const LlmStop *stop, LlmTokens *out, LlmError *err)
+/* first and second texts of kinds other than tokenizer.json */
+static LlmStatus
+encode_pair(LlmEncoder *e, LlmText first, LlmText second, int flags, LlmBuf *types, LlmError *err)
+{
+	const LlmTokenizer *t = e->t;
+	bool		add = (flags & LLM_TOKENIZE_ADD_SPECIAL) != 0;
+	int			plain = flags & ~LLM_TOKENIZE_ADD_SPECIAL;
+	size_t		n = e->out->n;
+
+	if (add && t->add_bos && t->bos >= 0)
+		LLM_TRY(llm_tokens_append(e->out, t->bos, err));
+	LLM_TRY(encode(e, first, plain, err));
+	if (add && t->eos >= 0)
+		LLM_TRY(llm_tokens_append(e->out, t->eos, err));
+	for (; types && n < e->out->n; n++)
+		LLM_TRY(llm_buf_append(types, "\0", 1, err));
+	LLM_TRY(encode(e, second, plain, err));
+	if (add && t->eos >= 0)
+		LLM_TRY(llm_tokens_append(e->out, t->eos, err));
+	for (; types && n < e->out->n; n++)
+		LLM_TRY(llm_buf_append(types, "\1", 1, err));
+	return LLM_OK;
+}
+
+/* one text, or two if second is not NULL */
+static LlmStatus
+tokenize(const LlmTokenizer *t, LlmText first, const LlmText *second, int flags, const LlmStop *stop, LlmTokens *out, LlmBuf *types,
+		 LlmError *err)
 {
 	LlmEncoder	e = {.t = t, .stop = stop, .out = out};
 	size_t		n_before = out->n;
+	size_t		types_before = types ? types->len : 0;
 	LlmStatus	status;
 
-	if (text.len > MAX_TEXT_BYTES)
-		return llm_fail(err, LLM_E_LIMIT, "text has %zu bytes, at most %zu can be tokenized", text.len, MAX_TEXT_BYTES);
+	if (first.len > MAX_TEXT_BYTES || (second && second->len > MAX_TEXT_BYTES))
+		return llm_fail(err, LLM_E_LIMIT, "text has %zu bytes, at most %zu can be tokenized",
+						second && second->len > first.len ? second->len : first.len, MAX_TEXT_BYTES);
 	llm_merge_init(&e.merge, t->allocator);
-	status = encode(&e, text, flags, err);
+	if (t->kind == LLM_KIND_HF)
+		status = llm_hf_encode(&e, first, second, flags, types, err);
+	else
+		status = second ? encode_pair(&e, first, *second, flags, types, err) : encode(&e, first, flags, err);
 	llm_merge_free(&e.merge);
 	if (status != LLM_OK)
 		out->n = n_before;
+	if (status != LLM_OK && types)
+		types->len = types_before;
 	return status;
+}
+
+LlmStatus
+llm_tokenize(const LlmTokenizer *t, LlmText text, int flags, const LlmStop *stop, LlmTokens *out, LlmError *err)
+{
+	return tokenize(t, text, NULL, flags, stop, out, NULL, err);
+}
+
+LlmStatus
+llm_tokenize_pair(const LlmTokenizer *t, LlmText first, LlmText second, int flags, const LlmStop *stop, LlmTokens *out, LlmBuf *types,
+				  LlmError *err)
+{
+	return tokenize(t, first, &second, flags, stop, out, types, err);
 }
 
 /* a token that is no text */
@@ -360,6 +410,8 @@ llm_detokenize_one(const LlmTokenizer *t, int32_t id, bool first, bool with_spec
 	if (id < 0 || id >= t->n_vocab)
 		return llm_fail(err, LLM_E_ARGUMENT, "token id %d is out of range: the vocabulary has %d tokens", (int) id,
 						(int) t->n_vocab);
+	if (t->hf)
+		return llm_hf_decode_one(t, id, first, with_special, out, err);
 	if (!with_special && is_hidden(t, id))
 		return LLM_OK;
 	bytes = llm_vocab_bytes(&t->vocab, id);
@@ -377,6 +429,8 @@ llm_detokenize(const LlmTokenizer *t, const int32_t *ids, size_t n, bool with_sp
 	size_t		len_before = out->len;
 	bool		first = true;
 
+	if (t->hf)
+		return llm_hf_decode(t, ids, n, with_special, out, err);
 	for (size_t i = 0; i < n; i++)
 	{
 		LlmStatus	status = llm_detokenize_one(t, ids[i], first, with_special, out, err);

@@ -3,7 +3,11 @@
  *
  * Kinds: byte-level BPE (pre-tokenizer patterns run by PCRE2), SentencePiece BPE and unigram, WordPiece. Special tokens are
  * recognised only when asked for, and only where every byte came from the template: row text can never make one. Immutable
- * after creation. Source of formats: ggml/docs/gguf.md; Sennrich et al. 2016, arXiv 1508.07909; Kudo and Richardson 2018.
+ * after creation.
+ *
+ * A tokenizer.json needs nothing but metadata with tokenizer.ggml.model = "huggingface" and the bytes of the file as the
+ * string tokenizer.huggingface.json; ids of special tokens (tokenizer.ggml.eos_token_id and so on) count as elsewhere.
+ * Source of formats: ggml/docs/gguf.md; Sennrich et al. 2016, arXiv 1508.07909; Kudo and Richardson 2018.
  */
 #ifndef LLM_TOKENIZER_H
 #define LLM_TOKENIZER_H
@@ -19,6 +23,7 @@ typedef enum LlmTokenizerKind
 	LLM_KIND_SPM,
 	LLM_KIND_WORDPIECE,
 	LLM_KIND_UNIGRAM,
+	LLM_KIND_HF,				/* tokenizer.json of the Hugging Face tokenizers library */
 	LLM_KIND_NONE				/* ids without texts: a model that came without its tokenizer */
 } LlmTokenizerKind;
 
@@ -50,6 +55,14 @@ extern void llm_tokenizer_free(LlmTokenizer *t);
  * never an error. Time is O(n log n). Errors: LLM_E_NOMEM, LLM_E_LIMIT, LLM_PAUSED (out is as before; call again).
  */
 extern LlmStatus llm_tokenize(const LlmTokenizer *t, LlmText text, int flags, const LlmStop *stop, LlmTokens *out, LlmError *err);
+
+/*
+ * The same for two texts, as rerankers take them: with LLM_TOKENIZE_ADD_SPECIAL the tokens around and between them are
+ * those of tokenizer.json's template for pairs; other kinds have bos, first, eos, second, eos. types (may be NULL) gets a byte for
+ * each id: 0 for the first text, 1 for the second, or what the template says.
+ */
+extern LlmStatus llm_tokenize_pair(const LlmTokenizer *t, LlmText first, LlmText second, int flags, const LlmStop *stop, LlmTokens *out,
+								   LlmBuf *types, LlmError *err);
 
 /*
  * Bytes of one token. A special (control) token gives no bytes unless with_special. first: it is the first of a text, so

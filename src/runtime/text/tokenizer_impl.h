@@ -31,6 +31,7 @@ typedef struct LlmTokenInfo
 	bool		is_end;			/* ends generation */
 	bool		lstrip;			/* special: takes white space before it, or after it, along */
 	bool		rstrip;
+	bool		hidden;			/* of tokenizer.json: special there, no text in an answer */
 } LlmTokenInfo;
 
 struct LlmTokenizer
@@ -74,6 +75,8 @@ struct LlmTokenizer
 	float		unknown_score;
 	LlmCharMap	char_map;
 	bool		merge_spaces;
+
+	struct LlmHf *hf;			/* of tokenizer.json (hf.h), else NULL */
 };
 
 /* one run of llm_tokenize */
@@ -99,10 +102,13 @@ llm_encoder_worked(LlmEncoder *e, size_t n_bytes)
 	return llm_should_stop(e->stop) ? LLM_PAUSED : LLM_OK;
 }
 
+/* hf_tokenizer.c */
+extern LlmStr llm_hf_token_text(const LlmTokenizer *t, int32_t id);
+
 static inline LlmStr
 llm_token_string(const LlmTokenizer *t, int32_t id)
 {
-	return llm_meta_array_string(t->tokens, (uint64_t) id);
+	return t->hf ? llm_hf_token_text(t, id) : llm_meta_array_string(t->tokens, (uint64_t) id);
 }
 
 /* the bytes of a byte token's text "<0x41>", or -1 */
@@ -120,6 +126,15 @@ extern LlmStatus llm_special_tokens_find(LlmEncoder *e, LlmText text, size_t fro
 /* the kinds: fill vocab (n_vocab symbols) and what the kind needs; then encode text without special tokens */
 extern LlmStatus llm_bpe_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 extern LlmStatus llm_bpe_encode(LlmEncoder *e, const char *bytes, size_t len, LlmError *err);
+
+/* what other models of pairs share: GPT-2's alphabet, and merging */
+#define LLM_BPE_SHORT_WORD 32	/* symbols; longer words use the heap */
+#define LLM_BPE_ALPHABET_END 324	/* first code point above the alphabet */
+extern void llm_bpe_alphabet(int16_t byte_of[LLM_BPE_ALPHABET_END]);
+extern bool llm_bpe_decode(const int16_t *byte_of, LlmStr text, char *out, size_t *len);
+extern size_t llm_bpe_merge_short(const LlmTokenizer *t, int32_t *symbol, size_t n);	/* in place; how many are left */
+extern bool llm_bpe_find_merge(const void *ctx, const LlmMergeNode *left, const LlmMergeNode *right, uint32_t *rank, int32_t *merged);
+
 extern LlmStatus llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 extern LlmStatus llm_spm_encode(LlmEncoder *e, const char *bytes, size_t len, bool space_prefix, LlmError *err);
 extern LlmStatus llm_unigram_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);

@@ -27,7 +27,7 @@ typedef enum LlmClass
 	LLM_CLASS_LONG_S,			/* U+017F: Ll, and an s where case is ignored */
 	LLM_CLASS_NEW_DIGIT,		/* unassigned in Unicode 16, but a number in 17: see the pattern of smollm */
 	LLM_CLASS_INVALID,			/* a byte that is not part of UTF-8 */
-	LLM_CLASS_MARK				/* this and following: sets of one pattern, see pretokenizer_names.h */
+	LLM_CLASS_MARK				/* this and following: sets of one pattern, see pretokenizer_names.h and class_regex.h */
 } LlmClass;
 
 /*

@@ -150,22 +150,42 @@ grow_index(LlmVocab *v, LlmError *err)
 	return LLM_OK;
 }
 
-LlmStatus
-llm_vocab_index(LlmVocab *v, int32_t symbol, int32_t *same, LlmError *err)
+/* the slot of a symbol's bytes; it is free, or holds the symbol that was first */
+static LlmStatus
+slot_of_symbol(LlmVocab *v, int32_t symbol, LlmVocabSlot **slot, LlmError *err)
 {
 	LlmStr		s = llm_vocab_bytes(v, symbol);
 	uint32_t	tag = hash_bytes(v->seed, s.data, s.len);
-	LlmVocabSlot *slot;
 
 	if (v->n_indexed + 1 > v->n_slots / 2)
 		LLM_TRY(grow_index(v, err));
-	slot = find_slot(v, tag, s.data, s.len);
-	if (slot->symbol < 0)
+	*slot = find_slot(v, tag, s.data, s.len);
+	if ((*slot)->symbol < 0)
 	{
-		*slot = (LlmVocabSlot) {tag, symbol};
+		**slot = (LlmVocabSlot) {tag, symbol};
 		v->n_indexed++;
 	}
+	return LLM_OK;
+}
+
+LlmStatus
+llm_vocab_index(LlmVocab *v, int32_t symbol, int32_t *same, LlmError *err)
+{
+	LlmVocabSlot *slot;
+
+	LLM_TRY(slot_of_symbol(v, symbol, &slot, err));
 	*same = slot->symbol;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_vocab_index_last(LlmVocab *v, int32_t symbol, int32_t *before, LlmError *err)
+{
+	LlmVocabSlot *slot;
+
+	LLM_TRY(slot_of_symbol(v, symbol, &slot, err));
+	*before = slot->symbol;
+	slot->symbol = symbol;
 	return LLM_OK;
 }
 
@@ -216,14 +236,25 @@ llm_merges_free(LlmMergeTable *m)
 	m->slots = NULL;
 }
 
+static void
+put_merge(LlmMergeTable *m, LlmMerge merge, bool replace)
+{
+	size_t		i = llm_hash_mix(merge.pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)) & (m->n_slots - 1);
+
+	for (; m->slots[i].merged >= 0 && m->slots[i].pair != merge.pair; i = (i + 1) & (m->n_slots - 1))
+		;
+	if (m->slots[i].merged < 0 || replace)
+		m->slots[i] = merge;
+}
+
 void
 llm_merges_add(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged)
 {
-	uint64_t	pair = (uint64_t) (uint32_t) left << 32 | (uint32_t) right;
-	size_t		i = llm_hash_mix(pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)) & (m->n_slots - 1);
+	put_merge(m, (LlmMerge) {(uint64_t) (uint32_t) left << 32 | (uint32_t) right, rank, merged}, false);
+}
 
-	for (; m->slots[i].merged >= 0; i = (i + 1) & (m->n_slots - 1))
-		if (m->slots[i].pair == pair)
-			return;
-	m->slots[i] = (LlmMerge) {pair, rank, merged};
+void
+llm_merges_set(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged)
+{
+	put_merge(m, (LlmMerge) {(uint64_t) (uint32_t) left << 32 | (uint32_t) right, rank, merged}, true);
 }

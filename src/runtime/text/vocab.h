@@ -38,6 +38,9 @@ extern LlmStatus llm_vocab_add(LlmVocab *v, const char *bytes, size_t len, LlmEr
 /* make a symbol findable; *same is the number under which its bytes are found, another one if they already were */
 extern LlmStatus llm_vocab_index(LlmVocab *v, int32_t symbol, int32_t *same, LlmError *err);
 
+/* the same, but the symbol takes the place of an earlier one with its bytes; *before is that one, or symbol itself */
+extern LlmStatus llm_vocab_index_last(LlmVocab *v, int32_t symbol, int32_t *before, LlmError *err);
+
 /* number of the symbol with these bytes, -1 if there is none */
 extern int32_t llm_vocab_find(const LlmVocab *v, const char *bytes, size_t len);
 
@@ -72,8 +75,9 @@ typedef struct LlmMergeTable
 extern LlmStatus llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err);
 extern void llm_merges_free(LlmMergeTable *m);
 
-/* at most n_merges of them; the first of equal pairs stays */
+/* at most n_merges of them; the first of equal pairs stays, or (_set) the last */
 extern void llm_merges_add(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged);
+extern void llm_merges_set(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged);
 
 static inline uint64_t
 llm_hash_mix(uint64_t a, uint64_t b)

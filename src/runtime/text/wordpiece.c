@@ -39,9 +39,7 @@ load_token(LlmTokenizer *t, int32_t id, LlmBuf *text, LlmError *err)
 	LLM_TRY(llm_vocab_add(&t->vocab, text->data, text->len, err));
 	if (text->len == 0)
 		return LLM_OK;
-	LLM_TRY(llm_vocab_index(&t->vocab, id, &same, err));
-	if (same != id)
-		return llm_fail(err, LLM_E_FORMAT, "tokens %d and %d of the vocabulary have the same text", (int) same, (int) id);
+	LLM_TRY(llm_vocab_index_last(&t->vocab, id, &same, err));	/* of equal tokens the last is made */
 	if (text->len > t->max_token_bytes)
 		t->max_token_bytes = text->len;
 	return LLM_OK;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Random small models written as Hugging Face folders by transformers, and their logits in float32 on the CPU.
+"""Random small models written as Hugging Face folders by transformers, and what they compute in float32 on the CPU: logits of the
+last position, the mean of the hidden states (encoders), or the outputs of a classifier.
 
   hf_folders.py write DIR [NAME...]    a folder for each model (seeded), with reference.json beside its config.json
-  hf_folders.py check DIR [NAME...]    run build/llm logits on each and compare; exit status 1 above the tolerance
+  hf_folders.py check DIR [NAME...]    run build/llm on each and compare; exit status 1 above the tolerance
 
 write needs torch and transformers (5.23.0 made the ones in sql-tests/data/hf); check needs only Python and build/llm.
 """
@@ -16,6 +17,9 @@ BASE = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_laye
             num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 WIDE = dict(vocab_size=199, hidden_size=96, intermediate_size=136, num_hidden_layers=5, num_attention_heads=6,
             num_key_value_heads=3, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+ENCODER = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+               max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+MODERN = dict(ENCODER, cls_token_id=1, sep_token_id=2, num_hidden_layers=5, local_attention=8)
 LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0)
@@ -37,6 +41,7 @@ MODELS = {
     "llama": ("LlamaConfig", "LlamaForCausalLM", dict(BASE, rope_parameters=LLAMA3), "float32", None),
     "llama-tied": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, tie_word_embeddings=True, head_dim=24, attention_bias=True,
                                                           mlp_bias=True), "bfloat16", 60000),
+    "llama-biases": ("LlamaConfig", "LlamaForCausalLM", dict(BASE, attention_bias=True, rope_parameters=LLAMA3), "bfloat16", None),
     "llama-linear": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, rope_parameters=dict(rope_type="linear", rope_theta=5000.0,
                                                              factor=2.0)), "float16", None),
     "llama-yarn": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, rope_parameters=dict(YARN, attention_factor=1.25)), "float32", None),
@@ -63,6 +68,8 @@ MODELS = {
     "phi3": ("Phi3Config", "Phi3ForCausalLM", dict(BASE, sliding_window=9), "float32", None),
     "phi3-longrope": ("Phi3Config", "Phi3ForCausalLM", dict(WIDE, max_position_embeddings=256, original_max_position_embeddings=64,
                                                             rope_parameters=longrope(8)), "float32", None),
+    "phi3-partial": ("Phi3Config", "Phi3ForCausalLM", dict(WIDE, rope_parameters=dict(rope_type="default", rope_theta=10000.0,
+                                                           partial_rotary_factor=0.75)), "float16", None),
     "nemotron": ("NemotronConfig", "NemotronForCausalLM", dict(BASE), "float32", None),
     "nemotron_h": ("NemotronHConfig", "NemotronHForCausalLM", dict(
         without(BASE, "num_hidden_layers"), **MAMBA, head_dim=16, layers_block_type=["mamba", "mlp", "attention", "mlp", "mamba"]), "float32", None),
@@ -78,6 +85,9 @@ MODELS = {
                                                             residual_multiplier=0.7, logits_scaling=2.0), "float32", None),
     "gpt-oss": ("GptOssConfig", "GptOssForCausalLM", dict(WIDE, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=8,
                                                           rope_parameters=dict(YARN, truncate=False)), "bfloat16", None),
+    "gpt-oss-small": ("GptOssConfig", "GptOssForCausalLM", dict(
+        without(BASE, "intermediate_size"), intermediate_size=32, head_dim=8, num_local_experts=3, num_experts_per_tok=2, sliding_window=8,
+        rope_parameters=dict(YARN, truncate=False)), "bfloat16", None),
     "olmoe": ("OlmoeConfig", "OlmoeForCausalLM", dict(BASE, num_experts=4, num_experts_per_tok=2), "float32", None),
     "olmo2": ("Olmo2Config", "Olmo2ForCausalLM", dict(BASE), "float32", None),
     "olmo3": ("Olmo3Config", "Olmo3ForCausalLM", dict(WIDE, sliding_window=8), "float32", None),
@@ -94,6 +104,21 @@ MODELS = {
         first_k_dense_replace=1, n_group=2, topk_group=1, rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=1.0)), "bfloat16", 40000),
     "mamba2": ("Mamba2Config", "Mamba2ForCausalLM", dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, expand=2, num_heads=8, head_dim=8,
                                                          state_size=16, n_groups=2, pad_token_id=0, bos_token_id=1, eos_token_id=2), "float32", None),
+    "bert": ("BertConfig", "BertModel", dict(ENCODER), "float32", None),
+    "bert-classifier": ("BertConfig", "BertForSequenceClassification", dict(ENCODER, num_labels=3), "float32", None),
+    "roberta": ("RobertaConfig", "RobertaModel", dict(ENCODER, pad_token_id=1, bos_token_id=0), "float32", None),
+    "xlm-roberta": ("XLMRobertaConfig", "XLMRobertaModel", dict(ENCODER, pad_token_id=1, bos_token_id=0), "float16", None),
+    "xlm-roberta-classifier": ("XLMRobertaConfig", "XLMRobertaForSequenceClassification", dict(
+        ENCODER, pad_token_id=1, bos_token_id=0, num_labels=1), "float32", None),
+    "nomic-bert": ("NomicBertConfig", "NomicBertModel", dict(ENCODER), "float32", None),
+    "eurobert": ("EuroBertConfig", "EuroBertModel", dict(ENCODER, num_key_value_heads=2, mask_token_id=4), "float32", None),
+    "jina-v3": ("JinaEmbeddingsV3Config", "JinaEmbeddingsV3Model", dict(ENCODER), "float32", None),
+    "gemma-embedding": ("Gemma3TextConfig", "Gemma3TextModel", dict(
+        ENCODER, num_hidden_layers=7, head_dim=16, num_key_value_heads=2, sliding_window=9, use_bidirectional_attention=True), "float32", None),
+    "qwen3-embedding": ("Qwen3Config", "Qwen3Model", dict(BASE, head_dim=16), "float32", None),
+    "modern-bert": ("ModernBertConfig", "ModernBertModel", dict(MODERN), "float32", None),
+    "modern-bert-classifier": ("ModernBertConfig", "ModernBertForSequenceClassification", dict(MODERN, num_labels=2,
+                                                                                              classifier_pooling="mean"), "float32", None),
     "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
 }
 
@@ -129,16 +154,35 @@ def write(folder, names):
         path = os.path.join(folder, name)
         model.save_pretrained(path, **({"max_shard_size": shard} if shard else {}))
         model = getattr(transformers, model_class).from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+        # longrope: transformers takes the short factors while a text is within the original context, pg_llm by the context given
+        n_ctx = 64 if "longrope" in name else 0
         cases = []
         n_vocab = config.vocab_size
         for n in (1, 7, 40):
             ids = [(i * 37 + n * 11 + 3) % n_vocab for i in range(n)]
+            ids = [i if i != config.pad_token_id else 3 for i in ids]
             with torch.no_grad():
-                logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
-            cases.append({"token_ids": ids, "logits": [float(f"{x:.7g}") for x in logits.tolist()]})
+                if model_class.endswith("ForCausalLM"):
+                    kind, values = "logits", model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+                elif model_class.endswith("Classification"):
+                    kind, values = "outputs", model(torch.tensor([ids])).logits[0]
+                else:
+                    kind, values = "embedding", model(torch.tensor([ids])).last_hidden_state[0].mean(0)
+            cases.append({"token_ids": ids, kind: [float(f"{x:.7g}") for x in values.tolist()]})
         with open(os.path.join(path, "reference.json"), "w") as f:
-            json.dump({"transformers": transformers.__version__, "cases": cases}, f)
+            json.dump({"transformers": transformers.__version__, "n_ctx": n_ctx, "cases": cases}, f)
         print(name, os.listdir(path))
+
+
+COMMANDS = {"logits": ["logits"], "embedding": ["embed", "--raw", "--pooling", "mean"], "outputs": ["rerank"]}
+
+
+def task(kind, ids):
+    return {"token_ids": ids, "n_query": len(ids)} if kind == "outputs" else {"token_ids": ids}
+
+
+def answer(kind, line):
+    return json.loads(line)[kind][0] if kind == "outputs" else json.loads(line)[kind]
 
 
 def check(folder, names):
@@ -147,19 +191,24 @@ def check(folder, names):
     for name in names or sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         with open(os.path.join(path, "reference.json")) as f:
-            cases = json.load(f)["cases"]
-        lines = "".join(json.dumps({"token_ids": c["token_ids"]}) + "\n" for c in cases)
-        run = subprocess.run([os.environ.get("LLM", "build/llm"), "logits", path, "--kv", "f32"], input=lines, capture_output=True, text=True)
+            reference = json.load(f)
+        cases = reference["cases"]
+        context = ["--ctx", str(reference["n_ctx"])] if reference["n_ctx"] else []
+        kind = next(k for k in cases[0] if k in COMMANDS)
+        lines = "".join(json.dumps(task(kind, c["token_ids"])) + "\n" for c in cases)
+        command, *options = COMMANDS[kind]
+        run = subprocess.run([os.environ.get("LLM", "build/llm"), command, path, "--kv", "f32", *options, *context], input=lines, capture_output=True, text=True)
         if run.returncode != 0:
-            print(f"{name:20} {run.stderr.strip()}")
+            print(f"{name:22} {run.stderr.strip()}")
             failed += 1
             continue
-        d = [max(abs(a - b) for a, b in zip(json.loads(line)["logits"], c["logits"])) for line, c in zip(run.stdout.splitlines(), cases)]
-        size = max(abs(x) for c in cases for x in c["logits"])
+        answers = [answer(kind, line) for line in run.stdout.splitlines()]
+        d = [max(abs(x - y) for x, y in zip(a, c[kind])) if len(a) == len(c[kind]) else float("inf") for a, c in zip(answers, cases)]
+        size = max(abs(x) for c in cases for x in c[kind])
         verdict = "EXACT" if max(d) <= TOLERANCE else "FAIL"
         failed += verdict != "EXACT"
         worst = max(worst, max(d))
-        print(f"{name:20} {verdict} largest difference {max(d):.2e} ({', '.join(f'{x:.1e}' for x in d)}), largest logit {size:.2f}")
+        print(f"{name:22} {verdict} largest difference {max(d):.2e} ({', '.join(f'{x:.1e}' for x in d)}), largest value {size:.2f}")
     print(f"largest difference of all: {worst:.2e}; {failed} failed")
     return failed
 

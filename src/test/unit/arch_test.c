@@ -67,6 +67,11 @@ static const Case cases[] = {
 		.d = {.arch = "qwen2", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true},
 	},
 	{
+		.what = "windows in all layers",
+		.d = {.arch = "qwen2", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true, .window = 45},
+		.keys = {KEY("attention.sliding_window", 45)},
+	},
+	{
 		.what = "shared expert",
 		.d = {.arch = "qwen2moe", SHAPE(3, 16, 10000), .norm_before = true, .biases = true, .neox = true, .n_expert = 6,
 			.n_used = 3, .router = 1, .n_ff_shared = 160},
@@ -244,6 +249,13 @@ open_case(const Case *c, LlmKvType kv_type, const LlmKernels *kernels)
 	return t;
 }
 
+/* every other case has its keys and values in 8 bits */
+static LlmKvType
+kv_of(const Case *c)
+{
+	return (c - cases) % 2 ? LLM_KV_Q8 : LLM_KV_F16;
+}
+
 /* the logits after a prompt beyond the windows and the first page, with keys and values in F32 */
 static void
 test_against_double(const Case *c)
@@ -296,7 +308,7 @@ test_ways(const Case *c, const Work *work, int n)
 		{3, 64, 0, true, false, false},
 		{2, 512, 0, false, true, true},
 	};
-	TestModel	t = open_case(c, LLM_KV_F16, llmk_select(NULL, llmk_cpu_features()));
+	TestModel	t = open_case(c, kv_of(c), llmk_select(NULL, llmk_cpu_features()));
 	Workload	want = {.work = work, .n = n};
 
 	run_way(t.model, &plain, NULL, &want);
@@ -319,7 +331,7 @@ test_levels(const Case *c)
 
 	for (int level = 0; level < n_tested_levels; level++)
 	{
-		TestModel	t = open_case(c, LLM_KV_F16, &tested_levels[level]);
+		TestModel	t = open_case(c, kv_of(c), &tested_levels[level]);
 		Workload	got = {.work = some, .n = 2};
 
 		run_way(t.model, &way, NULL, &got);
@@ -433,17 +445,19 @@ static void
 test_refused_keys(void)
 {
 	static const TinyKey of_llama[] = {
-		KEY("attention.sliding_window", 100), KEY("attention.temperature_scale", 0.5), KEY("logit_scale", 2),
-		KEY("embedding_scale", 2), KEY("residual_scale", 2), KEY("attention.clamp_kqv", 8), KEY("pooling_type", 3),
+		KEY("attention.temperature_scale", 0.5), KEY("logit_scale", 2),
+		KEY("embedding_scale", 2), KEY("residual_scale", 2), KEY("attention.clamp_kqv", 8),
 		KEY("nextn_predict_layers", 1),
 		KEY("rope.dimension_sections", 1), KEY("attention.key_length_swa", 32), KEY("rope.scaling.alpha", 2),
-		SWITCH("attention.causal", false),
 	};
 	const Case *llama = &cases[case_named("llama")];
 	const Case *experts = &cases[case_named("experts")];
 
 	for (size_t i = 0; i < sizeof of_llama / sizeof *of_llama; i++)
 		check_refused(llama, &of_llama[i], LLM_E_UNSUPPORTED, of_llama[i].suffix);
+	check_refused(llama, &(TinyKey) KEY("pooling_type", 5), LLM_E_FORMAT, "pooling_type");
+	check_refused(llama, &(TinyKey) KEY("pooling_type", 4), LLM_E_UNSUPPORTED, "classifier");
+	check_refused(&cases[case_named("soft caps")], &(TinyKey) SWITCH("attention.causal", false), LLM_E_UNSUPPORTED, "attention.causal");
 	check_refused(&cases[case_named("biases")], &(TinyKey) KEY("expert_count", 4), LLM_E_UNSUPPORTED, "expert_count");
 	check_refused(llama, &(TinyKey) TEXT("rope.scaling.type", "dynamic"), LLM_E_UNSUPPORTED, "dynamic");
 	check_refused(experts, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_UNSUPPORTED, "leading_dense_block_count");
@@ -464,6 +478,8 @@ test_refused_latent(void)
 	check_refused(c, &(TinyKey) KEY("rope.scaling.attn_factor", 2), LLM_E_UNSUPPORTED, "attn_factor");
 	check_refused(c, &(TinyKey) KEY("attention.temperature_scale", 0.5), LLM_E_UNSUPPORTED, "temperature_scale");
 	check_refused(c, &(TinyKey) KEY("nextn_predict_layers", 1), LLM_E_UNSUPPORTED, "nextn_predict_layers");
+	check_refused(c, &(TinyKey) SWITCH("attention.causal", false), LLM_E_UNSUPPORTED, "attention.causal");
+	check_refused(c, &(TinyKey) KEY("attention.sliding_window", 100), LLM_E_UNSUPPORTED, "sliding_window");
 	check_refused(c, &(TinyKey) KEY("attention.q_lora_rank", 16), LLM_E_FORMAT, "attn_q_a");
 	check_refused(c, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_FORMAT, "ffn_gate");
 	tiny_make(&k, &c->d, c->keys + 1, c->tied);
@@ -498,7 +514,8 @@ test_refused_tensors(void)
 		{"experts", "blk.0.ffn_up_shexp.weight", 64, 96, LLM_E_UNSUPPORTED},
 		{"experts", "blk.0.exp_probs_b.bias", 7, 0, LLM_E_FORMAT},
 		{"experts", "blk.0.ffn_down_exps.bias", 64, 7, LLM_E_FORMAT},
-		{"norm of heads", "cls.output.weight", 64, 2, LLM_E_UNSUPPORTED},
+		{"norm of heads", "cls.output.weight", 48, 2, LLM_E_FORMAT},
+		{"norm of heads", "dense_2.weight", 48, 8, LLM_E_FORMAT},
 		{"longrope, long", "blk.0.ffn_gate.weight", 64, 96, LLM_E_UNSUPPORTED},
 		{"latent attention", "blk.0.attn_kv_b.weight", 64, 96, LLM_E_UNSUPPORTED},
 		{"experts", "blk.0.ffn_up_exps.scale", 7, 0, LLM_E_FORMAT},
@@ -535,13 +552,13 @@ test_refused_parting(void)
 	CHECK_MSG(open_status(&k, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "blk.0.ffn_up.weight"), "%s", err.message);
 }
 
-/* every row of the table has a case here, but for recurrent layers: recurrent_test.c */
+/* every row of the table has a case here, but for recurrent layers (recurrent_test.c) and encoders (encoder_test.c) */
 static void
 test_all_rows_covered(void)
 {
 	for (int i = 0; i < llm_arch_count(); i++)
 	{
-		int			n = llm_arch_get(i)->recurrent != LLM_MIXER_ATTENTION;
+		int			n = llm_arch_get(i)->recurrent != LLM_MIXER_ATTENTION || (llm_arch_get(i)->traits & LLM_TRAIT_ENCODER);
 
 		for (int c = 0; c < N_CASES; c++)
 			n += strcmp(cases[c].d.arch, llm_arch_get(i)->name) == 0;

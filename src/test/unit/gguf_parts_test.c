@@ -200,6 +200,88 @@ test_same_as_one_file(void)
 	clean_folder();
 }
 
+/* bytes that are not a file of their own: read through a function, with pauses, in the file's stead */
+typedef struct Kept
+{
+	uint8_t	   *bytes;
+	uint64_t	size;
+	int			n_pauses;
+} Kept;
+
+static LlmStatus
+give_bytes(void *ctx, uint64_t offset, void *buf, size_t len, const LlmStop *stop, LlmError *err)
+{
+	Kept	   *kept = ctx;
+
+	(void) err;
+	CHECK(offset + len <= kept->size);
+	if (llm_should_stop(stop) && kept->n_pauses-- > 0)
+		return LLM_PAUSED;
+	memcpy(buf, kept->bytes + offset, len);
+	return LLM_OK;
+}
+
+static bool
+stop_always(void *opaque)
+{
+	(void) opaque;
+	return true;
+}
+
+static Kept
+keep_file(const char *path)
+{
+	Kept		kept = {.n_pauses = 1};
+	LlmFile		file;
+	LlmError	err;
+
+	CHECK(llm_file_open(path, &file, &err) == LLM_OK);
+	kept.size = file.size_bytes;
+	kept.bytes = malloc(kept.size);
+	CHECK(kept.bytes && llm_file_read(&file, 0, kept.bytes, kept.size, NULL, &err) == LLM_OK);
+	llm_file_close(&file);
+	return kept;
+}
+
+static void
+test_bytes(void)
+{
+	char		whole[256];
+	LlmStop		stop = {stop_always, NULL};
+	LlmSource	file;
+	LlmSource	source;
+	LlmError	err;
+	Kept		kept;
+
+	snprintf(whole, sizeof whole, "%s/whole.gguf", folder);
+	write_file(whole, -1, &(Split) {-1, 0, 0});
+	write_good("good");
+	kept = keep_file(whole);
+	CHECK(llm_source_open(whole, &llm_malloc_allocator, NULL, &file, &err) == LLM_OK);
+	CHECK(llm_source_open_bytes("table", kept.size, give_bytes, &kept, &llm_malloc_allocator, &stop, &source, &err) == LLM_PAUSED);
+	CHECK(llm_source_open_bytes("table", kept.size, give_bytes, &kept, &llm_malloc_allocator, &stop, &source, &err) == LLM_OK);
+	CHECK(strcmp(source.path, "table") == 0 && source.n_tensors == file.n_tensors && llm_source_size_bytes(&source) == kept.size);
+	CHECK(llm_source_check_unchanged(&source, &err) == LLM_OK);
+	for (uint64_t i = 0; i < source.n_tensors; i++)
+	{
+		float		a[40];
+		float		b[40];
+
+		CHECK(llm_source_read(&source, &source.tensors[i], 0, 40, a, NULL, &err) == LLM_OK);
+		CHECK(llm_source_read(&file, &file.tensors[i], 0, 40, b, NULL, &err) == LLM_OK && memcmp(a, b, sizeof a) == 0);
+	}
+	llm_source_close(&source);
+	llm_source_close(&file);
+	CHECK(llm_source_open_bytes("table", kept.size - 1, give_bytes, &kept, &llm_malloc_allocator, NULL, &source, &err) == LLM_E_FORMAT);
+	free(kept.bytes);
+
+	kept = keep_file(part_path("good", 0, N_PARTS));
+	CHECK(llm_source_open_bytes("table", kept.size, give_bytes, &kept, &llm_malloc_allocator, NULL, &source, &err) == LLM_E_UNSUPPORTED &&
+		  strstr(err.message, "one of 3 parts"));
+	free(kept.bytes);
+	clean_folder();
+}
+
 /* a part that is changed after opening is noticed */
 static void
 test_changed_part(void)
@@ -334,6 +416,7 @@ main(void)
 	test_names();
 	test_same_as_one_file();
 	test_changed_part();
+	test_bytes();
 	test_refusals();
 	test_failing_allocations();
 	CHECK(rmdir(folder) == 0);

@@ -6,7 +6,7 @@
 
 #include "check.h"
 #include "gguf_writer.h"
-#include "model/arch.h"
+#include "model/rope_options.h"
 #include "weights/gguf.h"
 
 typedef enum ValueKind
@@ -62,6 +62,8 @@ put(GgufWriter *w, const Case *c)
 	}
 }
 
+static const LlmRopeOptions *rope_options = NULL;	/* what the owner says */
+
 static LlmStatus
 read_with(const Case *c, LlmHparams *hp, LlmError *err)
 {
@@ -87,7 +89,7 @@ read_with(const Case *c, LlmHparams *hp, LlmError *err)
 	CHECK_MSG(status == LLM_OK, "%s", status == LLM_OK ? "" : err->message);
 	if (status == LLM_OK)
 	{
-		status = llm_hparams_read(&gguf.meta, &arch, hp, err);
+		status = llm_hparams_read_with(&gguf.meta, rope_options, &arch, hp, err);
 		llm_gguf_close(&gguf);
 	}
 	close(fd);
@@ -108,6 +110,53 @@ test_defaults(void)
 	CHECK(hp.rope[0].has_factors);
 	CHECK(read_with(&(Case) {"llama.rope.scale_linear", NUMBER_F32, 4, NULL, LLM_OK, NULL}, &hp, &err) == LLM_OK);
 	CHECK(hp.rope[0].scale == 0.25);
+}
+
+/* what the owner says about rope goes before metadata; what is not said comes from there */
+static void
+test_rope_options(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			wrong[] = {
+		{"rope_scaling", "dynamic"}, {"rope_scaling", ""}, {"rope_freq_base", "1"}, {"rope_freq_base", "1e16"},
+		{"rope_freq_scale", "0"}, {"rope_freq_scale", "nan"}, {"rope_freq_scale", "2x"}, {"yarn_orig_ctx", "0"},
+		{"yarn_orig_ctx", "3.5"}, {"yarn_ext_factor", "-1"}, {"yarn_ext_factor", "1.5"}, {"yarn_attn_factor", "0"},
+		{"yarn_beta_fast", "inf"}, {"yarn_beta_slow", ""},
+	};
+	const Case	linear = {"llama.rope.scale_linear", NUMBER_F32, 4, NULL, LLM_OK, NULL};
+	LlmRopeOptions o = {0};
+	LlmHparams	hp;
+	LlmError	err;
+
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+	{
+		CHECK(llm_rope_option_known(wrong[i].name));
+		CHECK_MSG(llm_rope_option_set(&(LlmRopeOptions) {0}, wrong[i].name, wrong[i].value, &err) == LLM_E_ARGUMENT &&
+				  err.hint[0] && strstr(err.message, wrong[i].name), "%s = %s", wrong[i].name, wrong[i].value);
+	}
+	CHECK(!llm_rope_option_known("rope") && !llm_rope_option_known("context"));
+	rope_options = &o;
+	CHECK(read_with(&linear, &hp, &err) == LLM_OK && hp.rope[0].scale == 0.25 && !llm_rope_options_given(&o));
+	CHECK(llm_rope_option_set(&o, "rope_scaling", "yarn", &err) == LLM_OK && llm_rope_options_given(&o));
+	CHECK(read_with(&linear, &hp, &err) == LLM_OK && hp.rope[0].scale == 0.25 && hp.rope[0].extrapolated == 1);
+	CHECK(hp.rope[0].n_ctx_orig == 64 && hp.rope[0].beta_fast == 32 && hp.rope[0].beta_slow == 1);
+	CHECK(fabs(hp.rope[0].magnitude - (1 + 0.1 * log(4))) < 1e-12 && hp.rope[0].base == 10000);
+	CHECK(llm_rope_option_set(&o, "rope_freq_scale", "0.125", &err) == LLM_OK);
+	CHECK(llm_rope_option_set(&o, "rope_freq_base", "5e5", &err) == LLM_OK);
+	CHECK(llm_rope_option_set(&o, "yarn_orig_ctx", "16", &err) == LLM_OK);
+	CHECK(llm_rope_option_set(&o, "yarn_ext_factor", "0.5", &err) == LLM_OK);
+	CHECK(llm_rope_option_set(&o, "yarn_attn_factor", "2", &err) == LLM_OK);
+	CHECK(llm_rope_option_set(&o, "yarn_beta_fast", "16", &err) == LLM_OK);
+	CHECK(llm_rope_option_set(&o, "yarn_beta_slow", "2", &err) == LLM_OK);
+	CHECK(read_with(&linear, &hp, &err) == LLM_OK && hp.rope[0].scale == 0.125 && hp.rope[0].extrapolated == 0.5);
+	CHECK(hp.rope[0].n_ctx_orig == 16 && hp.rope[0].beta_fast == 16 && hp.rope[0].beta_slow == 2 && hp.rope[0].base == 5e5);
+	CHECK(fabs(hp.rope[0].magnitude - 2 * (1 + 0.1 * log(8))) < 1e-12 && hp.n_ctx_orig == 64);
+	o = (LlmRopeOptions) {.scaling = LLM_ROPE_SCALING_NONE};
+	CHECK(read_with(&linear, &hp, &err) == LLM_OK && hp.rope[0].scale == 1 && hp.rope[0].magnitude == 1);
+	rope_options = NULL;
 }
 
 static void
@@ -132,15 +181,19 @@ test_cases(void)
 		{"llama.rope.scaling.attn_factor", NUMBER_F32, -1, NULL, LLM_E_FORMAT, "rope.scaling.attn_factor\" is -1"},
 		{"llama.expert_count", NUMBER_U32, 0, NULL, LLM_OK, NULL},
 		{"llama.expert_count", NUMBER_U32, 8, NULL, LLM_E_FORMAT, "\"llama.expert_used_count\" is missing"},
-		{"llama.attention.sliding_window", NUMBER_U32, 32, NULL, LLM_E_UNSUPPORTED, "sliding_window"},
+		{"llama.attention.sliding_window", NUMBER_U32, 32, NULL, LLM_OK, NULL},
+		{"llama.attention.sliding_window", NUMBER_U32, 1u << 27, NULL, LLM_E_FORMAT, "sliding_window"},
 		{"llama.attn_logit_softcapping", NUMBER_F32, 50, NULL, LLM_OK, NULL},
 		{"llama.attn_logit_softcapping", NUMBER_F32, -50, NULL, LLM_E_FORMAT, "attn_logit_softcapping"},
 		{"llama.final_logit_softcapping", NUMBER_F32, NAN, NULL, LLM_E_FORMAT, "final_logit_softcapping"},
 		{"llama.attention.clamp_kqv", NUMBER_F32, 8, NULL, LLM_E_UNSUPPORTED, "clamp_kqv"},
-		{"llama.logit_scale", NUMBER_F32, 2, NULL, LLM_E_UNSUPPORTED, "logit_scale"},
 		{"llama.attention.causal", BOOLEAN, 1, NULL, LLM_OK, NULL},
-		{"llama.attention.causal", BOOLEAN, 0, NULL, LLM_E_UNSUPPORTED, "\"llama.attention.causal\" = false"},
+		{"llama.attention.causal", BOOLEAN, 0, NULL, LLM_OK, NULL},
+		{"llama.pooling_type", NUMBER_U32, 3, NULL, LLM_OK, NULL},
+		{"llama.pooling_type", NUMBER_U32, 5, NULL, LLM_E_FORMAT, "\"llama.pooling_type\" is out of range"},
+		{"llama.classifier.pooling_type", NUMBER_U32, 4, NULL, LLM_E_FORMAT, "\"llama.classifier.pooling_type\" is out of range"},
 		{"llama.attention.causal", NUMBER_U32, 0, NULL, LLM_E_FORMAT, "wrong type"},
+		{"llama.logit_scale", NUMBER_F32, 2, NULL, LLM_E_UNSUPPORTED, "logit_scale"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -159,6 +212,7 @@ int
 main(void)
 {
 	test_defaults();
+	test_rope_options();
 	test_cases();
 	CHECK_DONE();
 }

@@ -25,6 +25,7 @@ typedef enum NaiveAct
 typedef struct NaiveModel
 {
 	const char *arch;
+	void		(*change) (const char *name, float *data, int n_cols, int n_rows, int n_stack); /* weights, as they are made */
 	int			n_layer;
 	int			n_head_kv;
 	int			n_rot;

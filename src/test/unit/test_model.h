@@ -23,20 +23,28 @@ test_ok(LlmStatus status, const LlmError *err)
 	return status == LLM_OK;
 }
 
+/* a GGUF as a pack in memory; exits the test program if it cannot be made */
+static inline void
+test_pack(const char *path, const uint8_t **base, size_t *size)
+{
+	LlmSource	source;
+	LlmError	err;
+
+	if (!test_ok(llm_source_open(path, &llm_malloc_allocator, NULL, &source, &err), &err))
+		exit(1);
+	if (!test_ok(llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, base, size, &err), &err))
+		exit(1);
+	llm_source_close(&source);
+}
+
 /* exits the test program if the model cannot be opened */
 static inline TestModel
 test_model_open(const char *path, const LlmModelOptions *options, const LlmKernels *kernels)
 {
 	TestModel	t = {0};
-	LlmSource	source;
 	LlmError	err;
-	LlmStatus	status = llm_source_open(path, &llm_malloc_allocator, NULL, &source, &err);
 
-	if (!test_ok(status, &err))
-		exit(1);
-	if (!test_ok(llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, &t.base, &t.size, &err), &err))
-		exit(1);
-	llm_source_close(&source);
+	test_pack(path, &t.base, &t.size);
 	if (!test_ok(llm_model_open(t.base, t.size, options, kernels, &llm_malloc_allocator, &t.model, &err), &err))
 		exit(1);
 	return t;

@@ -50,6 +50,8 @@ tiny_tensor(TinyMaker *k, const char *role, int n_cols, int n_rows, int n_stack,
 		snprintf(name, sizeof name, "%s", role);
 	for (size_t i = 0; i < n; i++)
 		data[i] = centre + spread * tiny_random(k);
+	if (k->d->change)
+		k->d->change(name, data, n_cols, n_rows, n_stack);
 	for (size_t b = 0; quantized && b < n / 32; b++)
 	{
 		mixed_half(blocks + b * 34, llmk_float_to_half(spread / 127));

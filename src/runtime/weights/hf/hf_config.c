@@ -27,6 +27,9 @@ static const char *const harmless[] = {
 	"use_mamba_kernels", "mask_token_id", "unk_token_id", "gradient_checkpointing", "boi_token_index", "eoi_token_index",
 	"image_token_index", "ep_size", "transformers.js_config", "pad_vocab_size_multiple", "fused_bias_fc", "fused_dropout_add_ln",
 	"fused_mlp", "use_flash_attn", "use_xentropy", "mlp_checkpoint_lvl", "last_layer_subset", "bos_token_ids", "is_llama_config",
+	"interpolate_factor", "full_attn_mod", "mtp_hybrid_override_pattern", "reference_compile", "repad_logits_with_grad",
+	"dense_seq_output", "norm_before_gate", "use_parallel_embedding", "use_embedding_sharing", "max_seq_len", "seq_length",
+	"layer_types_string", "vision_feature_layer", "torch_compile",
 };
 
 LlmStatus

@@ -3,25 +3,25 @@
  *
  * Source: transformers 5, configuration_*.py and modeling_*.py; llama.cpp, conversion/.
  */
-#include "weights/hf/hf_params.h"
+#include "weights/hf/hf_families.h"
 
 #include <json-c/json.h>
 #include <math.h>
 #include <string.h>
 
 /* the configuration's own word for the feed-forward is the same for nearly all */
-static LlmStatus
-dense(LlmHfParams *p)
+LlmStatus
+llm_hf_dense(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "feed_forward_length"));
 	return llm_hf_copy_float(p, "rms_norm_eps|norm_eps", "attention.layer_norm_rms_epsilon");
 }
 
-static LlmStatus
-layer_norm(LlmHfParams *p)
+LlmStatus
+llm_hf_layer_norm(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size|n_inner", "feed_forward_length"));
-	return llm_hf_copy_float(p, "layer_norm_eps|layer_norm_epsilon|norm_eps|norm_epsilon", "attention.layer_norm_epsilon");
+	return llm_hf_copy_float(p, "norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon", "attention.layer_norm_epsilon");
 }
 
 static LlmStatus
@@ -35,7 +35,7 @@ experts(LlmHfParams *p)
 static LlmStatus
 mixtral(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	return experts(p);
 }
 
@@ -46,7 +46,7 @@ ministral3(LlmHfParams *p)
 	struct json_object *beta;
 	double		value;
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	if (!rope || !json_object_object_get_ex(rope, "llama_4_scaling_beta", &beta) || !beta)
 		return LLM_OK;
 	LLM_TRY(llm_hf_float_of(&p->config, beta, "llama_4_scaling_beta", &value));
@@ -58,7 +58,7 @@ qwen_experts(LlmHfParams *p)
 {
 	struct json_object *dense_layers;
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(experts(p));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
 	LLM_TRY(llm_hf_copy_uint(p, "shared_expert_intermediate_size", "expert_shared_feed_forward_length"));
@@ -72,14 +72,14 @@ qwen_experts(LlmHfParams *p)
 static LlmStatus
 olmoe(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	return experts(p);
 }
 
 static LlmStatus
 gpt_oss(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(experts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_alpha", 1.702));
 	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_limit", 7));
@@ -87,19 +87,25 @@ gpt_oss(LlmHfParams *p)
 	return llm_hf_copy_uint(p, "intermediate_size", "expert_feed_forward_length");
 }
 
-static LlmStatus
-gemma(LlmHfParams *p)
+LlmStatus
+llm_hf_gemma_keys(LlmHfParams *p)
 {
 	double		scalar;
 	bool		found;
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(llm_hf_float(&p->config, "query_pre_attn_scalar", &found, &scalar));
 	if (found && scalar > 0)
 		LLM_TRY(llm_hf_put_float(p, "attention.scale", 1 / sqrt(scalar)));
-	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
 	LLM_TRY(llm_hf_copy_float(p, "attn_logit_softcapping", "attn_logit_softcapping"));
 	return llm_hf_copy_float(p, "final_logit_softcapping", "final_logit_softcapping");
+}
+
+static LlmStatus
+gemma(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
+	return llm_hf_gemma_keys(p);
 }
 
 /* soft caps that Gemma 2 takes from its row of the table unless metadata says otherwise: none is not something that GGUF can say */
@@ -114,7 +120,7 @@ gemma2(LlmHfParams *p)
 static LlmStatus
 granite(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(llm_hf_copy_float(p, "attention_multiplier", "attention.scale"));
 	LLM_TRY(llm_hf_copy_float(p, "embedding_multiplier", "embedding_scale"));
 	LLM_TRY(llm_hf_copy_float(p, "residual_multiplier", "residual_scale"));
@@ -124,7 +130,14 @@ granite(LlmHfParams *p)
 static LlmStatus
 cohere2(LlmHfParams *p)
 {
-	LLM_TRY(layer_norm(p));
+	static const char *const on[] = {"use_gated_activation", "use_parallel_block", "rotary_pct"};
+
+	LLM_TRY(llm_hf_layer_norm(p));
+	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+		LLM_TRY(llm_hf_must_equal(&p->config, on[i], 1));
+	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "rope_gptj"));
+	LLM_TRY(llm_hf_must_be(&p->config, "order_of_interleaved_layers", "local_attn_first"));
+	LLM_TRY(llm_hf_must_equal(&p->config, "layer_switch", 4));
 	return llm_hf_copy_float(p, "logit_scale", "logit_scale");
 }
 
@@ -134,7 +147,7 @@ smollm3(LlmHfParams *p)
 {
 	struct json_object *list = llm_hf_get(&p->config, "no_rope_layers");
 
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	if (!json_object_is_type(list, json_type_array))
 		return llm_hf_must_equal(&p->config, "no_rope_layer_interval", 4);
 	(void) llm_hf_get(&p->config, "no_rope_layer_interval");
@@ -176,7 +189,7 @@ latent_sizes(LlmHfParams *p)
 static LlmStatus
 deepseek(LlmHfParams *p)
 {
-	LLM_TRY(dense(p));
+	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(latent_sizes(p));
 	LLM_TRY(experts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_freq", 1));
@@ -249,13 +262,14 @@ state_space(LlmHfParams *p, const char *heads, const char *head_dim, const char 
 	LLM_TRY(llm_hf_required(&p->config, head_dim, &dim));
 	LLM_TRY(llm_hf_required(&p->config, "n_groups", &p->n_group));
 	LLM_TRY(check_step_limit(p));
-	(void) llm_hf_get(&p->config, "expand");	/* the number of heads says it */
+	LLM_TRY(llm_hf_must_equal(&p->config, "rms_norm", 1));
+	(void) llm_hf_get(&p->config, "expand|intermediate_size");	/* the number of heads says it */
 	LLM_TRY(llm_hf_put_uint(p, "ssm.inner_size", n_head * dim));
 	LLM_TRY(llm_hf_put_uint(p, "ssm.time_step_rank", n_head));
 	LLM_TRY(llm_hf_put_uint(p, "ssm.group_count", p->n_group));
 	LLM_TRY(llm_hf_copy_uint(p, state, "ssm.state_size"));
 	LLM_TRY(llm_hf_copy_uint(p, "conv_kernel", "ssm.conv_kernel"));
-	return llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_rms_epsilon");
+	return llm_hf_copy_float(p, "layer_norm_epsilon|rms_norm_eps|norm_eps", "attention.layer_norm_rms_epsilon");
 }
 
 static LlmStatus
@@ -354,12 +368,44 @@ nemotron_h(LlmHfParams *p)
 	LLM_TRY(llm_hf_put_uint(p, "attention.value_length", p->head_dim));
 	LLM_TRY(llm_hf_must_be(&p->config, "mlp_hidden_act", "relu2"));
 	LLM_TRY(llm_hf_must_be(&p->config, "mamba_hidden_act", "silu"));
+	LLM_TRY(llm_hf_copy_float(p, "time_step_min", "ssm.time_step_min"));	/* this class, unlike others, computes with it */
 	(void) llm_hf_get(&p->config, "rope_theta|partial_rotary_factor|rope_parameters");	/* attention has no positions */
 	if (any)
 		LLM_TRY(nemotron_h_experts(p));
 	else
 		ignore_experts(p);
 	return state_space(p, "mamba_num_heads", "mamba_head_dim", "ssm_state_size");
+}
+
+/* which layers attend: listed by kind in new files, by number in older ones; the others convolve */
+static LlmStatus
+lfm2_layers(LlmHfParams *p, bool **attends)
+{
+	struct json_object *numbers = llm_hf_get(&p->config, "full_attn_idxs");
+	bool	   *convolves;
+	void	   *ptr;
+
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "full_attention", attends));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "conv", &convolves));
+	for (uint64_t i = 0; *attends && i < p->n_layer; i++)
+		if ((*attends)[i] == convolves[i])
+			return llm_hf_refuse(&p->config, "layer_types", llm_hf_get(&p->config, "layer_types"));
+	if (*attends)
+		return LLM_OK;
+	if (!json_object_is_type(numbers, json_type_array))
+		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layer_types)");
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+	memset(ptr, 0, p->n_layer * sizeof(bool));
+	*attends = ptr;
+	for (size_t i = 0; i < json_object_array_length(numbers); i++)
+	{
+		int64_t		layer = json_object_get_int64(json_object_array_get_idx(numbers, i));
+
+		if (layer < 0 || (uint64_t) layer >= p->n_layer)
+			return llm_hf_refuse(&p->config, "full_attn_idxs", numbers);
+		(*attends)[layer] = true;
+	}
+	return LLM_OK;
 }
 
 static LlmStatus
@@ -371,7 +417,6 @@ lfm2(LlmHfParams *p)
 	bool		adjust = true;
 	bool		found;
 	bool	   *attends;
-	bool	   *convolves;
 
 	LLM_TRY(llm_hf_required(&p->config, "block_ff_dim|intermediate_size", &n_ff));
 	LLM_TRY(llm_hf_uint(&p->config, "block_multiple_of", &found, &multiple));
@@ -384,15 +429,9 @@ lfm2(LlmHfParams *p)
 			return llm_fail(p->err, LLM_E_FORMAT, "keys block_* of config.json give no width of the feed-forward");
 		n_ff = (n_ff + multiple - 1) / multiple * multiple;
 	}
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "full_attention", &attends));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "conv", &convolves));
-	(void) llm_hf_get(&p->config, "full_attn_idxs|block_dim|block_mlp_init_scale|block_norm_eps|block_out_init_scale|block_use_swiglu");
+	LLM_TRY(lfm2_layers(p, &attends));
+	(void) llm_hf_get(&p->config, "block_dim|block_mlp_init_scale|block_norm_eps|block_out_init_scale|block_use_swiglu");
 	(void) llm_hf_get(&p->config, "block_use_xavier_init|conv_dim|conv_dim_out|conv_use_xavier_init|num_heads|use_pos_enc");
-	if (!attends)
-		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layer_types)");
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		if (attends[i] == convolves[i])
-			return llm_hf_refuse(&p->config, "layer_types", llm_hf_get(&p->config, "layer_types"));
 	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", n_ff));
 	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
@@ -401,125 +440,46 @@ lfm2(LlmHfParams *p)
 	return llm_hf_rope(p);
 }
 
-/* ---- encoders ---- */
-
-static LlmStatus
-bert(LlmHfParams *p)
-{
-	uint64_t	n_types = 1;
-	bool		found;
-
-	LLM_TRY(layer_norm(p));
-	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
-	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
-	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
-	LLM_TRY(llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err));
-	if (!(p->family->has & LLM_HF_OFFSET_POSITIONS))
-		return LLM_OK;
-	LLM_TRY(llm_hf_uint(&p->config, "pad_token_id", &found, &p->first_position));
-	p->first_position = found ? p->first_position + 1 : 0;
-	if (p->first_position >= p->n_ctx)
-		return llm_fail(p->err, LLM_E_FORMAT, "key \"pad_token_id\" of config.json leaves no positions");
-	p->n_ctx -= p->first_position;
-	return LLM_OK;
-}
-
-static LlmStatus
-nomic_bert(LlmHfParams *p)
-{
-	static const char *const off[] = {"causal", "prenorm", "qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "rotary_emb_interleaved",
-	"parallel_block", "parallel_block_tied_norm", "tie_word_embeddings", "use_rms_norm", "scale_attn_by_inverse_layer_idx"};
-	uint64_t	n_types = 1;
-	bool		found;
-
-	LLM_TRY(layer_norm(p));
-	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
-		LLM_TRY(llm_hf_must_equal(&p->config, off[i], 0));
-	LLM_TRY(llm_hf_must_be(&p->config, "activation_function", "swiglu"));
-	LLM_TRY(llm_hf_must_equal(&p->config, "rotary_emb_fraction", 1));
-	LLM_TRY(llm_hf_must_equal(&p->config, "scale_attn_weights", 1));
-	LLM_TRY(llm_hf_must_equal(&p->config, "reorder_and_upcast_attn", 0));
-	(void) llm_hf_get(&p->config, "max_trained_positions|rotary_scaling_factor|use_flash_attn|type_vocab_size");
-	LLM_TRY(llm_hf_uint(&p->config, "type_vocab_size", &found, &n_types));
-	return llm_meta_write_uint(p->meta, "tokenizer.ggml.token_type_count", n_types, p->err);
-}
-
-static LlmStatus
-write_classifier_pooling(LlmHfParams *p)
-{
-	struct json_object *pooling = llm_hf_get(&p->config, "classifier_pooling");
-
-	LLM_TRY(llm_hf_must_be(&p->config, "classifier_pooling", "cls|mean"));
-	if (!pooling)
-		return LLM_OK;
-	return llm_hf_put_uint(p, "classifier.pooling_type", strcmp(json_object_get_string(pooling), "mean") == 0 ? 1 : 2);
-}
-
-/* which layers have a window: listed in new files, every so many (from the first) in older ones */
-static LlmStatus
-modern_bert(LlmHfParams *p)
-{
-	uint64_t	every = 3;
-	bool		found;
-	bool	   *local;
-	void	   *ptr;
-
-	LLM_TRY(layer_norm(p));
-	LLM_TRY(llm_hf_copy_uint(p, "local_attention", "attention.sliding_window"));
-	LLM_TRY(llm_hf_uint(&p->config, "global_attn_every_n_layers", &found, &every));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", &local));
-	if (!local)
-	{
-		LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
-		local = ptr;
-		for (uint64_t i = 0; i < p->n_layer; i++)
-			local[i] = every == 0 || i % every != 0;
-	}
-	LLM_TRY(llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer));
-	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
-	return write_classifier_pooling(p);
-}
-
 /* ---- the table ---- */
 
 #define LLAMA_LIKE (LLM_HF_HAS_ROPE | LLM_HF_HAS_WINDOWS)
 #define PAIRS llm_hf_rules_rope_pairs
 #define COMMON llm_hf_rules_llama
 #define ENCODER LLM_HF_IS_ENCODER
+#define GEMMA3_DEFAULTS \
+	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "\
+	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "\
+	"\"tie_word_embeddings\": true}"
 
 static const LlmHfFamily families[] = {
-	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, dense},
-	{"LLaMAForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, dense},
-	{"MistralForCausalLM", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"LLaMAForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"MistralForCausalLM", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"MixtralForCausalLM", "llama", {llm_hf_rules_mixtral, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, mixtral},
 	{"Ministral3ForCausalLM", "mistral3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
 	{"Mistral3ForConditionalGeneration", "mistral3", {llm_hf_rules_text_part, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
-	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
-	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"Qwen2MoeForCausalLM", "qwen2moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, NULL, qwen_experts},
-	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", dense},
-	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", dense},
+	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", llm_hf_dense},
+	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", llm_hf_dense},
 	{"Qwen3MoeForCausalLM", "qwen3moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, "{\"norm_topk_prob\": false}", qwen_experts},
 	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu", LLAMA_LIKE,
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"tie_word_embeddings\": true}", gemma2},
 	{"Gemma3ForCausalLM", "gemma3", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
-	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "
-	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "
-	"\"tie_word_embeddings\": true}", gemma},
+	GEMMA3_DEFAULTS, gemma},
 	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
-	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "
-	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "
-	"\"tie_word_embeddings\": true}", gemma},
-	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, dense},
+	GEMMA3_DEFAULTS, gemma},
+	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
-	layer_norm},
+	llm_hf_layer_norm},
 	{"SmolLM3ForCausalLM", "smollm3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true}", smollm3},
 	{"GraniteForCausalLM", "granite", {PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, granite},
 	{"GptOssForCausalLM", "gpt-oss", {llm_hf_rules_gpt_oss, COMMON}, "silu", LLAMA_LIKE, NULL, gpt_oss},
 	{"OlmoeForCausalLM", "olmoe", {llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"norm_topk_prob\": false}", olmoe},
-	{"Olmo2ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, NULL, dense},
-	{"Olmo3ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, "{\"sliding_window\": 4096}", dense},
-	{"Glm4ForCausalLM", "glm4", {llm_hf_rules_glm4, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", dense},
+	{"Olmo2ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"Olmo3ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, "{\"sliding_window\": 4096}", llm_hf_dense},
+	{"Glm4ForCausalLM", "glm4", {llm_hf_rules_glm4, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", llm_hf_dense},
 	{"Cohere2ForCausalLM", "cohere2", {COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625}", cohere2},
 	{"DeepseekV2ForCausalLM", "deepseek2", {llm_hf_rules_deepseek, llm_hf_rules_experts, COMMON}, "silu", 0,
 	"{\"rms_norm_eps\": 1e-06}", deepseek_v2},
@@ -528,23 +488,28 @@ static const LlmHfFamily families[] = {
 	{"Mamba2ForCausalLM", "mamba2", {llm_hf_rules_mamba2}, "silu", 0, "{\"n_groups\": 1, \"conv_kernel\": 4}", mamba2},
 	{"NemotronHForCausalLM", "nemotron_h", {llm_hf_rules_mamba2, llm_hf_rules_nemotron_h}, NULL, 0, "{\"conv_kernel\": 4}", nemotron_h},
 	{"Lfm2ForCausalLM", "lfm2", {llm_hf_rules_lfm2, COMMON}, NULL, 0, "{\"tie_word_embeddings\": true}", lfm2},
-	{"BertModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, bert},
-	{"BertForMaskedLM", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, bert},
+	{"BertModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
+	{"BertForMaskedLM", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
 	{"BertForSequenceClassification", "bert", {llm_hf_rules_bert_classifier, llm_hf_rules_bert}, "gelu",
-	ENCODER | LLM_HF_HAS_CLASSIFIER, NULL, bert},
-	{"RobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, bert},
+	ENCODER | LLM_HF_HAS_CLASSIFIER, NULL, llm_hf_bert},
+	{"RobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, llm_hf_bert},
 	{"RobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
-	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, bert},
-	{"XLMRobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, bert},
+	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, llm_hf_bert},
+	{"XLMRobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, llm_hf_bert},
 	{"XLMRobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
-	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, bert},
-	{"NomicBertModel", "nomic-bert", {llm_hf_rules_nomic_bert, llm_hf_rules_bert}, NULL, ENCODER | LLM_HF_HAS_ROPE, NULL, nomic_bert},
+	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, llm_hf_bert},
+	{"Gemma3TextModel", "gemma-embedding", {llm_hf_rules_dense_after, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh",
+	LLAMA_LIKE | ENCODER, GEMMA3_DEFAULTS, llm_hf_gemma_embedding},
+	{"EuroBertModel", "eurobert", {COMMON}, "silu", ENCODER | LLM_HF_HAS_ROPE, NULL, llm_hf_eurobert},
+	{"JinaEmbeddingsV3Model", "jina-bert-v3", {llm_hf_rules_jina_v3, llm_hf_rules_nomic_bert, llm_hf_rules_bert}, "gelu",
+	ENCODER | LLM_HF_HAS_ROPE, NULL, llm_hf_jina_v3},
+	{"NomicBertModel", "nomic-bert", {llm_hf_rules_nomic_bert, llm_hf_rules_bert}, NULL, ENCODER | LLM_HF_HAS_ROPE, NULL, llm_hf_nomic_bert},
 	{"ModernBertModel", "modern-bert", {llm_hf_rules_modern_bert}, "gelu", ENCODER | LLM_HF_HAS_ROPE,
-	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", llm_hf_modern_bert},
 	{"ModernBertForMaskedLM", "modern-bert", {llm_hf_rules_modern_bert}, "gelu", ENCODER | LLM_HF_HAS_ROPE,
-	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	"{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", llm_hf_modern_bert},
 	{"ModernBertForSequenceClassification", "modern-bert", {llm_hf_rules_modern_bert_classifier, llm_hf_rules_modern_bert}, "gelu",
-	ENCODER | LLM_HF_HAS_ROPE | LLM_HF_HAS_CLASSIFIER, "{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", modern_bert},
+	ENCODER | LLM_HF_HAS_ROPE | LLM_HF_HAS_CLASSIFIER, "{\"rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}", llm_hf_modern_bert},
 };
 
 const LlmHfFamily *

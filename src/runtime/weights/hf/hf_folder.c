@@ -2,6 +2,7 @@
  * hf_folder.c: finding, opening and reading the files of a Hugging Face folder.
  */
 #include "weights/hf/hf_folder.h"
+#include "weights/hf/quant.h"
 
 #include "text/json_parse.h"
 #include "weights/hf/json_scan.h"
@@ -31,6 +32,8 @@ static const char *const known_files[] = {
 	"chat_template.json",
 	"modules.json",
 	"1_Pooling/config.json",
+	"2_Dense/config.json",
+	"3_Dense/config.json",
 	"config_sentence_transformers.json",
 	"sentence_bert_config.json",
 	"hf_quant_config.json",
@@ -38,6 +41,10 @@ static const char *const known_files[] = {
 	INDEX_NAME,
 };
 
+/* weights of what follows the model (sentence-transformers); their tensors are named with the folder, "2_Dense.linear.weight" */
+static const char *const more_weights[] = {"2_Dense/model.safetensors", "3_Dense/model.safetensors"};
+
+#define N_MORE ((uint32_t) (sizeof(more_weights) / sizeof(more_weights[0])))
 #define N_KNOWN ((uint32_t) (sizeof(known_files) / sizeof(known_files[0])))
 
 /* ---- which files ---- */
@@ -161,10 +168,10 @@ add_indexed(LlmSourceList *list, const char *folder, const Index *index, LlmErro
 	{
 		if (i > 0 && compare_strings(index->files, order[i - 1], order[i]) == 0)
 			continue;
-		if (list->n_files == MAX_OPEN_FILES)
+		if (list->n_files == MAX_OPEN_FILES - N_MORE)
 		{
 			llm_fail(err, LLM_E_LIMIT, "folder \"%s\" has too many files of weights", folder);
-			llm_error_detail(err, "Its index names more than %u.", MAX_OPEN_FILES - N_KNOWN);
+			llm_error_detail(err, "Its index names more than %u.", MAX_OPEN_FILES - N_KNOWN - N_MORE);
 			return LLM_E_LIMIT;
 		}
 		LLM_TRY(add_file(list, folder, index->files[order[i]], err));
@@ -236,10 +243,15 @@ llm_hf_list(const char *folder, LlmSourceList *list, LlmError *err)
 			LLM_TRY(add_file(list, folder, (LlmStr) {known_files[i], strlen(known_files[i])}, err));
 	}
 	if (one_file)
-		return add_file(list, folder, (LlmStr) {WEIGHTS_NAME, strlen(WEIGHTS_NAME)}, err);
-	if (strcmp(list->names[list->n_files - 1], INDEX_NAME) != 0)
+		LLM_TRY(add_file(list, folder, (LlmStr) {WEIGHTS_NAME, strlen(WEIGHTS_NAME)}, err));
+	else if (strcmp(list->names[list->n_files - 1], INDEX_NAME) != 0)
 		return missing(folder, WEIGHTS_NAME, err);
-	return list_indexed(folder, list, err);
+	else
+		LLM_TRY(list_indexed(folder, list, err));
+	for (uint32_t i = 0; i < N_MORE; i++)
+		if (is_file(folder, more_weights[i]))
+			LLM_TRY(add_file(list, folder, (LlmStr) {more_weights[i], strlen(more_weights[i])}, err));
+	return LLM_OK;
 }
 
 /* ---- opening ---- */
@@ -333,6 +345,26 @@ open_files(LlmHfFolder *folder, LlmError *err)
 	return LLM_OK;
 }
 
+/* tensors of a file in a folder of its own are named with that folder */
+static LlmStatus
+name_with_folder(LlmHfFolder *folder, const char *file, LlmHfStored *tensors, uint64_t n, LlmError *err)
+{
+	const char *slash = strchr(file, '/');
+	void	   *ptr;
+
+	for (uint64_t i = 0; slash && i < n; i++)
+	{
+		const size_t len = (size_t) (slash - file) + 1 + tensors[i].name.len;
+
+		LLM_TRY(llm_arena_alloc(&folder->arena, len, 1, &ptr, err));
+		memcpy(ptr, file, (size_t) (slash - file));
+		((char *) ptr)[slash - file] = '.';
+		memcpy((char *) ptr + (slash - file) + 1, tensors[i].name.data, tensors[i].name.len);
+		tensors[i].name = (LlmStr) {ptr, len};
+	}
+	return LLM_OK;
+}
+
 static LlmStatus
 read_headers(LlmHfFolder *folder, const LlmStop *stop, LlmError *err)
 {
@@ -344,6 +376,7 @@ read_headers(LlmHfFolder *folder, const LlmStop *stop, LlmError *err)
 	for (uint32_t i = folder->first_weights; i < n_files; i++)
 	{
 		LLM_TRY(llm_safetensors_read(&folder->files[i], i, &folder->arena, stop, &of_file[i], &n_of_file[i], err));
+		LLM_TRY(name_with_folder(folder, folder->list.names[i], of_file[i], n_of_file[i], err));
 		folder->n_stored += n_of_file[i];
 		if (llm_should_stop(stop))
 			return LLM_PAUSED;
@@ -468,6 +501,9 @@ llm_hf_folder_open(const char *path, const LlmAllocator *a, const LlmStop *stop,
 void
 llm_hf_folder_close(LlmHfFolder *folder)
 {
+	if (folder->reader)
+		llm_hf_reader_free(folder->reader);
+	folder->reader = NULL;
 	for (uint32_t i = 0; folder->files && i < folder->list.n_files; i++)
 		llm_file_close(&folder->files[i]);
 	llm_source_list_free(&folder->list);

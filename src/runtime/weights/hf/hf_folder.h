@@ -20,6 +20,9 @@ typedef struct LlmHfFolder
 	uint32_t	first_weights;	/* the files from here on are safetensors */
 	LlmHfStored *stored;		/* of all files, in the order of the data */
 	uint64_t	n_stored;
+	uint32_t   *by_name;		/* numbers of stored, sorted by name */
+	struct LlmHfStore *store;	/* where quantized matrices find and read theirs (quant.h) */
+	struct LlmHfReader *reader;
 	LlmArena	arena;			/* headers, names, stored */
 } LlmHfFolder;
 

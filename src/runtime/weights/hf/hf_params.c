@@ -9,6 +9,9 @@
 
 #define MAX_LAYERS 4096
 
+#define PROMPT_KEY "sentence_transformers.prompt."
+#define MAX_TASK 128			/* bytes of a task's name; a longer one cannot be asked for */
+
 typedef char KeyName[128];
 
 static const char *
@@ -144,7 +147,7 @@ read_heads(LlmHfParams *p)
 	p->n_head_kv = p->n_head;
 	LLM_TRY(llm_hf_uint(&p->config, "num_key_value_heads", &found, &p->n_head_kv));
 	p->head_dim = p->n_embd / p->n_head;
-	LLM_TRY(llm_hf_uint(&p->config, "head_dim|attention_head_dim", &found, &p->head_dim));
+	LLM_TRY(llm_hf_uint(&p->config, "head_dim|attention_head_dim|kv_channels", &found, &p->head_dim));
 	if (p->n_head_kv == 0 || p->head_dim == 0)
 		return llm_fail(p->err, LLM_E_FORMAT, "heads of config.json are not possible: %llu key/value heads of %llu dimensions",
 						(unsigned long long) p->n_head_kv, (unsigned long long) p->head_dim);
@@ -207,6 +210,34 @@ write_windows(LlmHfParams *p)
 
 /* ---- embeddings ---- */
 
+/* what follows the model in sentence-transformers: only what is computed here */
+static LlmStatus
+check_modules(LlmHfParams *p, const LlmStop *stop)
+{
+	static const char *const known[] = {"Transformer", "Pooling", "Normalize"};
+	struct json_object *modules;
+	struct json_object *type;
+	struct json_object *path;
+	LlmStatus	status = LLM_OK;
+
+	LLM_TRY(llm_hf_json(p->folder, "modules.json", stop, &modules, p->err));
+	for (size_t i = 0; json_object_is_type(modules, json_type_array) && i < json_object_array_length(modules); i++)
+	{
+		struct json_object *module = json_object_array_get_idx(modules, i);
+		const char *name = json_object_object_get_ex(module, "type", &type) ? json_object_get_string(type) : "";
+		const char *folder = json_object_object_get_ex(module, "path", &path) ? json_object_get_string(path) : "";
+		const char *last = name && strrchr(name, '.') ? strrchr(name, '.') + 1 : name ? name : "";
+		bool		is_known = strcmp(last, "Dense") == 0 && folder && (strcmp(folder, "2_Dense") == 0 || strcmp(folder, "3_Dense") == 0);
+
+		for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+			is_known = is_known || strcmp(last, known[k]) == 0;
+		if (!is_known && status == LLM_OK)
+			status = llm_fail(p->err, LLM_E_UNSUPPORTED, "module \"%.60s\" of file \"modules.json\" is not supported", last);
+	}
+	json_object_put(modules);
+	return status;
+}
+
 /* how the vectors of tokens become one: what sentence-transformers stores beside the model */
 static LlmStatus
 write_pooling(LlmHfParams *p, const LlmStop *stop)
@@ -221,6 +252,7 @@ write_pooling(LlmHfParams *p, const LlmStop *stop)
 	int			type = 0;
 	int			n = 0;
 
+	LLM_TRY(check_modules(p, stop));
 	LLM_TRY(llm_hf_json(p->folder, "1_Pooling/config.json", stop, &pooling, p->err));
 	if (!pooling)
 		return LLM_OK;
@@ -234,6 +266,38 @@ write_pooling(LlmHfParams *p, const LlmStop *stop)
 	if (n != 1)
 		return llm_fail(p->err, LLM_E_UNSUPPORTED, "pooling of file \"1_Pooling/config.json\" is not supported: mean, cls or lasttoken is");
 	return llm_hf_put_uint(p, "pooling_type", (uint64_t) type);
+}
+
+/* what sentence-transformers puts before a text of a task, as serve/embed.h reads it: "sentence_transformers.prompt.TASK" */
+static LlmStatus
+write_prompts(LlmHfParams *p, const LlmStop *stop)
+{
+	struct json_object *root;
+	struct json_object *prompts;
+	struct json_object *name;
+	LlmStatus	status = LLM_OK;
+
+	LLM_TRY(llm_hf_json(p->folder, "config_sentence_transformers.json", stop, &root, p->err));
+	if (!root)
+		return LLM_OK;
+	if (json_object_object_get_ex(root, "prompts", &prompts) && json_object_is_type(prompts, json_type_object))
+	{
+		json_object_object_foreach(prompts, task, prompt)
+		{
+			LlmStr		text = {json_object_get_string(prompt), (size_t) json_object_get_string_len(prompt)};
+			char		key[sizeof(PROMPT_KEY) + MAX_TASK];
+
+			if (status != LLM_OK || !json_object_is_type(prompt, json_type_string) || strlen(task) > MAX_TASK)
+				continue;
+			snprintf(key, sizeof(key), "%s%s", PROMPT_KEY, task);
+			status = llm_meta_write_string(p->meta, key, text, p->err);
+		}
+	}
+	if (status == LLM_OK && json_object_object_get_ex(root, "default_prompt_name", &name) && json_object_is_type(name, json_type_string))
+		status = llm_meta_write_string(p->meta, "sentence_transformers.default_prompt_name",
+									   (LlmStr) {json_object_get_string(name), (size_t) json_object_get_string_len(name)}, p->err);
+	json_object_put(root);
+	return status;
 }
 
 /* names of classes, in their order */
@@ -283,7 +347,7 @@ write_encoder(LlmHfParams *p)
 static LlmStatus
 find_family(LlmHfParams *p)
 {
-	struct json_object *quantization;
+	struct json_object *quantization = llm_hf_get(&p->config, "quantization_config");
 
 	p->family = llm_hf_family(p->config.architecture);
 	if (!p->family)
@@ -293,8 +357,11 @@ find_family(LlmHfParams *p)
 		return LLM_E_UNSUPPORTED;
 	}
 	p->arch = p->family->arch;
-	if (json_object_object_get_ex(p->config.root, "quantization_config", &quantization) && quantization)
-		return llm_hf_refuse(&p->config, "quantization_config", quantization);
+	if (!quantization)
+		quantization = llm_hf_get(&p->config, "compression_config");
+	if (!quantization)
+		json_object_object_get_ex(p->config.root, "quantization_config", &quantization);
+	LLM_TRY(llm_hf_quant_config(quantization, &p->quantization, p->err));
 	return llm_hf_config_defaults(&p->config, p->family->defaults, p->folder->arena.allocator);
 }
 
@@ -312,7 +379,7 @@ read_tied(LlmHfParams *p)
 {
 	bool		found;
 
-	LLM_TRY(llm_hf_bool(&p->config, "tie_word_embeddings", &found, &p->tied));
+	LLM_TRY(llm_hf_bool(&p->config, "tie_word_embeddings|tie_embedding", &found, &p->tied));
 	if (p->config.text != p->config.root && !found)
 	{
 		struct json_object *value;
@@ -352,7 +419,10 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 	if (p->family->has & LLM_HF_IS_ENCODER)
 		LLM_TRY(write_encoder(p));
 	if (!(p->family->has & LLM_HF_HAS_CLASSIFIER))
+	{
 		LLM_TRY(write_pooling(p, stop));
+		LLM_TRY(write_prompts(p, stop));
+	}
 	return llm_hf_config_check(&p->config);
 }
 

@@ -9,6 +9,7 @@
 
 #include "weights/hf/hf_config.h"
 #include "weights/hf/hf_rules.h"
+#include "weights/hf/quant.h"
 #include "weights/meta_writer.h"
 
 #define LLM_HF_MAX_RULES 6
@@ -44,6 +45,7 @@ typedef struct LlmHfParams
 	uint64_t	kv_b_keys;		/* rows of a head in kv_b that are keys, and values */
 	uint64_t	kv_b_values;
 	uint64_t	first_position; /* rows of position embeddings that are none */
+	LlmHfQuantConfig quantization;
 	bool		tied;			/* the output matrix is that of the embeddings */
 	LlmHfGiven	given[LLM_HF_MAX_GIVEN];
 	int			n_given;

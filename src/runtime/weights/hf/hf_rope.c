@@ -268,7 +268,7 @@ read_rotated(Rope *r)
 	double		share = 1;
 	bool		found;
 
-	LLM_TRY(llm_hf_float(&r->p->config, "partial_rotary_factor|rope_pct|rotary_pct|rotary_emb_fraction", &found, &share));
+	LLM_TRY(llm_hf_float(&r->p->config, "partial_rotary_factor|rope_pct|rope_percent|rotary_pct|rotary_emb_fraction", &found, &share));
 	LLM_TRY(number(r, "partial_rotary_factor", &share));
 	if (!(share >= 0 && share <= 1) || r->p->head_dim > MAX_ROT)
 		return llm_fail(r->p->err, LLM_E_FORMAT, "partial_rotary_factor %g of a head of %llu dimensions is not possible", share,

@@ -45,6 +45,12 @@ const LlmHfRule llm_hf_rules_gemma[] = {
 	END
 };
 
+const LlmHfRule llm_hf_rules_dense_after[] = {
+	{"2_Dense.linear", "dense_2", LLM_HF_KEEP, NULL},
+	{"3_Dense.linear", "dense_3", LLM_HF_KEEP, NULL},
+	END
+};
+
 const LlmHfRule llm_hf_rules_glm4[] = {
 	{"layers.*.post_self_attn_layernorm", "blk.*.post_attention_norm", LLM_HF_KEEP, NULL},
 	{"layers.*.post_mlp_layernorm", "blk.*.post_ffw_norm", LLM_HF_KEEP, NULL},
@@ -203,6 +209,13 @@ const LlmHfRule llm_hf_rules_nomic_bert[] = {
 	{"encoder.layers.*.mlp.fc12", "blk.*.ffn_gate", LLM_HF_KEEP, NULL},
 	{"encoder.layers.*.mlp.fc2", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
 	{"encoder.layers.*.norm2", "blk.*.layer_output_norm", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_jina_v3[] = {
+	{"encoder.layers.*.mixer.Wqkv", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.mixer.out_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"encoder.layers.*.mlp.fc1", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
 	END
 };
 

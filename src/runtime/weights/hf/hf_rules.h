@@ -40,6 +40,7 @@ typedef struct LlmHfRule
 extern const LlmHfRule llm_hf_rules_llama[];	/* the names most decoders share, after those of the family itself */
 extern const LlmHfRule llm_hf_rules_rope_pairs[];
 extern const LlmHfRule llm_hf_rules_gemma[];
+extern const LlmHfRule llm_hf_rules_dense_after[];	/* what EmbeddingGemma has after its mean */
 extern const LlmHfRule llm_hf_rules_glm4[];
 extern const LlmHfRule llm_hf_rules_olmo2[];
 extern const LlmHfRule llm_hf_rules_nemotron[];
@@ -54,6 +55,7 @@ extern const LlmHfRule llm_hf_rules_bert[];
 extern const LlmHfRule llm_hf_rules_bert_classifier[];
 extern const LlmHfRule llm_hf_rules_roberta[];
 extern const LlmHfRule llm_hf_rules_nomic_bert[];
+extern const LlmHfRule llm_hf_rules_jina_v3[];
 extern const LlmHfRule llm_hf_rules_modern_bert[];
 extern const LlmHfRule llm_hf_rules_modern_bert_classifier[];
 extern const LlmHfRule llm_hf_rules_text_part[];	/* of models that also see: what sees is left out */

@@ -4,7 +4,7 @@
 #include "weights/hf/hf_source.h"
 
 #include "weights/hf/hf_tensors.h"
-#include "weights/hf/hf_tokenizer.h"
+#include "weights/hf/hf_tokens.h"
 #include "kernels.h"
 
 #include <string.h>
@@ -251,8 +251,8 @@ convert(HfSource *s, LlmHfParams *p, const LlmStop *stop, LlmError *err)
 	size_t		used;
 
 	LLM_TRY(llm_hf_params_read(p, stop));
-	LLM_TRY(llm_hf_tokenizer(&s->folder, p->config.root, p->n_vocab, stop, &s->writer, err));
-	LLM_TRY(llm_hf_weights(&s->folder, &weights, err));
+	LLM_TRY(llm_hf_tokens(&s->folder, p->config.root, p->n_vocab, stop, &s->writer, err));
+	LLM_TRY(llm_hf_weights(&s->folder, &p->quantization, &weights, stop, err));
 	LLM_TRY(llm_hf_tensors(p, &weights, &s->tensors, err));
 	return llm_meta_parse((const uint8_t *) s->writer.buf.data, s->writer.buf.len, s->writer.n_entries, s->allocator, &s->meta, &used,
 						  err);

@@ -1,5 +1,7 @@
 /*
  * hf_source.h: a Hugging Face folder as a source of weights.
+ *
+ * A pack is known by the content of its source: whoever changes what a folder becomes raises LLMK_PACK_VERSION.
  */
 #ifndef LLM_HF_SOURCE_H
 #define LLM_HF_SOURCE_H

@@ -107,6 +107,10 @@ find_rule(const LlmHfFamily *family, LlmStr name, uint32_t *layer, uint32_t *exp
 		{
 			if (!fits(rule->from, name, layer, expert, ending))
 				continue;
+			if (str_is(*ending, ".gamma"))	/* older names of norms */
+				*ending = (LlmStr) {".weight", 7};
+			if (str_is(*ending, ".beta"))
+				*ending = (LlmStr) {".bias", 5};
 			if (ending->len == 0 || str_is(*ending, ".weight") || str_is(*ending, ".bias") ||
 				(rule->how == LLM_HF_DROP && rule->from[strlen(rule->from) - 1] == '.'))
 				return rule;
@@ -376,6 +380,45 @@ finish_tensor(const LlmHfView *v, LlmType type, LlmTensor *t)
 	t->n_bytes = (uint64_t) (n / info->block_len) * (uint64_t) info->block_bytes;
 }
 
+/* factors of quantized weights, beside their tensor: NAME.scale for NAME.weight */
+static LlmStatus
+add_factors(Builder *b, const LlmTensor *of, const LlmHfView *v)
+{
+	LlmTensor  *t = &b->out->tensors[b->out->n];
+	LlmStr		base = llm_hf_base_name(of->name);
+	bool		needed = false;
+	float	   *factors;
+	char	   *name;
+	void	   *ptr;
+
+	for (uint32_t i = 0; i < v->n_weights; i++)
+		needed = needed || (v->weights[i]->matrix && !v->weights[i]->matrix->as_half && v->weights[i]->matrix->factor != 1);
+	if (!needed)
+		return LLM_OK;
+	LLM_TRY(llm_arena_alloc(b->arena, v->n_weights, sizeof(float), &ptr, b->err));
+	factors = ptr;
+	for (uint32_t i = 0; i < v->n_weights; i++)
+		factors[i] = v->weights[i]->matrix->factor;
+	LLM_TRY(llm_arena_alloc(b->arena, base.len + sizeof(".scale"), 1, &ptr, b->err));
+	name = ptr;
+	memcpy(name, base.data, base.len);
+	memcpy(name + base.len, ".scale", sizeof(".scale"));
+	*t = (LlmTensor) {.name = {name, base.len + strlen(".scale")}, .type = LLM_TYPE_F32, .n_dims = 1, .dim = {v->n_weights, 1, 1, 1},
+	.n_bytes = (uint64_t) v->n_weights * sizeof(float)};
+	b->out->views[b->out->n++] = (LlmHfView) {.given = factors};
+	return LLM_OK;
+}
+
+/* a weight as a tensor takes it: where elements are taken one by one, or a matrix falls apart, blocks and factors are undone */
+static LlmStatus
+taken_weight(Builder *b, const Piece *piece, const LlmHfView *v, const LlmHfWeight **out)
+{
+	const bool	by_element = v->transposed || v->col_step != 1 || piece->rule->how == LLM_HF_SPLIT_KV_B;
+
+	*out = piece->weight;
+	return by_element ? llm_hf_weight_halves(b->p->folder, piece->weight, out, b->err) : LLM_OK;
+}
+
 /* pieces order[0 .. n-1] are one tensor */
 static LlmStatus
 make_tensor(Builder *b, const uint32_t *order, uint32_t n)
@@ -390,13 +433,12 @@ make_tensor(Builder *b, const uint32_t *order, uint32_t n)
 	LLM_TRY(llm_arena_alloc(b->arena, n, sizeof(LlmHfWeight *), &ptr, b->err));
 	v->weights = ptr;
 	LLM_TRY(shape_of(b, first, t, v));
-	LLM_TRY(check_type(b, first->weight, v));
 	for (uint32_t i = 0; i < n; i++)
 	{
 		const Piece *piece = &b->pieces[order[i]];
 		const LlmHfWeight *w = piece->weight;
 
-		v->weights[i] = w;
+		LLM_TRY(taken_weight(b, piece, v, &v->weights[i]));
 		if (piece->expert != (first->expert == NO_EXPERT ? NO_EXPERT : i) || (n > 1 && first->expert == NO_EXPERT))
 			return llm_fail(b->err, LLM_E_FORMAT, "tensor \"%.*s\" is there twice, or an expert before it is missing",
 							(int) (w->name.len < 100 ? w->name.len : 100), w->name.data);
@@ -405,6 +447,7 @@ make_tensor(Builder *b, const uint32_t *order, uint32_t n)
 			return llm_fail(b->err, LLM_E_FORMAT, "tensor \"%.*s\" has another shape or type than that of expert 0",
 							(int) (w->name.len < 100 ? w->name.len : 100), w->name.data);
 	}
+	LLM_TRY(check_type(b, v->weights[0], v));
 	if (first->expert != NO_EXPERT)
 	{
 		if (t->n_dims > 2)
@@ -412,9 +455,9 @@ make_tensor(Builder *b, const uint32_t *order, uint32_t n)
 		t->n_dims++;
 		t->dim[t->n_dims - 1] = n;
 	}
-	finish_tensor(v, first->weight->type, t);
+	finish_tensor(v, v->weights[0]->type, t);
 	b->out->n++;
-	return LLM_OK;
+	return add_factors(b, t, v);
 }
 
 static LlmStatus
@@ -507,7 +550,7 @@ LlmStatus
 llm_hf_tensors(const LlmHfParams *params, const LlmHfWeights *weights, LlmHfTensors *tensors, LlmError *err)
 {
 	Builder		b = {.p = params, .arena = &params->folder->arena, .out = tensors, .err = err};
-	const size_t most = 2 * (size_t) weights->n + LLM_HF_MAX_GIVEN + 1;
+	const size_t most = 4 * (size_t) weights->n + LLM_HF_MAX_GIVEN + 1; /* a weight has two pieces at most, each with a factor */
 	void	   *ptr;
 
 	*tensors = (LlmHfTensors) {0};

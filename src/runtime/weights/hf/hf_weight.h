@@ -9,8 +9,7 @@
 #define LLM_HF_WEIGHT_H
 
 #include "weights/hf/hf_folder.h"
-
-#define LLM_HF_MAX_STORED 4		/* tensors that make one weight */
+#include "weights/hf/quant.h"
 
 typedef struct LlmHfWeight LlmHfWeight;
 
@@ -28,7 +27,8 @@ struct LlmHfWeight
 {
 	LlmStr		name;			/* "model.layers.0.self_attn.q_proj.weight" */
 	const LlmHfDecoder *decoder;
-	const LlmHfStored *stored[LLM_HF_MAX_STORED];
+	const LlmHfStored *stored;	/* what is read of a float weight; of a quantized one its codes */
+	const LlmHfMatrix *matrix;	/* NULL: a float weight */
 	LlmType		type;			/* of the rows that the decoder yields */
 	int			n_dims;
 	int64_t		dim[LLM_HF_MAX_DIMS];	/* the last runs fastest; unused are 1 */
@@ -43,8 +43,12 @@ typedef struct LlmHfWeights
 	uint32_t	n;
 } LlmHfWeights;
 
-/* in the folder's arena; LLM_E_UNSUPPORTED names a tensor that is part of no weight */
-extern LlmStatus llm_hf_weights(LlmHfFolder *folder, LlmHfWeights *weights, LlmError *err);
+/* in the folder's arena; quantization is that of config.json. LLM_E_UNSUPPORTED names a tensor that is part of no weight. */
+extern LlmStatus llm_hf_weights(LlmHfFolder *folder, const LlmHfQuantConfig *quantization, LlmHfWeights *weights, const LlmStop *stop,
+								LlmError *err);
+
+/* *out: the same weight with rows in F16, whose elements can be taken one by one; w itself if it is a float weight */
+extern LlmStatus llm_hf_weight_halves(LlmHfFolder *folder, const LlmHfWeight *w, const LlmHfWeight **out, LlmError *err);
 
 /* a name without its ending ".weight"; as it is if it has another */
 extern LlmStr llm_hf_base_name(LlmStr name);

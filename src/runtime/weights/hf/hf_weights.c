@@ -1,7 +1,9 @@
 /*
- * hf_weights.c: which stored tensors make which weight, and the decoder of float ones.
+ * hf_weights.c: which stored tensors make which weight, and the decoders of float and of quantized ones.
  */
 #include "weights/hf/hf_weight.h"
+
+#include "weights/sort_index.h"
 
 #include <string.h>
 
@@ -35,7 +37,7 @@ llm_hf_row_bytes(const LlmHfWeight *w, int64_t n)
 static LlmStatus
 read_plain(const LlmHfFolder *folder, const LlmHfWeight *w, int64_t first, int64_t n, void *out, const LlmStop *stop, LlmError *err)
 {
-	const LlmHfStored *t = w->stored[0];
+	const LlmHfStored *t = w->stored;
 
 	return llm_file_read(&folder->files[t->file], t->offset + llm_hf_row_bytes(w, first), out, llm_hf_row_bytes(w, n), stop, err);
 }
@@ -46,7 +48,7 @@ static const LlmHfDecoder plain = {"float", read_plain};
 static LlmStatus
 read_double(const LlmHfFolder *folder, const LlmHfWeight *w, int64_t first, int64_t n, void *out, const LlmStop *stop, LlmError *err)
 {
-	const LlmHfStored *t = w->stored[0];
+	const LlmHfStored *t = w->stored;
 	double		piece[512];
 
 	for (int64_t at = first * w->n_cols; at < (first + n) * w->n_cols;)
@@ -100,13 +102,13 @@ is_weight(const LlmHfStored *t)
 	for (size_t i = 0; i < sizeof(not_weights) / sizeof(not_weights[0]); i++)
 		if (ends_with(t->name, not_weights[i]))
 			return false;
-	return true;
+	return !llm_hf_quant_ignored(t->name);
 }
 
 static LlmStatus
 float_weight(const LlmHfStored *t, LlmHfWeight *w, LlmError *err)
 {
-	*w = (LlmHfWeight) {.name = t->name, .stored = {t}, .n_dims = t->n_dims};
+	*w = (LlmHfWeight) {.name = t->name, .stored = t, .n_dims = t->n_dims};
 	if (!float_type(t, w))
 	{
 		llm_fail(err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" has dtype %s, which is no weight by itself",
@@ -122,16 +124,202 @@ float_weight(const LlmHfStored *t, LlmHfWeight *w, LlmError *err)
 	return LLM_OK;
 }
 
+/* ---- quantized weights ---- */
+
+static LlmStatus
+read_quantized(const LlmHfFolder *folder, const LlmHfWeight *w, int64_t first, int64_t n, void *out, const LlmStop *stop, LlmError *err)
+{
+	return llm_hf_matrix_rows(folder->reader, w->matrix, first, n, out, stop, err);
+}
+
+static const LlmHfDecoder quantized = {"quantized", read_quantized};
+
+/* endings of the tensor that a quantized matrix is known by, of its name then, and of those that belong to it */
+static const struct
+{
+	const char *codes;
+	const char *name;
+	const char *others[5];
+}			layouts[] = {
+	{".qweight", ".weight", {".qzeros", ".scales", ".g_idx"}},
+	{".weight_packed", ".weight", {".weight_scale", ".weight_zero_point", ".weight_g_idx", ".weight_global_scale"}},
+	{"_blocks", "", {"_scales"}},
+	{".weight", ".weight", {".weight_scale", ".weight_scale_inv", ".weight_scale_2", ".weight_zero_point"}},
+};
+
+#define N_LAYOUTS (sizeof(layouts) / sizeof(layouts[0]))
+
+static const LlmHfStored *
+find_stored(void *ctx, const char *name)
+{
+	const LlmHfFolder *folder = ctx;
+	LlmStr		wanted = {name, strlen(name)};
+	uint64_t	low = 0;
+	uint64_t	high = folder->n_stored;
+
+	while (low < high)
+	{
+		uint64_t	middle = low + (high - low) / 2;
+		const LlmHfStored *t = &folder->stored[folder->by_name[middle]];
+		int			order = llm_str_compare(wanted, t->name);
+
+		if (order == 0)
+			return t;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+static int
+compare_stored(const void *ctx, uint32_t a, uint32_t b)
+{
+	const LlmHfStored *stored = ctx;
+
+	return llm_str_compare(stored[a].name, stored[b].name);
+}
+
+static LlmStatus
+open_store(LlmHfFolder *folder, LlmError *err)
+{
+	void	   *ptr;
+
+	LLM_TRY(llm_arena_alloc(&folder->arena, folder->n_stored + 1, sizeof(uint32_t), &ptr, err));
+	folder->by_name = ptr;
+	llm_sort_index(folder->by_name, (uint32_t) folder->n_stored, compare_stored, folder->stored);
+	LLM_TRY(llm_arena_alloc(&folder->arena, 1, sizeof(LlmHfReader) + sizeof(LlmHfStore), &ptr, err));
+	folder->reader = ptr;
+	memset(folder->reader, 0, sizeof(*folder->reader));
+	folder->store = (LlmHfStore *) (folder->reader + 1);
+	*folder->store = (LlmHfStore) {.find = find_stored, .ctx = folder, .files = folder->files, .allocator = folder->arena.allocator};
+	folder->reader->store = folder->store;
+	return LLM_OK;
+}
+
+/* the name with its ending taken away and another put there, in the arena and with a zero at its end */
+static LlmStatus
+change_ending(LlmHfFolder *folder, LlmStr name, const char *ending, const char *other, LlmStr *out, LlmError *err)
+{
+	size_t		keep = name.len - strlen(ending);
+	size_t		add = strlen(other);
+	void	   *ptr;
+
+	LLM_TRY(llm_arena_alloc(&folder->arena, keep + add + 1, 1, &ptr, err));
+	memcpy(ptr, name.data, keep);
+	memcpy((char *) ptr + keep, other, add + 1);
+	*out = (LlmStr) {ptr, keep + add};
+	return LLM_OK;
+}
+
+static bool
+is_codes(const LlmHfStored *t, size_t layout)
+{
+	if (!ends_with(t->name, layouts[layout].codes))
+		return false;
+	/* a matrix of floats has that ending too */
+	return strcmp(layouts[layout].codes, ".weight") != 0 || t->dtype == LLM_HF_F8_E4M3 || t->dtype == LLM_HF_F8_E5M2 ||
+		t->dtype == LLM_HF_U8 || t->dtype == LLM_HF_I8;
+}
+
+/* whether the tensor belongs to a quantized matrix whose codes are stored under another name */
+static LlmStatus
+belongs(LlmHfFolder *folder, const LlmHfStored *t, bool *yes, LlmError *err)
+{
+	*yes = false;
+	for (size_t i = 0; i < N_LAYOUTS && !*yes; i++)
+		for (int k = 0; layouts[i].others[k] && !*yes; k++)
+		{
+			LlmStr		codes;
+			const LlmHfStored *found;
+
+			if (!ends_with(t->name, layouts[i].others[k]))
+				continue;
+			LLM_TRY(change_ending(folder, t->name, layouts[i].others[k], layouts[i].codes, &codes, err));
+			found = find_stored(folder, codes.data);
+			*yes = found && is_codes(found, i);
+		}
+	return LLM_OK;
+}
+
+static LlmStatus
+quantized_weight(LlmHfFolder *folder, const LlmHfQuantConfig *config, const LlmHfStored *t, size_t layout, LlmHfWeight *w,
+				 const LlmStop *stop, LlmError *err)
+{
+	LlmHfMatrix *m;
+	LlmStr		base;
+	bool		found;
+	void	   *ptr;
+
+	LLM_TRY(llm_arena_alloc(&folder->arena, 1, sizeof(LlmHfMatrix), &ptr, err));
+	m = ptr;
+	LLM_TRY(change_ending(folder, t->name, layouts[layout].codes, "", &base, err));
+	LLM_TRY(llm_hf_matrix_find(folder->store, config, base.data, m, &found, stop, err));
+	if (!found || m->weight != t)
+		return llm_fail(err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" is of no quantized layout that is known",
+						(int) (t->name.len < 100 ? t->name.len : 100), t->name.data);
+	*w = (LlmHfWeight) {.decoder = &quantized, .stored = t, .matrix = m, .type = m->type, .n_dims = 2, .dim = {m->n_rows, m->n_cols, 1, 1},
+	.n_rows = m->n_rows, .n_cols = m->n_cols};
+	if (m->kind == LLM_HF_QUANT_MXFP4 && t->n_dims == 4)
+	{
+		w->n_dims = 3;
+		w->dim[0] = t->dim[0];
+		w->dim[1] = t->dim[1];
+		w->dim[2] = m->n_cols;
+		w->out_first = true;
+	}
+	return change_ending(folder, base, "", layouts[layout].name, &w->name, err);
+}
+
 LlmStatus
-llm_hf_weights(LlmHfFolder *folder, LlmHfWeights *weights, LlmError *err)
+llm_hf_weight_halves(LlmHfFolder *folder, const LlmHfWeight *w, const LlmHfWeight **out, LlmError *err)
+{
+	LlmHfWeight *copy;
+	LlmHfMatrix *m;
+	void	   *ptr;
+
+	*out = w;
+	if (w->matrix == NULL)
+		return LLM_OK;
+	LLM_TRY(llm_arena_alloc(&folder->arena, 1, sizeof(LlmHfWeight) + sizeof(LlmHfMatrix), &ptr, err));
+	copy = ptr;
+	m = (LlmHfMatrix *) (copy + 1);
+	*m = *w->matrix;
+	m->as_half = true;
+	*copy = *w;
+	copy->matrix = m;
+	copy->type = LLM_TYPE_F16;
+	*out = copy;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_hf_weights(LlmHfFolder *folder, const LlmHfQuantConfig *quantization, LlmHfWeights *weights, const LlmStop *stop, LlmError *err)
 {
 	void	   *ptr;
 
 	LLM_TRY(llm_arena_alloc(&folder->arena, folder->n_stored + 1, sizeof(LlmHfWeight), &ptr, err));
 	weights->weights = ptr;
 	weights->n = 0;
+	LLM_TRY(open_store(folder, err));
 	for (uint64_t i = 0; i < folder->n_stored; i++)
-		if (is_weight(&folder->stored[i]))
-			LLM_TRY(float_weight(&folder->stored[i], &weights->weights[weights->n++], err));
+	{
+		const LlmHfStored *t = &folder->stored[i];
+		LlmHfWeight *w = &weights->weights[weights->n];
+		size_t		layout = 0;
+		bool		part;
+
+		LLM_TRY(belongs(folder, t, &part, err));
+		if (part || !is_weight(t))
+			continue;
+		while (layout < N_LAYOUTS && !is_codes(t, layout))
+			layout++;
+		if (layout < N_LAYOUTS)
+			LLM_TRY(quantized_weight(folder, quantization, t, layout, w, stop, err));
+		else
+			LLM_TRY(float_weight(t, w, err));
+		weights->n++;
+	}
 	return LLM_OK;
 }

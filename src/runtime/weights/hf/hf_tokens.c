@@ -1,11 +1,11 @@
 /*
- * hf_tokenizer.c: what a folder says about text, as metadata.
+ * hf_tokens.c: what a folder says about text, as metadata.
  *
  * tokenizer.json and tokenizer_config.json are carried as they are ("tokenizer.huggingface.json" and ".config"): the reader of
  * those is a tokenizer's (text/). Ids of special tokens come from generation_config.json, then config.json; the chat template
  * from chat_template.jinja, then chat_template.json, then tokenizer_config.json.
  */
-#include "weights/hf/hf_tokenizer.h"
+#include "weights/hf/hf_tokens.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #define MAX_EOS 64
 #define MAX_VOCAB (1 << 22)
 #define NAME_BYTES 16
+#define PROMPT_KEY_BYTES 256
 
 static LlmStr
 text_of(struct json_object *json)
@@ -57,7 +58,10 @@ write_tokenizer(LlmHfFolder *folder, uint64_t n_vocab, const LlmStop *stop, LlmM
 	LLM_TRY(llm_meta_write_string(meta, "tokenizer.ggml.model", (LlmStr) {"huggingface", 11}, err));
 	LLM_TRY(llm_meta_write_string(meta, "tokenizer.huggingface.json", text, err));
 	LLM_TRY(llm_hf_text(folder, "tokenizer_config.json", stop, &text, err));
-	return text.data ? llm_meta_write_string(meta, "tokenizer.huggingface.config", text, err) : LLM_OK;
+	if (text.data)
+		LLM_TRY(llm_meta_write_string(meta, "tokenizer.huggingface.config", text, err));
+	/* a model often has more rows than its tokenizer has tokens */
+	return llm_meta_write_uint(meta, "tokenizer.huggingface.vocab_size", n_vocab, err);
 }
 
 /* ---- special tokens ---- */
@@ -83,11 +87,12 @@ check_id(struct json_object *value, const char *key, LlmError *err)
 					json_object_to_json_string(value));
 }
 
-/* an id, or a list of which the first is the id and all end an answer */
+/* an id, or a list of which the first is the id and all end an answer; ids that no row has are of no use, and not rare */
 static LlmStatus
-write_eos(struct json_object *value, LlmMetaWriter *meta, LlmError *err)
+write_eos(struct json_object *value, uint64_t n_vocab, LlmMetaWriter *meta, LlmError *err)
 {
 	uint32_t	ids[MAX_EOS];
+	size_t		n_ids = 0;
 	size_t		n = json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 1;
 
 	if (n < 1 || n > MAX_EOS)
@@ -97,14 +102,25 @@ write_eos(struct json_object *value, LlmMetaWriter *meta, LlmError *err)
 		struct json_object *item = json_object_is_type(value, json_type_array) ? json_object_array_get_idx(value, i) : value;
 
 		LLM_TRY(check_id(item, "eos_token_id", err));
-		ids[i] = (uint32_t) json_object_get_int64(item);
+		if ((uint64_t) json_object_get_int64(item) < n_vocab)
+			ids[n_ids++] = (uint32_t) json_object_get_int64(item);
 	}
+	if (n_ids == 0)
+		return LLM_OK;
 	LLM_TRY(llm_meta_write_uint(meta, "tokenizer.ggml.eos_token_id", ids[0], err));
-	return llm_meta_write_uints(meta, "tokenizer.ggml.eos_token_ids", ids, n, err);
+	return llm_meta_write_uints(meta, "tokenizer.ggml.eos_token_ids", ids, n_ids, err);
 }
 
 static LlmStatus
-write_ids(struct json_object *const *files, int n, LlmMetaWriter *meta, LlmError *err)
+write_id(struct json_object *value, const char *key, uint64_t n_vocab, LlmMetaWriter *meta, LlmError *err)
+{
+	if ((uint64_t) json_object_get_int64(value) >= n_vocab)
+		return LLM_OK;
+	return llm_meta_write_uint(meta, key, (uint64_t) json_object_get_int64(value), err);
+}
+
+static LlmStatus
+write_ids(struct json_object *const *files, int n, uint64_t n_vocab, LlmMetaWriter *meta, LlmError *err)
 {
 	struct json_object *bos = first_of(files, n, "bos_token_id");
 	struct json_object *eos = first_of(files, n, "eos_token_id");
@@ -113,12 +129,12 @@ write_ids(struct json_object *const *files, int n, LlmMetaWriter *meta, LlmError
 	if (bos)
 	{
 		LLM_TRY(check_id(bos, "bos_token_id", err));
-		LLM_TRY(llm_meta_write_uint(meta, "tokenizer.ggml.bos_token_id", (uint64_t) json_object_get_int64(bos), err));
+		LLM_TRY(write_id(bos, "tokenizer.ggml.bos_token_id", n_vocab, meta, err));
 	}
 	if (eos)
-		LLM_TRY(write_eos(eos, meta, err));
+		LLM_TRY(write_eos(eos, n_vocab, meta, err));
 	if (pad && check_id(pad, "pad_token_id", NULL) == LLM_OK)	/* -1 says that there is none */
-		LLM_TRY(llm_meta_write_uint(meta, "tokenizer.ggml.padding_token_id", (uint64_t) json_object_get_int64(pad), err));
+		LLM_TRY(write_id(pad, "tokenizer.ggml.padding_token_id", n_vocab, meta, err));
 	return LLM_OK;
 }
 
@@ -183,18 +199,27 @@ write_prompts(LlmHfFolder *folder, const LlmStop *stop, LlmMetaWriter *meta, Llm
 
 	LLM_TRY(llm_hf_json(folder, "config_sentence_transformers.json", stop, &file, err));
 	if (json_object_is_type(file, json_type_object) && json_object_object_get_ex(file, "prompts", &value) &&
-		json_object_is_type(value, json_type_object) && json_object_object_length(value) > 0)
+		json_object_is_type(value, json_type_object))
 	{
-		const char *json = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+		json_object_object_foreach(value, task, prompt)
+		{
+			char		key[PROMPT_KEY_BYTES];
 
-		status = llm_meta_write_string(meta, "general.prompts", (LlmStr) {json, strlen(json)}, err);
+			if (status != LLM_OK || !json_object_is_type(prompt, json_type_string) ||
+				snprintf(key, sizeof(key), "sentence_transformers.prompt.%s", task) >= (int) sizeof(key))
+				continue;
+			status = llm_meta_write_string(meta, key, text_of(prompt), err);
+		}
 	}
+	if (status == LLM_OK && json_object_is_type(file, json_type_object) &&
+		json_object_object_get_ex(file, "default_prompt_name", &value) && json_object_is_type(value, json_type_string))
+		status = llm_meta_write_string(meta, "sentence_transformers.default_prompt_name", text_of(value), err);
 	json_object_put(file);
 	return status;
 }
 
 LlmStatus
-llm_hf_tokenizer(LlmHfFolder *folder, struct json_object *config, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
+llm_hf_tokens(LlmHfFolder *folder, struct json_object *config, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
 {
 	struct json_object *files[3] = {NULL, config, NULL};
 	LlmStatus	status;
@@ -204,7 +229,7 @@ llm_hf_tokenizer(LlmHfFolder *folder, struct json_object *config, uint64_t n_voc
 	LLM_TRY(llm_hf_json(folder, "generation_config.json", stop, &files[0], err));
 	status = llm_hf_json(folder, "tokenizer_config.json", stop, &files[2], err);
 	if (status == LLM_OK)
-		status = write_ids(files, 2, meta, err);
+		status = write_ids(files, 2, n_vocab, meta, err);
 	if (status == LLM_OK)
 		status = write_chat_template(folder, files[2], stop, meta, err);
 	json_object_put(files[0]);

@@ -1,0 +1,312 @@
+/*
+ * stored_models.c: models whose bytes lie in the extension's table llm_model_data, in chunks under the digest of the whole.
+ *
+ * So they are replicated, dumped and backed up like all data. The path of such a model is "stored:" and its digest. When its
+ * pack is needed and there is none, the chunks are written to a temporary file of the cache folder, checked against the
+ * digest, packed like any other file, and removed. A pack is known by the digest alone, so that it serves whichever table
+ * holds the same content. Reading is done as the table's owner: to use a model, USAGE on its server is enough.
+ */
+#include "cache_folder.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(pgllm_fn_llm_store_file);
+PG_FUNCTION_INFO_V1(pgllm_fn_llm_stored_digest);
+
+#define STORED_PREFIX "stored:"
+#define CHUNK_BYTES (1024 * 1024)
+
+bool
+pgllm_path_is_stored(const char *path)
+{
+	return strncmp(path, STORED_PREFIX, strlen(STORED_PREFIX)) == 0;
+}
+
+char *
+pgllm_stored_path(const char *digest)
+{
+	return psprintf(STORED_PREFIX "%s", digest);
+}
+
+const char *
+pgllm_stored_digest(const char *path)
+{
+	return path + strlen(STORED_PREFIX);
+}
+
+/* ---- the table ---- */
+
+/* its name for a statement, and its owner; SPI is connected */
+static char *
+find_table(Oid *owner)
+{
+	bool		is_null;
+
+	if (SPI_execute("SELECT pg_catalog.format('%I.llm_model_data', n.nspname), c.relowner FROM pg_catalog.pg_extension e"
+					" JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+					" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = 'llm_model_data'"
+					" WHERE e.extname = 'pg_llm'", true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table llm_model_data of extension pg_llm does not exist"),
+				 errhint("Run CREATE EXTENSION pg_llm, or ALTER EXTENSION pg_llm UPDATE.")));
+	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+static void
+check_hash(int result, pg_cryptohash_ctx *hash)
+{
+	if (result < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(hash))));
+}
+
+static void
+write_all(int fd, const char *path, const char *data, size_t len)
+{
+	while (len > 0)
+	{
+		ssize_t		n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not write file \"%s\": %m", path),
+					 errhint("Make room on that disk, or let a superuser set pg_llm.cache_path to a folder on another one.")));
+		data += n;
+		len -= (size_t) n;
+	}
+}
+
+/* the chunks of a digest in order, hashed and, if fd is not -1, written; returns how many there are; SPI is connected */
+static int64
+read_chunks(const char *table, const char *digest, pg_cryptohash_ctx *hash, int fd, const char *path)
+{
+	Datum		args[1] = {CStringGetTextDatum(digest)};
+	Oid			types[1] = {TEXTOID};
+	SPIPlanPtr	plan = SPI_prepare(psprintf("SELECT no, bytes FROM %s WHERE digest OPERATOR(pg_catalog.=) $1 ORDER BY no", table),
+								   1, types);
+	Portal		portal = SPI_cursor_open(NULL, plan, args, NULL, true);
+	int64		n = 0;
+
+	for (;;)
+	{
+		bool		null_no;
+		bool		null_bytes;
+		int32		no;
+		bytea	   *chunk;
+
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(portal, true, 1);
+		if (SPI_processed == 0)
+			break;
+		no = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null_no));
+		chunk = (bytea *) PG_DETOAST_DATUM(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &null_bytes));
+		if (no != n)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("stored model %s has no chunk " INT64_FORMAT, digest, n),
+					 errdetail("The next one is %d; chunks are numbered from 0.", no),
+					 errhint("Store the model again.")));
+		check_hash(pg_cryptohash_update(hash, (const uint8 *) VARDATA_ANY(chunk), VARSIZE_ANY_EXHDR(chunk)), hash);
+		if (fd != -1)
+			write_all(fd, path, VARDATA_ANY(chunk), VARSIZE_ANY_EXHDR(chunk));
+		n++;
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	return n;
+}
+
+/* read all of it as the table's owner, and raise unless it has that digest */
+static void
+read_stored(const char *digest, int fd, const char *path)
+{
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	uint8		raw[LLM_DIGEST_BYTES];
+	char		hex[PGLLM_DIGEST_HEX + 1];
+	Oid			owner;
+	Oid			save_user;
+	int			save_context;
+	char	   *table;
+	int64		n;
+
+	check_hash(hash == NULL ? -1 : pg_cryptohash_init(hash), hash);
+	SPI_connect();
+	table = find_table(&owner);
+	GetUserIdAndSecContext(&save_user, &save_context);
+	PG_TRY();
+	{
+		/* an error resets these by itself when the transaction, or subtransaction, aborts */
+		SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+		n = read_chunks(table, digest, hash, fd, path);
+		SetUserIdAndSecContext(save_user, save_context);
+		check_hash(pg_cryptohash_final(hash, raw, sizeof(raw)), hash);
+	}
+	PG_FINALLY();
+	{
+		pg_cryptohash_free(hash);
+	}
+	PG_END_TRY();
+	SPI_finish();
+	hex_encode((const char *) raw, sizeof(raw), hex);
+	hex[PGLLM_DIGEST_HEX] = '\0';
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("table llm_model_data holds no model with sha256 %s", digest),
+				 errhint("Store its chunks there, or give the model a path.")));
+	if (strcmp(hex, digest) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored model %s was changed", digest),
+				 errdetail("The SHA-256 of its chunks is %s.", hex),
+				 errhint("Store the model again.")));
+}
+
+char *
+pgllm_stored_extract(const char *folder, const char *digest, int *fd)
+{
+	char	   *path;
+
+	*fd = pgllm_folder_create_temp(folder, &path);
+	PG_TRY();
+	{
+		read_stored(digest, *fd, path);
+	}
+	PG_CATCH();
+	{
+		unlink(path);
+		close(*fd);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return path;
+}
+
+/* ---- SQL ---- */
+
+/* llm_stored_digest(sha256): raises unless the table holds just that content; for llm_store_model */
+Datum
+pgllm_fn_llm_stored_digest(PG_FUNCTION_ARGS)
+{
+	char	   *digest = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	pgllm_catalog_check_option("sha256", digest);
+	for (char *p = digest; *p; p++)
+		*p = pg_ascii_tolower((unsigned char) *p);
+	read_stored(digest, -1, NULL);
+	PG_RETURN_TEXT_P(cstring_to_text(digest));
+}
+
+/* one piece of a file, read between statements of SPI */
+static bytea *
+read_piece(const LlmFile *file, uint64 at, size_t len)
+{
+	bytea	   *piece = palloc(VARHDRSZ + len);
+	LlmError	err;
+
+	SET_VARSIZE(piece, VARHDRSZ + len);
+	PGLLM_RUN(llm_file_read(file, at, VARDATA(piece), len, pgllm_stop(), &err), &err);
+	return piece;
+}
+
+static void
+insert_chunks(const LlmFile *file, const char *digest)
+{
+	Oid			types[3] = {TEXTOID, INT4OID, BYTEAOID};
+	Datum		args[3] = {CStringGetTextDatum(digest)};
+	Oid			owner;
+	SPIPlanPtr	plan = SPI_prepare(psprintf("INSERT INTO %s (digest, no, bytes) VALUES ($1, $2, $3)", find_table(&owner)), 3, types);
+	int32		no = 0;
+
+	for (uint64 at = 0; at < file->size_bytes; no++)
+	{
+		size_t		len = (size_t) Min((uint64) CHUNK_BYTES, file->size_bytes - at);
+		bytea	   *piece = read_piece(file, at, len);
+
+		args[1] = Int32GetDatum(no);
+		args[2] = PointerGetDatum(piece);
+		if (SPI_execute_plan(plan, args, NULL, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not insert into llm_model_data");
+		pfree(piece);
+		at += len;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* the table holds one file, so a model of several is refused */
+static void
+check_one_file(const char *path)
+{
+	LlmSourceList list;
+	LlmError	err;
+	uint32_t	n_files;
+
+	PGLLM_CHECK(llm_source_list(path, pgllm_allocator(CurrentMemoryContext), &list, &err), &err);
+	n_files = list.n_files;
+	llm_source_list_free(&list);
+	if (n_files != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a model of %u files cannot be stored", n_files),
+				 errhint("Store a GGUF of one file; llama-gguf-split --merge makes one of several.")));
+}
+
+/*
+ * llm_store_file(path): the chunks of a file into the table, with the caller's privileges on both, unless its content is
+ * there; returns the digest.
+ */
+Datum
+pgllm_fn_llm_store_file(PG_FUNCTION_ARGS)
+{
+	char	   *path = pgllm_catalog_path(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+	char		digest[PGLLM_DIGEST_HEX + 1];
+	LlmFile		file;
+	LlmError	err;
+	char	   *table;
+	Oid			owner;
+	Oid			types[1] = {TEXTOID};
+	Datum		args[1];
+
+	PreventCommandIfReadOnly("llm_store_model()");
+	check_one_file(path);
+	pgllm_pack_digest(path, digest);
+	SPI_connect();
+	table = find_table(&owner);
+	args[0] = CStringGetTextDatum(digest);
+	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE digest OPERATOR(pg_catalog.=) $1 LIMIT 1", table), 1, types, args,
+							  NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read llm_model_data");
+	if (SPI_processed == 0)
+	{
+		PGLLM_CHECK(llm_file_open(path, &file, &err), &err);
+		PG_TRY();
+		{
+			insert_chunks(&file, digest);
+		}
+		PG_FINALLY();
+		{
+			llm_file_close(&file);
+		}
+		PG_END_TRY();
+	}
+	SPI_finish();
+	PG_RETURN_TEXT_P(cstring_to_text(digest));
+}

@@ -1,0 +1,91 @@
+/*
+ * trie.c: building tries.
+ */
+#include "text/trie.h"
+
+#include <string.h>
+
+#define FIRST_SLOTS 1024
+#define MAX_NODES (UINT32_C(1) << 28)
+
+static LlmStatus
+make_slots(LlmTrie *t, size_t n_slots, LlmError *err)
+{
+	void	   *slots;
+
+	LLM_TRY(llm_alloc_zero(t->allocator, n_slots, sizeof(LlmTrieEdge), &slots, err));
+	t->slots = slots;
+	t->n_slots = n_slots;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_trie_init(LlmTrie *t, const LlmAllocator *a, LlmError *err)
+{
+	memset(t, 0, sizeof(*t));
+	t->allocator = a;
+	t->seed = llm_hash_mix((uint64_t) (uintptr_t) t ^ UINT64_C(0x8EBC6AF09C88C6E3), UINT64_C(0x589965CC75374CC3));
+	return make_slots(t, FIRST_SLOTS, err);
+}
+
+void
+llm_trie_free(LlmTrie *t)
+{
+	if (t->allocator)
+		llm_free(t->allocator, t->slots);
+	t->slots = NULL;
+}
+
+static LlmTrieEdge *
+free_slot(LlmTrie *t, uint64_t key)
+{
+	size_t		i = llm_hash_mix(key ^ t->seed, UINT64_C(0x9E3779B97F4A7C15)) & (t->n_slots - 1);
+
+	while (t->slots[i].child)
+		i = (i + 1) & (t->n_slots - 1);
+	return &t->slots[i];
+}
+
+static LlmStatus
+grow(LlmTrie *t, LlmError *err)
+{
+	LlmTrieEdge *old = t->slots;
+	size_t		n_old = t->n_slots;
+
+	LLM_TRY(make_slots(t, n_old * 2, err));
+	for (size_t i = 0; i < n_old; i++)
+		if (old[i].child)
+			*free_slot(t, old[i].key) = old[i];
+	llm_free(t->allocator, old);
+	return LLM_OK;
+}
+
+LlmStatus
+llm_trie_add(LlmTrie *t, const char *bytes, size_t len, int32_t value, int32_t *before, LlmError *err)
+{
+	uint32_t	node = 0;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		LlmTrieEdge *edge = (LlmTrieEdge *) llm_trie_step(t, node, (uint8_t) bytes[i]);
+
+		if (!edge)
+		{
+			uint64_t	key = (uint64_t) node << 8 | (uint8_t) bytes[i];
+
+			if (t->n_nodes >= MAX_NODES)
+				return llm_fail(err, LLM_E_LIMIT, "vocabulary is too large: its strings have more than %lu parts", (unsigned long) MAX_NODES);
+			if (t->n_nodes + 1 > t->n_slots / 2)
+				LLM_TRY(grow(t, err));
+			edge = free_slot(t, key);
+			*edge = (LlmTrieEdge) {key, ++t->n_nodes, -1};
+		}
+		node = edge->child;
+		if (i + 1 == len)
+		{
+			*before = edge->value;
+			edge->value = value;
+		}
+	}
+	return LLM_OK;
+}

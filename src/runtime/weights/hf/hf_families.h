@@ -1,0 +1,22 @@
+/*
+ * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c and hf_encoders.c.
+ */
+#ifndef LLM_HF_FAMILIES_H
+#define LLM_HF_FAMILIES_H
+
+#include "weights/hf/hf_params.h"
+
+/* feed-forward and epsilon of models with RMSNorm, and with LayerNorm; those of Gemma */
+extern LlmStatus llm_hf_dense(LlmHfParams *p);
+extern LlmStatus llm_hf_layer_norm(LlmHfParams *p);
+extern LlmStatus llm_hf_gemma_keys(LlmHfParams *p);
+
+/* hf_encoders.c */
+extern LlmStatus llm_hf_bert(LlmHfParams *p);
+extern LlmStatus llm_hf_nomic_bert(LlmHfParams *p);
+extern LlmStatus llm_hf_modern_bert(LlmHfParams *p);
+extern LlmStatus llm_hf_gemma_embedding(LlmHfParams *p);
+extern LlmStatus llm_hf_jina_v3(LlmHfParams *p);
+extern LlmStatus llm_hf_eurobert(LlmHfParams *p);
+
+#endif

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Random models by transformers in every quantized layout (make_quantized.py), run by build/llm, against transformers on what
+the quantized weights mean.
+
+    check_quantized.py DIR [MODEL...]
+
+Where rows are floats here (FP8, act-order) logits must be within 2e-3, or one part in a thousand of the largest. Where they are
+blocks of whole numbers or of 4-bit floats, activations are quantized too, which shows in the logits: cosine above
+0.999, with experts 0.998, as a router's choice can turn on it.
+Needs torch, transformers, safetensors. Ends with 1 if a pair fails.
+"""
+import json
+import math
+import os
+import subprocess
+import sys
+
+import torch
+import transformers
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hf_folders import randomise  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BASE = dict(vocab_size=96, hidden_size=128, intermediate_size=192, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0, head_dim=32)
+MLA = dict(kv_lora_rank=64, qk_nope_head_dim=32, qk_rope_head_dim=32, v_head_dim=32, q_lora_rank=64)
+MODELS = {
+    "llama": ("LlamaConfig", "LlamaForCausalLM", dict(BASE)),
+    "qwen3moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", dict(BASE, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64,
+                                                               norm_topk_prob=True)),
+    "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM", dict(BASE, sliding_window=8)),
+    "nemotron_h_moe": ("NemotronHConfig", "NemotronHForCausalLM", dict(
+        {k: v for k, v in BASE.items() if k != "num_hidden_layers"}, mamba_num_heads=8, mamba_head_dim=32, ssm_state_size=16, n_groups=2,
+        layers_block_type=["mamba", "moe", "attention", "moe"], n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=64,
+        moe_shared_expert_intermediate_size=64)),
+    "deepseek_v3": ("DeepseekV3Config", "DeepseekV3ForCausalLM", dict(
+        {k: v for k, v in BASE.items() if k != "head_dim"} | {"num_key_value_heads": 4}, **MLA, n_routed_experts=8, num_experts_per_tok=3,
+        n_shared_experts=1, moe_intermediate_size=64, first_k_dense_replace=1, n_group=2, topk_group=1)),
+}
+LAYOUTS = ["fp8-tensor", "fp8-channel", "fp8-tile", "nvfp4-modelopt", "nvfp4-ct", "gptq", "gptq-sym", "gptq-act", "gptq-8bit", "gptq-v2",
+           "awq", "ct-int4", "ct-int4-asym", "ct-int4-act", "ct-int8", "ct-w8a8"]
+FLOATS = ("fp8", "gptq-act", "ct-int4-act")
+TEXTS = [[(i * 37 + n * 11 + 3) % 93 + 3 for i in range(n)] for n in (1, 7, 40)]
+
+
+def write_model(folder, name):
+    config_class, model_class, arguments = MODELS[name]
+    torch.manual_seed(1)
+    config = getattr(transformers, config_class)(**arguments, attn_implementation="eager")
+    model = getattr(transformers, model_class)(config).eval()
+    randomise(model, torch)
+    model.save_pretrained(folder)
+
+
+def reference(folder, name):
+    model = getattr(transformers, MODELS[name][1]).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    with torch.no_grad():
+        return [model(torch.tensor([ids]), use_cache=False).logits[0, -1].tolist() for ids in TEXTS]
+
+
+def ours(folder):
+    lines = "".join(json.dumps({"token_ids": ids}) + "\n" for ids in TEXTS)
+    run = subprocess.run(["build/llm", "logits", folder, "--kv", "f32"], input=lines, capture_output=True, text=True)
+    if run.returncode != 0:
+        raise RuntimeError(run.stderr.strip())
+    return [json.loads(line)["logits"] for line in run.stdout.splitlines()]
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+def main():
+    folder, names = sys.argv[1], sys.argv[2:] or list(MODELS)
+    failed = 0
+    for name in names:
+        base = os.path.join(folder, name)
+        write_model(base, name)
+        for layout in LAYOUTS:
+            out = os.path.join(folder, f"{name}-{layout}")
+            subprocess.run([sys.executable, os.path.join(HERE, "make_quantized.py"), layout, base, out], check=True)
+            want = reference(os.path.join(out, "plain"), name)
+            try:
+                got = ours(os.path.join(out, "quantized"))
+            except RuntimeError as e:
+                print(f"{name:16} {layout:16} FAIL {e}", flush=True)
+                failed += 1
+                continue
+            size = max(abs(x) for w in want for x in w)
+            d = max(abs(x - y) for w, g in zip(want, got) for x, y in zip(w, g))
+            cos = min(cosine(w, g) for w, g in zip(want, got))
+            ok = d <= max(2e-3, size * 1e-3) if layout.startswith(FLOATS) else cos >= (0.998 if "moe" in name or "deepseek" in name else 0.999)
+            failed += not ok
+            print(f"{name:16} {layout:16} {'ok  ' if ok else 'FAIL'} largest difference {d:.2e} of {size:.2f}, cosine {cos:.6f}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
