@@ -140,6 +140,11 @@ CREATE FUNCTION llm_generate_detail(prompt text, model text DEFAULT NULL, system
 COMMENT ON FUNCTION llm_generate_detail(text, text, text, int, float8, bigint, text[], json, jsonb) IS
 	'the model''s answer to a prompt as a row, with token counts, log probability, time, model and digest';
 
+CREATE FUNCTION llm_schema_accepts(schema json, instance json) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_schema_accepts' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000;
+COMMENT ON FUNCTION llm_schema_accepts(json, json) IS
+	'does a JSON value fit a JSON Schema (draft 2020-12)?';
+
 CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens int DEFAULT 256, temperature float8 DEFAULT 0,
 							 seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, schema json DEFAULT NULL,
 							 options jsonb DEFAULT NULL) RETURNS text

@@ -4,6 +4,7 @@
  * An argument given as NULL takes its default, so that a caller can pass through what it may not have.
  */
 #include "generate_call.h"
+#include "grammar_args.h"
 
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -44,12 +45,9 @@ pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno)
 {
 	PgLlmGenerateArgs *args = palloc0(sizeof(PgLlmGenerateArgs));
 
-	if (!PG_ARGISNULL(argno->schema))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("argument \"schema\" is not supported by this version"),
-				 errhint("Ask for the form you want in the prompt, and check the answer, for example by a cast to json.")));
 	pgllm_options_parse(PG_ARGISNULL(argno->options) ? NULL : PG_GETARG_JSONB_P(argno->options), argno->allowed, &args->options);
+	if (!PG_ARGISNULL(argno->schema))
+		pgllm_read_schema(PG_GETARG_TEXT_PP(argno->schema), &args->options);
 	if (argno->system >= 0 && !PG_ARGISNULL(argno->system))
 	{
 		args->has_system = true;

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "serve/thinking.h"
 
 /* how a prompt is made of a text */
 typedef struct PromptSource
@@ -133,6 +134,24 @@ source_init(PromptSource *source, PgLlmCall *call, const PgLlmGenerateArgs *args
 	llm_tokens_init(&source->tokens, call->allocator);
 }
 
+/* the answer must fit the grammar; what the model thinks before is free */
+static void
+constrain(PromptSource *source, LlmGenerateParams *params)
+{
+	LlmThinking thinking;
+	LlmError	err;
+
+	params->grammar = source->args->options.grammar;
+	if (!source->starts_text)
+		return;					/* the answer has begun */
+	PGLLM_CHECK(llm_thinking_find(source->call->model->model, source->tokens.ids, source->tokens.n, source->call->allocator, &thinking,
+								  &err), &err);
+	params->thinks = thinking.open;
+	params->think_token = thinking.begin;
+	params->after = thinking.end.ids;
+	params->n_after = (int) thinking.end.n;
+}
+
 /* fit the prompt and add the request */
 static void
 begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
@@ -168,6 +187,8 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate a random seed"),
 				 errhint("Give a seed.")));
+	if (options->grammar != NULL)
+		constrain(source, &params);
 	PGLLM_CHECK(llm_request_generate(call->model->scheduler, source->tokens.ids, source->tokens.n, &params, &request, &err), &err);
 	pgllm_call_set_request(call, request);
 }
@@ -339,7 +360,7 @@ pgllm_generate_answer(PgLlmWork *work)
 	if (call->error.status == LLM_OK)
 	{
 		llm_request_generation(call->request, &generation);
-		value = pgllm_from_utf8_or_error(generation.text, generation.text_len, &call->error);
+		value = pgllm_from_utf8_or_error(generation.text + generation.answer_off, generation.text_len - generation.answer_off, &call->error);
 		if (value && call->reads_calls && generation.finish == LLM_FINISH_STOP)
 			message = pgllm_chat_message(call, &generation);
 		if (message)

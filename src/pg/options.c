@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "grammar_args.h"
 
 #define DEFAULT_MAX_TOKENS 256
 
@@ -327,6 +328,10 @@ static const struct
 	{"instruction", PGLLM_OPT_RERANK, read_instruction},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
 	{"template_kwargs", PGLLM_OPT_PROMPT, read_template_kwargs},
+	{"grammar", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
+	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
+	{"choice", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
+	{"compact", PGLLM_OPT_SAMPLING, pgllm_read_compact},
 	{"form", PGLLM_OPT_LABELS, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
@@ -334,7 +339,7 @@ static const struct
 };
 
 /* keys that are kept for what this version cannot do yet: not unknown, but refused */
-static const char *const reserved[] = {"think", "think_budget", "logprobs", "grammar", "regex", "choice", "lora"};
+static const char *const reserved[] = {"think", "think_budget", "logprobs", "lora"};
 
 static void
 read_key(const char *key, const JsonbValue *v, int allowed, PgLlmOptions *out)

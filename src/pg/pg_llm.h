@@ -190,6 +190,8 @@ typedef struct PgLlmOptions
 	PgLlmTruncate truncate;
 	LlmValue   *template_kwargs;	/* a map; NULL: none */
 	LlmStr		answer_prefix;	/* data NULL: none */
+	LlmGrammar *grammar;		/* what the answer must fit; NULL: anything */
+	bool		compact;		/* JSON without spaces */
 	/* decisions */
 	LlmLabelForm form;
 	int			calibrate;		/* -1: default of the form, 0 off, 1 on */

@@ -16,6 +16,7 @@ static const struct
 	{TOOL_LOGITS, tool_logits},
 	{TOOL_GENERATE, tool_generate},
 	{TOOL_SCORE, tool_score},
+	{TOOL_SCHEMA, tool_schema},
 	{TOOL_PERPLEXITY, tool_perplexity},
 	{TOOL_EMBED, tool_embed},
 	{TOOL_RERANK, tool_rerank},

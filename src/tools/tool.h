@@ -30,7 +30,8 @@ typedef enum ToolCommand
 	TOOL_PERPLEXITY = 1 << 6,
 	TOOL_BENCH = 1 << 7,
 	TOOL_EMBED = 1 << 8,
-	TOOL_RERANK = 1 << 9
+	TOOL_RERANK = 1 << 9,
+	TOOL_SCHEMA = 1 << 10
 } ToolCommand;
 
 /* commands that run the model, and so take --ctx, --kv, --threads and --kernels */
@@ -139,6 +140,7 @@ extern LlmStatus tool_render(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_logits(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_generate(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_score(const ToolOptions *options, LlmError *err);
+extern LlmStatus tool_schema(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_perplexity(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_embed(const ToolOptions *options, LlmError *err);
 extern LlmStatus tool_rerank(const ToolOptions *options, LlmError *err);

@@ -100,13 +100,24 @@ static const struct
 
 #define N_SAMPLING_KEYS (sizeof sampling_keys / sizeof sampling_keys[0])
 
+static const char *const grammar_keys[] = {"schema", "regex", "grammar", "choice"};
+
+static bool
+is_grammar_key(const char *key)
+{
+	for (size_t i = 0; i < sizeof grammar_keys / sizeof grammar_keys[0]; i++)
+		if (strcmp(grammar_keys[i], key) == 0)
+			return true;
+	return false;
+}
+
 static bool
 is_sampling_key(const char *key)
 {
 	for (size_t i = 0; i < N_SAMPLING_KEYS; i++)
 		if (strcmp(sampling_keys[i].key, key) == 0)
 			return true;
-	return strcmp(key, "seed") == 0 || strcmp(key, "top_k") == 0;
+	return strcmp(key, "seed") == 0 || strcmp(key, "top_k") == 0 || is_grammar_key(key);
 }
 
 /* a whole number of the object, within [min, max]; *out as it was if absent */
@@ -151,6 +162,49 @@ read_sampling(struct json_object *object, int32_t n_vocab, LlmSampling *sampling
 	return llm_sampling_check(sampling, n_vocab, err);
 }
 
+static bool
+has_grammar(struct json_object *object)
+{
+	for (size_t i = 0; i < sizeof grammar_keys / sizeof grammar_keys[0]; i++)
+		if (json_object_object_get_ex(object, grammar_keys[i], NULL))
+			return true;
+	return false;
+}
+
+/* what the text must fit: schema (a JSON Schema), regex, grammar (GBNF) or choice (a list of texts); *grammar NULL: anything */
+static LlmStatus
+read_grammar(struct json_object *object, LlmGrammar **grammar, LlmError *err)
+{
+	const LlmAllocator *a = &llm_malloc_allocator;
+	struct json_object *item;
+	LlmStr		texts[64];
+	size_t		n;
+
+	*grammar = NULL;
+	if (json_object_object_get_ex(object, "schema", &item))
+	{
+		const char *text = json_object_to_json_string_ext(item, JSON_C_TO_STRING_PLAIN);
+
+		return llm_grammar_json_schema((LlmStr) {text, strlen(text)}, false, a, grammar, err);
+	}
+	if (json_object_object_get_ex(object, "regex", &item))
+		return llm_grammar_regex((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, grammar, err);
+	if (json_object_object_get_ex(object, "grammar", &item))
+		return llm_grammar_gbnf((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, grammar, err);
+	if (!json_object_object_get_ex(object, "choice", &item))
+		return LLM_OK;
+	n = json_object_is_type(item, json_type_array) ? json_object_array_length(item) : 0;
+	if (n > sizeof texts / sizeof texts[0])
+		return llm_fail(err, LLM_E_LIMIT, "at most %zu choices", sizeof texts / sizeof texts[0]);
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *one = json_object_array_get_idx(item, i);
+
+		texts[i] = (LlmStr) {json_object_get_string(one), (size_t) json_object_get_string_len(one)};
+	}
+	return llm_grammar_choice(texts, n, a, grammar, err);
+}
+
 static LlmStatus
 print_generation(const LlmGeneration *generation, LlmError *err)
 {
@@ -173,10 +227,29 @@ print_generation(const LlmGeneration *generation, LlmError *err)
 }
 
 static LlmStatus
+run_generate(ToolModel *m, const LlmGenerateParams *params, const LlmTokens *tokens, LlmError *err)
+{
+	LlmGeneration generation;
+	LlmRequest *request;
+	LlmStatus	status;
+
+	LLM_TRY(llm_request_generate(m->scheduler, tokens->ids, tokens->n, params, &request, err));
+	status = tool_run_request(m, request, err);
+	if (status == LLM_OK)
+	{
+		llm_request_generation(request, &generation);
+		status = print_generation(&generation, err);
+	}
+	llm_request_free(request);
+	return status;
+}
+
+/* a line whose grammar is refused, or whose text cannot fit, is answered by {"error": …}; the others go on */
+static LlmStatus
 generate_line(ToolModel *m, const ToolOptions *options, struct json_object *value, LlmTokens *tokens, LlmError *err)
 {
 	LlmGenerateParams params;
-	LlmRequest *request;
+	LlmGrammar *grammar = NULL;
 	LlmStatus	status;
 
 	memset(&params, 0, sizeof params);
@@ -184,16 +257,15 @@ generate_line(ToolModel *m, const ToolOptions *options, struct json_object *valu
 	params.ignore_end = options->ignore_eos;
 	LLM_TRY(tool_read_tokens(m->model, value, options->special, is_sampling_key, tokens, err));
 	LLM_TRY(read_sampling(value, (int32_t) m->model->hp.n_vocab, &params.sampling, err));
-	LLM_TRY(llm_request_generate(m->scheduler, tokens->ids, tokens->n, &params, &request, err));
-	status = tool_run_request(m, request, err);
+	if (!has_grammar(value))
+		return run_generate(m, &params, tokens, err);
+	status = read_grammar(value, &grammar, err);
+	params.grammar = grammar;
 	if (status == LLM_OK)
-	{
-		LlmGeneration generation;
-
-		llm_request_generation(request, &generation);
-		status = print_generation(&generation, err);
-	}
-	llm_request_free(request);
+		status = run_generate(m, &params, tokens, err);
+	llm_grammar_free(grammar);
+	if (status == LLM_E_LIMIT || status == LLM_E_UNSUPPORTED || status == LLM_E_ARGUMENT)
+		return print_one("error", json_object_new_string(err->message), err);
 	return status;
 }
 

@@ -81,6 +81,7 @@ static const struct
 	{"logits", TOOL_LOGITS, "MODEL", 1},
 	{"generate", TOOL_GENERATE, "MODEL", 1},
 	{"score", TOOL_SCORE, "MODEL", 1},
+	{"schema", TOOL_SCHEMA, "", 0},
 	{"perplexity", TOOL_PERPLEXITY, "MODEL FILE", 2},
 	{"embed", TOOL_EMBED, "MODEL", 1},
 	{"rerank", TOOL_RERANK, "MODEL", 1},
@@ -110,11 +111,14 @@ tool_usage(FILE *to)
 		  "        {\"token_ids\": […]} or {\"text\": \"…\"} -> {\"logits\": […]} of the last position\n"
 		  "  generate MODEL -n N [--ignore-eos] [--special]\n"
 		  "        the same, with temperature, seed, top_k, top_p, min_p, typical_p, repeat_penalty,\n"
-		  "        presence_penalty, frequency_penalty -> {\"token_ids\": […], \"text\": \"…\"} of the new tokens\n"
+		  "        presence_penalty, frequency_penalty; schema, regex, grammar (GBNF) or choice (list) -> {\"token_ids\": […],\n"
+		  "        \"text\": \"…\"} of the new tokens\n"
 		  "  score MODEL [--now TIME]\n"
 		  "        {\"input\": \"…\", \"labels\": [\"…\", …], \"instruction\": \"…\", \"examples\": [[\"input\", \"label\"], …],\n"
 		  "        \"form\": \"auto|chat|plain\", \"answer_prefix\": \"…\", \"calibration\": [number, …]}\n"
 		  "        -> {\"scores\": […], \"probabilities\": […]}; scores are natural logarithms\n"
+		  "  schema\n"
+		  "        {\"schema\": …, \"instance\": …} -> {\"accepted\": true or false} or {\"refused\": \"reason\"}\n"
 		  "  embed MODEL [--task NAME] [--dimensions N] [--raw] [--truncate] [--pooling P]\n"
 		  "        \"text\", {\"text\": \"…\"} or {\"token_ids\": […]} -> {\"embedding\": […]} of unit length (--raw: as it is)\n"
 		  "  rerank MODEL [--truncate] [--pooling P]\n"
@@ -374,7 +378,7 @@ check_required(const ToolOptions *options, int command, LlmError *err)
 {
 	bool		from_template = options->command == TOOL_RENDER && options->template_file;
 
-	if (from_template ? options->model != NULL : !options->model)
+	if (from_template || command_table[command].n_words == 0 ? options->model != NULL : !options->model)
 		return llm_fail(err, LLM_E_ARGUMENT, "%s takes %s", command_table[command].name, command_table[command].words);
 	if (command_table[command].n_words > 1 && !options->file)
 		return llm_fail(err, LLM_E_ARGUMENT, "%s takes %s", command_table[command].name, command_table[command].words);

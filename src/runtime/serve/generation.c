@@ -42,6 +42,12 @@ llm_generation_take(LlmRequest *r, float *logits)
 
 	if (r->params.top_logprobs > 0)
 		keep_top(r, logits);
+	if (r->constraint && llm_constrain_logits(r, logits, &err) != LLM_OK)
+	{
+		r->error = err;
+		r->pending_token = -1;
+		return;
+	}
 	if (llm_sample(s->model->kernels, &r->params.sampling, logits, (int32_t) s->model->hp.n_vocab, r->tokens, r->n_prompt,
 				   r->tokens + r->n_prompt, r->n_output, r->n_prompt + r->n_output, s->sample_scratch, &r->pending_token,
 				   &r->pending_logprob, &err) != LLM_OK)
@@ -106,12 +112,58 @@ finish(LlmRequest *r, LlmFinish how)
 	llm_request_end(r, how);
 }
 
+/* append a token to the output; top: its most likely tokens are known */
+static LlmStatus
+put_token(LlmRequest *r, int32_t token, double logprob, bool top, LlmError *err)
+{
+	const int	n_top = r->params.top_logprobs;
+
+	LLM_TRY(llm_detokenize_one(r->scheduler->model->tokenizer, token, r->n_output == 0 && r->params.starts_text, false, &r->text,
+							   err));
+	for (int i = 0; i < n_top && !top; i++)
+		r->top[(size_t) r->n_output * n_top + i] = (LlmTokenProb) {-1, 0};
+	r->tokens[r->n_prompt + r->n_output] = token;
+	r->logprobs[r->n_output] = (float) logprob;
+	r->logprob += logprob;
+	r->n_output++;
+	r->main.n_tokens++;
+	r->scheduler->stats.output_tokens++;
+	return LLM_OK;
+}
+
+/* append the chosen token, or what a grammar makes of it; *whole: the text ends here */
+static LlmStatus
+put_choice(LlmRequest *r, bool *whole, LlmError *err)
+{
+	LlmTokens	put;
+	LlmStatus	status;
+	bool		was_free;
+
+	*whole = false;
+	if (!r->constraint)
+		return put_token(r, r->pending_token, r->pending_logprob, true, err);
+	was_free = r->constraint->free;
+	llm_tokens_init(&put, r->scheduler->allocator);
+	status = llm_constrain_token(r, r->pending_token, &put, whole, err);
+	for (size_t i = 0; i < put.n && status == LLM_OK && r->n_output < r->max_output; i++)
+	{
+		bool		chosen = i == 0 && put.ids[0] == r->pending_token;
+
+		status = put_token(r, put.ids[i], chosen ? r->pending_logprob : 0, chosen, err);
+	}
+	if (status == LLM_OK && (was_free || put.ids[0] == r->constraint->think_token))
+		r->constraint->answer_off = r->text.len;
+	llm_tokens_free(&put);
+	return status;
+}
+
 void
 llm_generation_commit(LlmRequest *r)
 {
 	const LlmModel *m = r->scheduler->model;
 	size_t		old_len = r->text_len;
 	size_t		at = 0;
+	bool		whole;
 	LlmError	err;
 
 	if (r->main.seq.n_past < r->main.n_tokens)
@@ -122,31 +174,27 @@ llm_generation_commit(LlmRequest *r)
 		llm_request_end_error(r, &err);
 		return;
 	}
-	r->logprob += r->pending_logprob;
-	if (!r->params.ignore_end && llm_tokenizer_is_end(m->tokenizer, r->pending_token))
+	if ((!r->params.ignore_end || r->constraint) && llm_tokenizer_is_end(m->tokenizer, r->pending_token))
 	{
+		r->logprob += r->pending_logprob;
 		finish(r, LLM_FINISH_STOP);
 		return;
 	}
-	if (llm_detokenize_one(m->tokenizer, r->pending_token, r->n_output == 0 && r->params.starts_text, false, &r->text,
-						   &err) != LLM_OK)
+	if (put_choice(r, &whole, &err) != LLM_OK)
 	{
 		llm_request_end_error(r, &err);
 		return;
 	}
-	r->tokens[r->n_prompt + r->n_output] = r->pending_token;
-	r->logprobs[r->n_output] = (float) r->pending_logprob;
-	r->n_output++;
-	r->main.n_tokens++;
-	r->scheduler->stats.output_tokens++;
 	r->text_len = r->text.len;
 	if (find_stop(r, old_len, &at))
 	{
 		r->text_len = at;
 		finish(r, LLM_FINISH_STOP);
 	}
+	else if (whole)
+		finish(r, LLM_FINISH_STOP);
 	else if (r->n_output == r->max_output)
-		finish(r, LLM_FINISH_LENGTH);
+		finish(r, r->constraint && llm_run_complete(&r->constraint->run) ? LLM_FINISH_STOP : LLM_FINISH_LENGTH);
 	else
 		r->stable_len = r->text_len - unstable_tail(r);
 }

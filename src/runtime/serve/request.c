@@ -126,6 +126,21 @@ fill_generate(LlmRequest *r, const LlmGenerateParams *params, LlmError *err)
 		LLM_TRY(llm_alloc(a, (size_t) r->max_output * params->top_logprobs, sizeof(LlmTokenProb), &p, err));
 		r->top = p;
 	}
+	if (params->grammar)
+	{
+		LlmError	own;
+		LlmStatus	status = llm_constrain_begin(r, params, &own);
+
+		/* too little room or a vocabulary that cannot write the text is this request's own trouble */
+		if (status == LLM_E_ARGUMENT || status == LLM_E_UNSUPPORTED)
+			llm_request_end_error(r, &own);
+		else if (status != LLM_OK)
+		{
+			if (err)
+				*err = own;
+			return status;
+		}
+	}
 	return LLM_OK;
 }
 
@@ -332,6 +347,7 @@ llm_request_free(LlmRequest *r)
 		r->next->previous = r->previous;
 	else
 		s->last = r->previous;
+	llm_constrain_free(r);
 	llm_buf_free(&r->text);
 	llm_free(s->allocator, r->tokens);
 	llm_free(s->allocator, r->stop);
@@ -368,6 +384,7 @@ llm_request_generation(const LlmRequest *r, LlmGeneration *out)
 	out->text = r->text.data ? r->text.data : "";
 	out->text_len = r->text_len;
 	out->stable_len = r->stable_len;
+	out->answer_off = r->constraint ? r->constraint->answer_off : 0;
 	out->finish = r->finish;
 	out->logprob = r->logprob;
 	out->token_logprobs = r->logprobs;

@@ -9,6 +9,7 @@
 #ifndef LLM_REQUEST_H
 #define LLM_REQUEST_H
 
+#include "serve/constrain.h"
 #include "model/forward.h"
 #include "serve/scheduler.h"
 #include "state/prefix_cache.h"
@@ -72,6 +73,7 @@ struct LlmRequest
 	LlmBuf		text;
 	size_t		text_len;
 	size_t		stable_len;
+	LlmConstraint *constraint;	/* NULL: none */
 	int32_t		pending_token;
 	double		pending_logprob;
 
@@ -116,6 +118,7 @@ struct LlmScheduler
 	size_t		pass_bytes;
 	int			batch_rows;		/* tokens of a step at most: batch_tokens, or as many as the longest sequence that must be in one */
 	void	   *sample_scratch;
+	LlmMaskers *maskers;		/* NULL until a request has a grammar */
 	size_t		reserved_pages; /* by admitted requests */
 	LlmRequest *first;			/* in order of arrival */
 	LlmRequest *last;

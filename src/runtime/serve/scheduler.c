@@ -150,6 +150,7 @@ llm_scheduler_free(LlmScheduler *s)
 	llm_prefix_cache_free(&s->prefixes);
 	llm_kv_pool_free(&s->kv);
 	llm_free(s->allocator, s->sample_scratch);
+	llm_maskers_free(s->maskers);
 	llm_free(s->allocator, s->segments);
 	llm_free(s->allocator, s->segment_lane);
 	llm_free(s->allocator, s->wanted_block);

@@ -10,6 +10,7 @@
 #define LLM_SCHEDULER_H
 
 #include "model/model.h"
+#include "choose/grammar.h"
 #include "choose/sampler.h"
 #include "base/threads.h"
 
@@ -66,6 +67,11 @@ typedef struct LlmGenerateParams
 	bool		ignore_end;		/* go on past end tokens */
 	bool		starts_text;	/* the output is a text of its own: a SentencePiece space before its first word is dropped */
 	int			top_logprobs;	/* 0..20: also keep the n most likely tokens at each step */
+	const LlmGrammar *grammar;	/* what the text must fit, NULL: anything; must outlive the request. It ends within max_tokens. */
+	bool		thinks;			/* with grammar: the text begins with a thinking part, which is free */
+	int32_t		think_token;	/* with n_after: a token that may begin one, -1: none */
+	const int32_t *after;		/* tokens that end a thinking part; copied */
+	int			n_after;		/* 0: there is none */
 } LlmGenerateParams;
 
 typedef struct LlmTokenProb
@@ -80,6 +86,7 @@ typedef struct LlmGeneration
 	size_t		n_tokens;
 	const char *text;			/* bytes of the tokens, cut before a stop string; may not be valid UTF-8 */
 	size_t		text_len;
+	size_t		answer_off;		/* with a grammar: where the text that fits it begins, after a thinking part */
 	size_t		stable_len;		/* prefix of text that no later token can change: what a stream may show */
 	LlmFinish	finish;
 	double		logprob;		/* sum over the tokens, the end token included */

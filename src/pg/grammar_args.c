@@ -1,0 +1,114 @@
+/*
+ * grammar_args.c: compiling what an answer must look like, and llm_schema_accepts.
+ *
+ * A grammar is compiled into the current memory context, that of the call site, and so ends with the statement.
+ */
+#include "grammar_args.h"
+
+#include "llm_call.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(pgllm_fn_llm_schema_accepts);
+
+static void
+check_only_one(const PgLlmOptions *o)
+{
+	if (o->grammar != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("only one of schema, grammar, regex and choice can be given"),
+				 errhint("Put all conditions into one of them.")));
+}
+
+/* the texts of a list */
+static LlmStr *
+choice_texts(const char *key, const JsonbValue *v, size_t *n)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	LlmStr	   *texts = NULL;
+
+	*n = 0;
+	if (v->type == jbvBinary)
+	{
+		it = JsonbIteratorInit(v->val.binary.data);
+		texts = palloc(sizeof(LlmStr) * Max(JsonContainerSize(v->val.binary.data), 1));
+		while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+		{
+			if (token == WJB_KEY || token == WJB_VALUE || (token == WJB_ELEM && item.type != jbvString))
+				break;
+			if (token == WJB_ELEM)
+				texts[(*n)++] = pgllm_str_copy(pgllm_to_utf8(cstring_to_text_with_len(item.val.string.val, item.val.string.len)));
+		}
+		if (token == WJB_DONE)
+			return texts;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\"", key),
+			 errhint("Give a list of texts.")));
+	return NULL;
+}
+
+void
+pgllm_read_grammar(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	const LlmAllocator *a = pgllm_allocator(CurrentMemoryContext);
+	LlmStr		text;
+	LlmError	err;
+
+	check_only_one(o);
+	if (strcmp(key, "choice") == 0)
+	{
+		size_t		n;
+		LlmStr	   *texts = choice_texts(key, v, &n);
+
+		PGLLM_CHECK(llm_grammar_choice(texts, n, a, &o->grammar, &err), &err);
+		return;
+	}
+	if (v->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", key),
+				 errhint("Give a string.")));
+	text = pgllm_to_utf8(cstring_to_text_with_len(v->val.string.val, v->val.string.len));
+	if (strcmp(key, "regex") == 0)
+		PGLLM_CHECK(llm_grammar_regex(text, a, &o->grammar, &err), &err);
+	else
+		PGLLM_CHECK(llm_grammar_gbnf(text, a, &o->grammar, &err), &err);
+}
+
+void
+pgllm_read_compact(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	if (v->type != jbvBool)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", key),
+				 errhint("Give true or false.")));
+	o->compact = v->val.boolean;
+}
+
+void
+pgllm_read_schema(const text *schema, PgLlmOptions *o)
+{
+	LlmError	err;
+
+	check_only_one(o);
+	PGLLM_CHECK(llm_grammar_json_schema(pgllm_to_utf8(schema), o->compact, pgllm_allocator(CurrentMemoryContext), &o->grammar, &err),
+				&err);
+}
+
+Datum
+pgllm_fn_llm_schema_accepts(PG_FUNCTION_ARGS)
+{
+	LlmStr		schema = pgllm_str_copy(pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
+	LlmStr		instance = pgllm_str_copy(pgllm_to_utf8(PG_GETARG_TEXT_PP(1)));
+	LlmError	err;
+	bool		accepted;
+
+	PGLLM_CHECK(llm_schema_accepts(schema, instance, pgllm_allocator(CurrentMemoryContext), &accepted, &err), &err);
+	PG_RETURN_BOOL(accepted);
+}

@@ -1,0 +1,294 @@
+/*
+ * constrain_test.c: generation that must fit a grammar.
+ *
+ * Masks are compared with trying every token. Texts fit their grammar, end within the limit, and are the same bytes alone or
+ * together, for any batch size, thread count and cache state, greedy or sampled. Thinking parts are free and closed in time.
+ */
+#include "choose/token_mask.h"
+#include "test_model.h"
+
+#define N_REQUESTS 6
+#define MAX_TOKENS 40
+
+static const char *const schemas[] = {
+	"{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":12},\"n\":{\"type\":\"integer\",\"minimum\":-5,\"maximum\":120},"
+	"\"tags\":{\"type\":\"array\",\"items\":{\"enum\":[\"red\",\"green\",\"größer\"]},\"maxItems\":2}},\"required\":[\"name\",\"n\"]}",
+	"{\"type\":\"array\",\"items\":{\"anyOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"},\"v\":{\"type\":\"boolean\"}},\"required\":[\"k\",\"v\"]},"
+	"{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"},\"v\":{\"type\":\"null\"}},\"required\":[\"k\",\"v\"]}]},\"minItems\":1,\"maxItems\":2}",
+	"{}",
+	"{\"oneOf\":[{\"items\":{\"minimum\":3}},{\"items\":{\"maximum\":7}}],\"type\":\"array\",\"maxItems\":3}",
+	"{\"type\":\"string\",\"pattern\":\"^[α-ω]{2,5}$\"}",
+};
+
+static LlmStr
+str(const char *s)
+{
+	return (LlmStr) {s, strlen(s)};
+}
+
+static LlmGrammar *
+grammar_of(size_t i)
+{
+	static const char gbnf[] = "root ::= sum\nsum ::= term (\"+\" term)*\nterm ::= [0-9]{1,2} | \"(\" sum \")\"\n";
+	const LlmStr choices[] = {str("yes"), str("no"), str("not at all")};
+	const size_t n = sizeof schemas / sizeof schemas[0];
+	LlmGrammar *g = NULL;
+	LlmError	err;
+	LlmStatus	status = i < n ? llm_grammar_json_schema(str(schemas[i]), false, &llm_malloc_allocator, &g, &err) :
+		i == n ? llm_grammar_gbnf(str(gbnf), &llm_malloc_allocator, &g, &err) :
+		i == n + 1 ? llm_grammar_choice(choices, 3, &llm_malloc_allocator, &g, &err) :
+		llm_grammar_regex(str("^\\d{3}-[^x]{1,4}$"), &llm_malloc_allocator, &g, &err);
+
+	if (!test_ok(status, &err))
+		exit(1);
+	return g;
+}
+
+#define N_GRAMMARS (sizeof schemas / sizeof schemas[0] + 3)
+
+/* ---- masks against trying each token ---- */
+
+static bool
+bit(const uint32_t *bits, int32_t id)
+{
+	return bits[id >> 5] >> (id & 31) & 1;
+}
+
+static void
+compare_mask(const LlmTokenizer *t, const LlmTokenTrie *trie, LlmMasker *masker, LlmGrammarRun *run, bool first, uint32_t *random,
+			 int32_t *chosen)
+{
+	const uint32_t *bits;
+	LlmBuf		bytes;
+	LlmError	err;
+	bool		any;
+	int			n_allowed = 0;
+
+	llm_buf_init(&bytes, &llm_malloc_allocator);
+	*chosen = -1;
+	CHECK(llm_masker_mask(masker, run, &bits, &any, &err) == LLM_OK);
+	for (int32_t id = 0; id < trie->n_vocab; id++)
+	{
+		LlmGrammarRun copy;
+		bool		alive = false;
+
+		bytes.len = 0;
+		CHECK(llm_detokenize_one(t, id, first, false, &bytes, &err) == LLM_OK);
+		if (llm_tokenizer_is_end(t, id))
+			alive = llm_run_complete(run);
+		else if (bytes.len > 0)
+		{
+			CHECK(llm_run_copy(run, &copy, &err) == LLM_OK);
+			CHECK(llm_run_bytes(&copy, bytes.data, bytes.len, &alive, &err) == LLM_OK);
+			llm_run_free(&copy);
+		}
+		CHECK_MSG(alive == bit(bits, id), "token %d \"%.*s\" of %s", (int) id, (int) bytes.len, bytes.data, alive ? "allowed ones" : "others");
+		if (alive && !llm_tokenizer_is_end(t, id))
+		{
+			*random = *random * 1664525u + 1013904223u;
+			if ((*random >> 8) % (uint32_t) ++n_allowed == 0)
+				*chosen = id;
+		}
+	}
+	llm_buf_free(&bytes);
+}
+
+static void
+check_masks(const LlmModel *m, size_t grammar)
+{
+	LlmGrammar *g = grammar_of(grammar);
+	LlmTokenTrie *trie[2];
+	LlmMasker  *masker[2];
+	LlmGrammarRun run;
+	LlmBuf		bytes;
+	LlmError	err;
+	uint32_t	random = 7 + (uint32_t) grammar;
+
+	llm_buf_init(&bytes, &llm_malloc_allocator);
+	for (int f = 0; f < 2; f++)
+	{
+		CHECK(llm_token_trie_create(m->tokenizer, (int32_t) m->hp.n_vocab, f, &llm_malloc_allocator, &trie[f], &err) == LLM_OK);
+		CHECK(llm_masker_create(g, trie[f], 1 << 20, &llm_malloc_allocator, &masker[f], &err) == LLM_OK);
+	}
+	for (int round = 0; round < 4; round++)
+	{
+		CHECK(llm_run_init(&run, g, &llm_malloc_allocator, &err) == LLM_OK);
+		for (int step = 0; step < 30; step++)
+		{
+			int32_t		chosen;
+			bool		alive;
+
+			compare_mask(m->tokenizer, trie[step == 0], masker[step == 0], &run, step == 0, &random, &chosen);
+			if (chosen < 0)
+				break;
+			bytes.len = 0;
+			CHECK(llm_detokenize_one(m->tokenizer, chosen, step == 0, false, &bytes, &err) == LLM_OK);
+			CHECK(llm_run_bytes(&run, bytes.data, bytes.len, &alive, &err) == LLM_OK && alive);
+		}
+		llm_run_free(&run);
+	}
+	for (int f = 0; f < 2; f++)
+	{
+		llm_masker_free(masker[f]);
+		llm_token_trie_free(trie[f]);
+	}
+	llm_buf_free(&bytes);
+	llm_grammar_free(g);
+}
+
+/* ---- the same bytes in any company ---- */
+
+typedef struct Company
+{
+	int			threads;
+	int			batch_tokens;
+	int			max_sequences;
+	bool		together;
+} Company;
+
+typedef struct Answer
+{
+	char		text[1000];
+	size_t		text_len;
+	double		logprob;
+	LlmFinish	finish;
+} Answer;
+
+static void
+generate(const LlmModel *m, LlmGrammar *const *grammars, const Company *c, Answer *answers)
+{
+	const LlmSchedulerOptions options = {.batch_tokens = c->batch_tokens, .max_sequences = c->max_sequences,
+		.prefix_cache_bytes = c->together ? 1 << 22 : 0};
+	LlmRequest *requests[N_REQUESTS * N_GRAMMARS] = {NULL};
+	LlmScheduler *s;
+	LlmPool    *pool;
+	LlmError	err;
+	size_t		n = N_REQUESTS * N_GRAMMARS;
+
+	if (!test_ok(llm_pool_create(&llm_malloc_allocator, c->threads, &pool, &err), &err) ||
+		!test_ok(llm_scheduler_create(m, pool, &options, &llm_malloc_allocator, &s, &err), &err))
+		exit(1);
+	for (size_t i = 0; i < n; i++)
+	{
+		int32_t		prompt[20];
+		LlmGenerateParams p = {.sampling = llm_sampling_default, .max_tokens = MAX_TOKENS - 3 * (int) (i % N_REQUESTS),
+			.starts_text = i % 2, .grammar = grammars[i / N_REQUESTS]};
+		LlmGeneration out;
+
+		for (int k = 0; k < 20; k++)
+			prompt[k] = 10 + (int32_t) (i * 31 + (size_t) k * 7) % 300;
+		p.sampling.temperature = i % 3 ? 1.2f : 0;
+		p.sampling.seed = i;
+		CHECK(llm_request_generate(s, prompt, 8 + i % 12, &p, &requests[i], &err) == LLM_OK);
+		if (c->together && i + 1 < n)
+			continue;
+		CHECK(llm_scheduler_run(s, NULL, &err) == LLM_OK);
+		for (size_t k = c->together ? 0 : i; k <= i; k++)
+		{
+			llm_request_generation(requests[k], &out);
+			answers[k].text_len = out.text_len < sizeof answers[k].text ? out.text_len : sizeof answers[k].text;
+			memcpy(answers[k].text, out.text, answers[k].text_len);
+			answers[k].logprob = out.logprob;
+			answers[k].finish = out.finish;
+			CHECK((int) out.n_tokens <= MAX_TOKENS - 3 * (int) (k % N_REQUESTS));
+			llm_request_free(requests[k]);
+		}
+	}
+	llm_scheduler_free(s);
+	llm_pool_free(pool);
+}
+
+static void
+check_company(const LlmModel *m)
+{
+	static const Company companies[] = {{1, 64, 1, false}, {3, 512, 64, true}, {2, 7, 5, true}};
+	static Answer first[N_REQUESTS * N_GRAMMARS];
+	static Answer other[N_REQUESTS * N_GRAMMARS];
+	LlmGrammar *grammars[N_GRAMMARS];
+	LlmError	err;
+
+	for (size_t g = 0; g < N_GRAMMARS; g++)
+		grammars[g] = grammar_of(g);
+	for (size_t c = 0; c < sizeof companies / sizeof companies[0]; c++)
+	{
+		generate(m, grammars, &companies[c], c == 0 ? first : other);
+		for (size_t i = 0; i < N_REQUESTS * N_GRAMMARS; i++)
+		{
+			const Answer *a = &first[i];
+			bool		accepted = false;
+
+			if (c > 0)
+				CHECK(a->text_len == other[i].text_len && memcmp(a->text, other[i].text, a->text_len) == 0 &&
+					  a->logprob == other[i].logprob && a->finish == other[i].finish);
+			else if (a->finish != LLM_FINISH_ERROR)
+			{
+				CHECK(a->finish == LLM_FINISH_STOP);
+				CHECK(llm_grammar_accepts(grammars[i / N_REQUESTS], (LlmStr) {a->text, a->text_len}, &accepted, &err) == LLM_OK);
+				CHECK_MSG(accepted, "\"%.*s\" does not fit grammar %zu", (int) a->text_len, a->text, i / N_REQUESTS);
+			}
+		}
+	}
+	for (size_t g = 0; g < N_GRAMMARS; g++)
+		llm_grammar_free(grammars[g]);
+}
+
+/* ---- thinking, and too little room ---- */
+
+static void
+check_thinking(const LlmModel *m)
+{
+	const int32_t prompt[] = {11, 12, 13};
+	const int32_t after[] = {260, 270};
+	LlmGrammar *g = grammar_of(0);
+	LlmSchedulerOptions options = {0};
+	LlmGenerateParams p = {.sampling = llm_sampling_default, .max_tokens = 60, .grammar = g, .thinks = true, .think_token = -1,
+		.after = after, .n_after = 2};
+	LlmScheduler *s;
+	LlmPool    *pool;
+	LlmRequest *r;
+	LlmGeneration out;
+	LlmError	err;
+	bool		accepted;
+
+	if (!test_ok(llm_pool_create(&llm_malloc_allocator, 1, &pool, &err), &err) ||
+		!test_ok(llm_scheduler_create(m, pool, &options, &llm_malloc_allocator, &s, &err), &err))
+		exit(1);
+	CHECK(llm_request_generate(s, prompt, 3, &p, &r, &err) == LLM_OK);
+	CHECK(llm_scheduler_run(s, NULL, &err) == LLM_OK);
+	CHECK(llm_request_finish(r) == LLM_FINISH_STOP);
+	llm_request_generation(r, &out);
+	CHECK(out.n_tokens <= 60 && out.answer_off > 0 && out.answer_off < out.text_len);
+	CHECK(llm_grammar_accepts(g, (LlmStr) {out.text + out.answer_off, out.text_len - out.answer_off}, &accepted, &err) == LLM_OK &&
+		  accepted);
+	llm_request_free(r);
+
+	p.thinks = false;
+	p.n_after = 0;
+	p.max_tokens = 3;
+	CHECK(llm_request_generate(s, prompt, 3, &p, &r, &err) == LLM_OK);
+	CHECK(llm_request_finish(r) == LLM_FINISH_ERROR && llm_request_error(r)->status == LLM_E_ARGUMENT);
+	llm_request_free(r);
+	llm_scheduler_free(s);
+	llm_pool_free(pool);
+	llm_grammar_free(g);
+}
+
+int
+main(void)
+{
+	static const char *const paths[] = {"sql-tests/data/models/llama3.gguf", "sql-tests/data/models/mistral.gguf",
+	"sql-tests/data/models/nemotron_h.gguf"};
+
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+	{
+		LlmModelOptions options = {.kv_type = LLM_KV_F16};
+		TestModel	t = test_model_open(paths[i], &options, llmk_select(NULL, llmk_cpu_features()));
+
+		for (size_t g = 0; g < N_GRAMMARS; g++)
+			check_masks(t.model, g);
+		check_company(t.model);
+		check_thinking(t.model);
+		test_model_close(&t);
+	}
+	CHECK_DONE();
+}
