@@ -231,10 +231,8 @@ llm_hf_token_text(const LlmTokenizer *t, int32_t id)
 }
 
 void
-llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, bool parse_special)
+llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, const LlmAllocator *a, bool parse_special)
 {
-	const LlmAllocator *a = e->t->allocator;
-
 	run->e = e;
 	run->hf = e->t->hf;
 	run->parse_special = parse_special;
@@ -320,7 +318,7 @@ llm_hf_encode(LlmEncoder *e, LlmText first, const LlmText *second, int flags, Ll
 
 	LLM_TRY(llm_alloc(e->t->allocator, 1, sizeof(LlmHfRun), &memory, err));
 	run = memory;
-	llm_hf_run_init(run, e, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0);
+	llm_hf_run_init(run, e, e->t->allocator, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0);
 	status = encode_template(run, second ? &run->hf->pair : &run->hf->single, (flags & LLM_TOKENIZE_ADD_SPECIAL) != 0, first,
 							 second ? *second : first, types, err);
 	llm_hf_run_free(run);
