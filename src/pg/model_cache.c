@@ -298,7 +298,7 @@ static void
 open_into(PgLlmOpenModel *m)
 {
 	LlmAdapterPack packs[PGLLM_MAX_LORA];
-	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type, .rope = m->spec.rope};
+	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type, .rope = m->spec.rope, .stop = pgllm_stop()};
 	LlmError	err;
 
 	if (m->spec.chat_template)
@@ -313,8 +313,8 @@ open_into(PgLlmOpenModel *m)
 	options.adapters = packs;
 	options.n_adapters = m->spec.n_lora;
 	m->kernels = kernels_by_setting();
-	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
-							   &m->pub.model, &err), &err);
+	PGLLM_RUN(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
+							 &m->pub.model, &err), &err);
 	m->pub.server_oid = m->spec.server_oid;
 	m->pub.serial = ++last_serial;
 	m->pub.name = m->spec.name;
