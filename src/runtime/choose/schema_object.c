@@ -330,6 +330,25 @@ tests_passed(const LlmValueProc *proc, LlmStr key)
 	return passed;
 }
 
+void
+llm_schema_object_merge(const LlmSchemaCompile *c, const LlmValueProc *proc, int32_t *key)
+{
+	const size_t n = proc->keys.n;
+
+	if (c->offered && key[LLM_STATE_AT] == (int32_t) n)
+		return;					/* other keys may have begun: declared ones must not come again */
+	for (; key[LLM_STATE_AT] > 0; key[LLM_STATE_AT]--)
+	{
+		size_t		k = (size_t) key[LLM_STATE_AT] - 1;
+
+		for (size_t i = 0; i < proc->parts.n; i++)
+		{
+			if (key[LLM_STATE_PARTS + i] >= 0 && (proc->declared[i * n + k] >= 0 || proc->required[i * n + k]))
+				return;
+		}
+	}
+}
+
 /* ---- states ---- */
 
 static LlmStatus
