@@ -115,6 +115,28 @@ typedef struct LlmkScan
 } LlmkScan;
 
 /*
+ * The gated delta rule of one head, token by token: h = decay h; h = h + k (beta (v - h'k)); out = h'q.
+ * h (n_state, head_dim) is read at `from` before the first token, and is left at `state`, which may be the same.
+ */
+typedef struct LlmkDelta
+{
+	int64_t		n_tokens;
+	int64_t		head_dim;
+	int64_t		n_state;
+	const float *q;				/* (n_state); rows of q, k and v are ld_in apart */
+	const float *k;
+	const float *v;				/* (head_dim) */
+	int64_t		ld_in;
+	const float *beta;			/* one number for each token, ld_gate apart */
+	const float *decay;
+	int64_t		ld_gate;
+	const float *from;
+	float	   *state;
+	float	   *out;			/* rows are ld_out apart */
+	int64_t		ld_out;
+} LlmkDelta;
+
+/*
  * out[t * ld_out + r] = sum over c of w[r][c] * a[t][c], for all tokens t of acts and the rows r of groups
  * [group_begin, group_end) (rows past n_rows are not written). Each output is one ascending chain of fused multiply-adds
  * over columns (float weights) or blocks of 32 columns (quantized weights): the same for one token and for many.
@@ -200,6 +222,9 @@ typedef struct LlmKernels
 
 	/* see LlmkScan. Source: Dao and Gu 2024, arXiv 2405.21060. */
 	void		(*ssm_scan) (const LlmkScan *scan);
+
+	/* see LlmkDelta. Source: Yang et al. 2024, arXiv 2412.06464. */
+	void		(*delta_scan) (const LlmkDelta *scan);
 } LlmKernels;
 
 /* CPU feature bits; cpu_features.c alone asks the processor */

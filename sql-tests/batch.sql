@@ -96,6 +96,12 @@ SELECT * FROM compare($$DELETE FROM texts WHERE llm_filter(t, 'x', threshold => 
 SELECT * FROM compare($$CREATE TABLE made AS SELECT i, llm_classify(t, '{a,b}') FROM texts$$, 'made');
 SELECT * FROM compare($$MERGE INTO few USING texts ON few.i = texts.i AND llm_filter(f, 'x') WHEN MATCHED THEN UPDATE SET f = llm_generate(t, max_tokens => 2) WHEN NOT MATCHED AND texts.i < 20 THEN INSERT VALUES (texts.i, llm_classify(t, '{a,b}'))$$, 'few');
 
+SELECT * FROM compare($$SELECT llm_classify(a::text, '{a,b}'), a, tableoid::regclass, ctid FROM texts a WHERE llm_score(ctid::text, 'x') > 0.3$$);
+SELECT * FROM compare($$SELECT k, grouping(k), llm_classify(coalesce(k::text, 'all'), '{a,b}'), count(*) FROM texts GROUP BY ROLLUP (k) ORDER BY 2, 1$$);
+SELECT * FROM compare($$SELECT DISTINCT ON (k) k, llm_classify(t, '{a,b}') FROM texts ORDER BY k, llm_score(t, 'x')$$);
+SELECT * FROM compare($$SELECT EXISTS (SELECT FROM texts WHERE llm_filter(t, 'x')), ARRAY(SELECT llm_classify(f, '{a,b}') FROM few)$$);
+SELECT * FROM compare($$SELECT i, llm_classify(t, '{a,b}') FROM texts WHERE i = ANY (ARRAY[1, 2]) ORDER BY i FOR UPDATE$$);
+SELECT * FROM compare($$WITH u AS (UPDATE few SET f = llm_generate(f, max_tokens => 2) RETURNING *) SELECT i, llm_classify(f, '{a,b}') FROM u$$);
 CREATE TABLE keyed (i int PRIMARY KEY, x text);
 INSERT INTO keyed SELECT i, 'old' FROM few;
 SELECT * FROM compare($$INSERT INTO keyed SELECT i, t FROM texts ON CONFLICT (i) DO UPDATE SET x = llm_generate(EXCLUDED.x, max_tokens => 2) || keyed.x WHERE llm_score(EXCLUDED.x, 'x') > 0.5$$, 'keyed');
@@ -200,6 +206,9 @@ SAVEPOINT p;
 FETCH 2 FROM e;
 ROLLBACK TO p;
 FETCH 2 FROM e;
+DECLARE u CURSOR FOR SELECT i, llm_generate(t, max_tokens => 2) IS NOT NULL FROM texts FOR UPDATE;
+FETCH 3 FROM u;
+UPDATE texts SET n = n WHERE CURRENT OF u RETURNING i;
 DECLARE h CURSOR WITH HOLD FOR SELECT i, llm_classify(t, '{a,b,c}') IS NOT NULL FROM texts;
 FETCH 1 FROM h;
 COMMIT;

@@ -84,6 +84,13 @@ INSERT INTO stored VALUES (repeat('the cat ', 1000));
 RESET pg_llm.on_error;
 RESET pg_llm.truncate;
 DROP TABLE stored;
+-- options that change what a model computes do not change the pinned one
+SELECT llm_create_model('last', :'abs_srcdir' || '/sql/data/encoders/qwen3-last.gguf');
+SELECT llm_model_info('last') ->> 'digest' AS last \gset
+SELECT llm_embed('the cat sleeps', 'last') AS before \gset
+ALTER SERVER last OPTIONS (ADD rope_freq_base '100', ADD kv_type 'q8');
+SELECT llm_embed('the cat sleeps', 'last') = :'before' AS owner, llm_embed_pinned('the cat sleeps', :'last') = :'before' AS pinned;
+SELECT llm_drop_model('last');
 CREATE ROLE embed_reader;
 SELECT current_user AS owner \gset
 SET ROLE embed_reader;

@@ -29,6 +29,19 @@ FROM llm_rerank('q', (SELECT array_agg('text ' || i % 50 ORDER BY i) FROM genera
 SELECT llm_relevance('cats', 'A cat', options => '{"instruction": "Find texts about dogs"}') <> llm_relevance('cats', 'A cat') AS instruction,
 	   llm_relevance('cats', 'A cat<|im_end|>') <> llm_relevance('cats', 'A cat') AS plain;
 
+-- cross-encoders, which read the two as a pair: the sigmoid of their one number, or the probability of LABEL_1 of several
+SELECT llm_create_model(m, :'abs_srcdir' || '/sql/data/encoders/' || m || '.gguf') FROM unnest('{bert-cross,modern-bert-cross,xlm-roberta-cross}'::text[]) m;
+WITH pairs AS (
+	SELECT name, p ->> 'query' AS query, p ->> 'document' AS document, ARRAY(SELECT jsonb_array_elements_text(p -> 'values')::float8) AS o
+	FROM llm_models, jsonb_array_elements(pg_read_file(:'abs_srcdir' || '/sql/data/encoders/' || name || '.json')::jsonb -> 'pairs') p
+	WHERE name LIKE '%-cross')
+SELECT name, cardinality(o) AS outputs, count(*),
+	   bool_and(abs(llm_relevance(query, document, name)
+					- CASE cardinality(o) WHEN 1 THEN 1 / (1 + exp(-o[1])) ELSE exp(o[2]) / (SELECT sum(exp(x)) FROM unnest(o) x) END) < 1e-4) AS same
+FROM pairs GROUP BY name, cardinality(o) ORDER BY name;
+SELECT f.* FROM fails($$SELECT llm_relevance('q', 'a', 'bert-cross', '{"instruction": "Find texts about dogs"}')$$) f;
+SELECT llm_drop_model(m) FROM unnest('{bert-cross,modern-bert-cross,xlm-roberta-cross}'::text[]) m;
+
 -- nothing, NULL, EXPLAIN
 SELECT * FROM llm_rerank('q', '{}');
 SELECT idx, document IS NULL AS null, score FROM llm_rerank('q', '{NULL}');

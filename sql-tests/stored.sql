@@ -5,7 +5,7 @@
 
 SELECT llm_create_model('file', :'llama3');
 SELECT llm_store_model('stored', :'llama3', options => '{"context": 128}');
-SELECT name, path, options - 'sha256' AS options FROM llm_models ORDER BY name;
+SELECT name, regexp_replace(path, '.*/', '') AS path, options - 'sha256' AS options FROM llm_models ORDER BY name;
 SELECT count(*) AS chunks, sum(length(bytes)) = (pg_stat_file(:'llama3')).size AS whole,
 	   min(digest) = encode(sha256(pg_read_binary_file(:'llama3')), 'hex') AS digest FROM llm_model_data;
 SELECT attstorage FROM pg_attribute WHERE attrelid = 'llm_model_data'::regclass AND attname = 'bytes';

@@ -1,6 +1,7 @@
 /*
  * vector_generic.c: the vector operations of kernels.h in plain C, complete, and the reference of all levels.
  */
+#include "cpu/delta.h"
 #include "cpu/levels.h"
 #include "cpu/scan.h"
 #include "cpu/vector.h"
@@ -157,6 +158,12 @@ ssm_scan_generic(const LlmkScan *scan)
 	llmk_scan(scan);
 }
 
+static void
+delta_scan_generic(const LlmkDelta *scan)
+{
+	llmk_delta(scan);
+}
+
 void
 llmk_vector_fill_generic(LlmKernels *k)
 {
@@ -174,5 +181,6 @@ llmk_vector_fill_generic(LlmKernels *k)
 	k->sum_exp = sum_exp_generic;
 	k->scale = scale_generic;
 	k->ssm_scan = ssm_scan_generic;
+	k->delta_scan = delta_scan_generic;
 	llmk_attention_fill_generic(k);
 }

@@ -354,6 +354,8 @@ read_option(const char *name, const char *value, bool by_content, PgLlmSpec *spe
 	{
 		LlmError	err;
 
+		if (by_content)
+			return;
 		if (llm_rope_option_set(&spec->rope, name, value, &err) != LLM_OK)
 			bad_value(name, value, err.hint);
 		return;

@@ -1,7 +1,7 @@
 /*
  * llm_function.c: the functions that run a model, and the way of a call through its parts.
  *
- * While a batch node evaluates arguments ahead (pgllm_function_ahead), a call whose answer is not there yet returns NULL
+ * While a batch node evaluates arguments ahead (pgllm_ahead), a call whose answer is not there yet returns NULL
  * and says so: what was evaluated with it is of no use then.
  */
 #include "llm_function.h"

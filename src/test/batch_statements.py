@@ -69,6 +69,11 @@ CREATE FOREIGN TABLE remote_0 PARTITION OF remote FOR VALUES IN (0) SERVER gener
 CREATE FOREIGN TABLE remote_1 PARTITION OF remote FOR VALUES IN (1) SERVER generated_loop OPTIONS (schema_name 'generated', table_name 'parts_1');
 CREATE TABLE remote_2 PARTITION OF remote FOR VALUES IN (2);
 INSERT INTO remote_2 SELECT t, i, n, k FROM parts_2;
+CREATE TABLE far_base AS SELECT * FROM texts WHERE i < 12;
+CREATE FOREIGN TABLE far (i int, t text, k int, n int) SERVER generated_loop OPTIONS (schema_name 'generated', table_name 'far_base');
+GRANT ALL ON ALL TABLES IN SCHEMA generated TO generated_reader;
+CREATE USER MAPPING FOR generated_reader SERVER generated_loop OPTIONS (user '{user}', password_required 'false');
+GRANT USAGE ON FOREIGN SERVER generated_loop TO generated_reader;
 """
 CLEANUP = """
 SET client_min_messages = warning;
@@ -86,8 +91,9 @@ class Maker:
     def __init__(self, seed, foreign):
         self.r = random.Random(seed)
         self.tables = ["texts", "texts", "few", "parts", "guarded", "barrier", "plain", "(SELECT * FROM texts ORDER BY i DESC LIMIT 12)"]
+        self.foreign = foreign
         if foreign:
-            self.tables += ["remote", "remote"]
+            self.tables += ["remote", "remote", "far"]
 
     def pick(self, *items):
         item = self.r.choice(items)
@@ -204,6 +210,11 @@ class Maker:
         return f"DECLARE c {self.pick('SCROLL', 'SCROLL', '')} CURSOR FOR {self.query()}; {moves}"
 
     def change(self):
+        if self.foreign and self.n(0, 4) == 0:  # done by the other server alone, or row by row
+            return self.pick(f"UPDATE far a SET n = 1 WHERE {self.cheap('a')} RETURNING a.i, {self.value('a')}",
+                             f"UPDATE far a SET t = {self.call('a')}{self.where('a')} RETURNING {self.value('a')}",
+                             f"DELETE FROM far a WHERE {self.cheap('a')} RETURNING a.i, {self.value('a')}",
+                             f"INSERT INTO far (i, t, k, n) SELECT a.i, a.t, a.k, a.n FROM few a RETURNING t, {self.call('far')}")
         target = self.pick("texts", "parts", "triggered", "few")
         return self.pick(
             f"UPDATE {target} a SET t = {self.call('a')}, n = 1{self.where('a')}{self.returning('a')}",

@@ -314,7 +314,8 @@ find_effects(Plan *plan, Plan *parent, void *found)
 {
 	if (pgllm_has_volatile((Node *) plan->targetlist) || pgllm_has_volatile((Node *) plan->qual) ||
 		(is_join(plan) && pgllm_has_volatile((Node *) ((Join *) plan)->joinqual)) ||
-		IsA(plan, LockRows) || IsA(plan, ModifyTable))
+		IsA(plan, LockRows) || IsA(plan, ModifyTable) ||
+		(IsA(plan, ForeignScan) && ((ForeignScan *) plan)->operation != CMD_SELECT))
 		*(bool *) found = true;
 	/* these take all their rows before they return the first: nobody sees them run ahead */
 	if (IsA(plan, Sort) || IsA(plan, Hash) || (IsA(plan, Agg) && ((Agg *) plan)->aggstrategy != AGG_SORTED))

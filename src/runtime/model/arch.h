@@ -35,7 +35,8 @@ typedef enum LlmQkNorm
 {
 	LLM_QK_NORM_NONE,
 	LLM_QK_NORM_HEAD,			/* each head of queries and keys by itself */
-	LLM_QK_NORM_WHOLE			/* all heads of a token together */
+	LLM_QK_NORM_WHOLE,			/* all heads of a token together */
+	LLM_QK_NORM_EACH			/* each head by itself, with weights of its own */
 } LlmQkNorm;
 
 typedef enum LlmFfnKind
@@ -44,7 +45,8 @@ typedef enum LlmFfnKind
 	LLM_FFN_GEGLU,				/* gelu(gate) * up */
 	LLM_FFN_RELU_SQR,			/* max(up, 0)^2, no gate */
 	LLM_FFN_SWIGLU_CLAMPED,		/* gpt-oss: gate and up limited, see llm_ffn_activate */
-	LLM_FFN_GELU				/* gelu by erf: of gate, times up; of up where the file has no gate */
+	LLM_FFN_GELU,				/* gelu by erf: of gate, times up; of up where the file has no gate */
+	LLM_FFN_GELU_TANH			/* gelu by tanh, no gate */
 } LlmFfnKind;
 
 /* what mixes the tokens of a layer */
@@ -53,6 +55,7 @@ typedef enum LlmMixer
 	LLM_MIXER_ATTENTION = 0,
 	LLM_MIXER_MAMBA2,
 	LLM_MIXER_SHORT_CONV,		/* gated short convolution */
+	LLM_MIXER_DELTA_NET,		/* gated delta net */
 	LLM_MIXER_NONE				/* the layer is a feed-forward alone */
 } LlmMixer;
 
@@ -63,6 +66,13 @@ typedef enum LlmRouterKind
 	LLM_ROUTER_SIGMOID = 2,
 	LLM_ROUTER_SOFTMAX_CHOSEN = 3	/* softmax over the chosen experts alone */
 } LlmRouterKind;
+
+typedef enum LlmSharedExpert
+{
+	LLM_SHARED_NONE = 0,
+	LLM_SHARED_ALWAYS,			/* as wide as n_ff where metadata has no width */
+	LLM_SHARED_BY_WIDTH			/* where metadata has a width */
+} LlmSharedExpert;
 
 /* how the vectors of a text's tokens become one; numbers as in pooling_type */
 typedef enum LlmPooling
@@ -92,8 +102,13 @@ typedef enum LlmTrait
 	LLM_TRAIT_LOCAL_PLAIN = 256,	/* layers with a window have unscaled rope */
 	LLM_TRAIT_ROPE_LOCAL_ONLY = 512,	/* layers without window have no rope */
 	LLM_TRAIT_FFN_NORM_NAME = 1024, /* the norm before the feed-forward is called post_attention_norm */
+	LLM_TRAIT_OUT_GATE = 2048,	/* attn_q holds a gate beside each head's query, which the head's output is multiplied by */
+	LLM_TRAIT_TILED_HEADS = 4096,	/* delta net: value head h reads key head h modulo their number, not those of a key head in a row */
+	LLM_TRAIT_SECTIONS = 8192,	/* rope has sections for places in images; text has the same position in all */
+	LLM_TRAIT_QK_NORM_SOME = 1 << 14,	/* only some models of the kind normalise queries and keys */
+	LLM_TRAIT_QK_NORM_LATE = 1 << 15,	/* queries and keys are normalised after they are rotated */
 	LLM_TRAIT_LATENT = 1 << 20, /* latent attention, see latent_attention.c */
-	LLM_TRAIT_DENSE_LEAD = 1 << 21,	/* leading layers without experts; shared experts are counted, each as wide as another */
+	LLM_TRAIT_DENSE_LEAD = 1 << 21,	/* leading layers without experts; shared experts, where there are any, are counted, each as wide as another */
 	LLM_TRAIT_ONE_BLOCK = 1 << 22,	/* a layer is one block, mixer or feed-forward, behind one norm */
 	LLM_TRAIT_OUTPUT_NORM_NAME = 1 << 23,	/* the last norm is called token_embd_norm */
 	LLM_TRAIT_ENCODER = 1 << 24,	/* a token sees those after it too; makes vectors, no logits */
@@ -118,10 +133,10 @@ typedef struct LlmArch
 	uint32_t	window_every;	/* LLM_WINDOW_*, or as they say */
 	uint32_t	window;			/* its size, where metadata has none */
 	double		local_rope_base;	/* of layers with a window; 0: as the others */
-	LlmMixer	recurrent;		/* of layers without key/value heads; ATTENTION: there are none */
+	LlmMixer	recurrent;		/* of layers that do not attend; ATTENTION: there are none */
 	LlmRouterKind router;		/* NONE: experts are refused */
 	bool		router_renorm;	/* weights of the chosen experts are made to sum to 1 */
-	bool		shared_expert;
+	LlmSharedExpert shared_expert;
 	float		attn_cap;		/* soft caps, where metadata has none */
 	float		logit_cap;
 	uint32_t	wide_scale_layers;	/* models of this many layers scale scores by n_embd / n_head, not by the head's size */
@@ -201,8 +216,8 @@ typedef struct LlmRecurrentParams
 {
 	uint32_t	n_conv;			/* taps of the convolution, that of the token itself included */
 	uint32_t	n_inner;		/* width of the layer's inside */
-	uint32_t	n_state;		/* Mamba2: numbers kept for each of them; else 0 */
-	uint32_t	n_head;			/* Mamba2: n_inner is cut into so many heads, which share inputs in n_group groups */
+	uint32_t	n_state;		/* Mamba2, delta net (size of a key): numbers kept for each of them; else 0 */
+	uint32_t	n_head;			/* n_inner is cut into so many heads, which share inputs in n_group groups */
 	uint32_t	n_group;
 	uint32_t	n_channels;		/* of the convolution */
 	uint32_t	n_in;			/* width of the input projection */
@@ -251,6 +266,9 @@ typedef struct LlmHparams
 	uint32_t	moe_every;		/* only layers i with i % moe_every == 1 have experts; 0: all */
 	uint32_t	n_dense_lead;	/* leading layers without experts */
 	const LlmMetaArray *kv_layers;	/* key/value heads by layer, n_head_kv or 0; NULL: n_head_kv */
+	const LlmMetaArray *recurrent_layers;	/* does not attend? by layer, where metadata says so; NULL: see attention_every */
+	uint32_t	attention_every;	/* every so many layers one attends; 0: those with key/value heads */
+	uint32_t	n_layer_draft;	/* further layers in the file, which guess tokens ahead: not computed */
 	const LlmMetaArray *ff_layers;	/* n_ff by layer, which is then the largest; NULL: n_ff */
 	uint32_t	n_layer_attn;	/* layers that attend, and that are recurrent */
 	uint32_t	n_layer_recurrent;

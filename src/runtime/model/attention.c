@@ -24,6 +24,14 @@ typedef struct AttnJob
 	const LlmLayer *layer;
 } AttnJob;
 
+static void
+norm_head(const LlmModel *m, const LlmNorm *norm, float *x, uint32_t head)
+{
+	const LlmNorm own = {norm->weight + (m->arch->qk_norm == LLM_QK_NORM_EACH ? (size_t) head * m->hp.head_dim_k : 0), NULL};
+
+	llm_norm_row(m, m->arch->qk_norm == LLM_QK_NORM_EACH ? &own : norm, x, m->hp.head_dim_k, x);
+}
+
 /* queries or keys of one token: norm, rope, and for queries the scale of their position */
 static void
 prepare_heads(const LlmModel *m, const LlmNorm *norm, float *x, uint32_t n_head, const float *cosine, const float *sine)
@@ -32,15 +40,19 @@ prepare_heads(const LlmModel *m, const LlmNorm *norm, float *x, uint32_t n_head,
 	const uint32_t n_pairs = m->hp.n_rot / 2;
 	void		(*rope) (float *, const float *, const float *, int64_t) =
 		m->arch->rope == LLM_ROPE_NEOX ? m->kernels->rope_neox : m->kernels->rope_norm;
+	const bool	by_head = norm->weight && m->arch->qk_norm != LLM_QK_NORM_WHOLE;
+	const bool	late = (m->arch->traits & LLM_TRAIT_QK_NORM_LATE) != 0;
 
 	if (norm->weight && m->arch->qk_norm == LLM_QK_NORM_WHOLE)
 		llm_norm_row(m, norm, x, (int64_t) n_head * n, x);
 	for (uint32_t h = 0; h < n_head; h++)
 	{
-		if (norm->weight && m->arch->qk_norm == LLM_QK_NORM_HEAD)
-			llm_norm_row(m, norm, x + h * n, n, x + h * n);
+		if (by_head && !late)
+			norm_head(m, norm, x + h * n, h);
 		if (cosine)
 			rope(x + h * n, cosine, sine, n_pairs);
+		if (by_head && late)
+			norm_head(m, norm, x + h * n, h);
 	}
 }
 
@@ -52,6 +64,17 @@ scale_queries(const LlmModel *m, float *q, uint32_t position)
 	double		factor = 1 + m->hp.query_scale * llmk_log(1 + steps);
 
 	m->kernels->scale(q, (int64_t) m->hp.n_head * m->hp.head_dim_k, (float) factor);
+}
+
+/* the queries of a row that has each head's query and gate */
+static void
+take_queries(const LlmPass *pass, int64_t row, float *q)
+{
+	const int64_t n = pass->model->hp.head_dim_k;
+	const int64_t n_head = pass->model->hp.n_head;
+
+	for (int64_t h = 0; h < n_head; h++)
+		memcpy(q + h * n, pass->q_gate + (row * n_head + h) * 2 * n, (size_t) n * sizeof(float));
 }
 
 static void
@@ -76,6 +99,8 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 		const float *cosine = rope < 0 ? NULL : pass->cosine[rope] + row * n_pairs;
 		const float *sine = rope < 0 ? NULL : pass->sine[rope] + row * n_pairs;
 
+		if (m->arch->traits & LLM_TRAIT_OUT_GATE)
+			take_queries(pass, row, q);
 		prepare_heads(m, &job->layer->q_norm, q, hp->n_head, cosine, sine);
 		prepare_heads(m, &job->layer->k_norm, k, hp->n_head_kv, cosine, sine);
 		if (hp->query_scale != 0)
@@ -360,4 +385,37 @@ llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	int64_t		n = (int64_t) pass->n_tiles * pass->model->hp.n_head_kv * pass->tile_head_groups;
 
 	return llm_pool_run(pass->pool, attend_piece, &job, n, 1, stop);
+}
+
+/* ---- gates: a head's output is times the sigmoid of its gate ---- */
+
+static void
+gate_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const LlmPass *pass = arg;
+	const int64_t n = pass->model->hp.head_dim_v;
+	const int64_t n_head = pass->model->hp.n_head;
+
+	(void) thread;
+	for (int64_t i = begin * n_head; i < end * n_head; i++)
+	{
+		const float *gate = pass->q_gate + (2 * i + 1) * n;
+		float	   *out = pass->attn + i * n;
+
+		for (int64_t d = 0; d < n; d++)
+			out[d] *= 1.0f / (1.0f + llmk_expf(-gate[d]));
+	}
+}
+
+/* multiplies in place, so it does not pause */
+LlmStatus
+llm_attention_gate(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmHparams *hp = &pass->model->hp;
+
+	(void) layer;
+	(void) stop;
+	if (!(pass->model->arch->traits & LLM_TRAIT_OUT_GATE))
+		return LLM_OK;
+	return llm_pool_run(pass->pool, gate_piece, pass, pass->n_rows, llm_rows_per_piece((int64_t) hp->n_head * hp->head_dim_v), NULL);
 }

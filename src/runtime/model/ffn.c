@@ -30,6 +30,17 @@ swiglu_clamped(float *gate, const float *up, int64_t n)
 	}
 }
 
+static void
+gelu_tanh(const LlmKernels *k, float *x, int64_t n)
+{
+	float		ones[256];
+
+	for (int i = 0; i < 256; i++)
+		ones[i] = 1;
+	for (int64_t i = 0; i < n; i += 256)
+		k->gelu_mul(x + i, ones, n - i < 256 ? n - i : 256, x + i);
+}
+
 float *
 llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
 {
@@ -47,6 +58,9 @@ llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
 		case LLM_FFN_GELU:
 			m->kernels->gelu_erf(gate ? gate : up, gate ? up : NULL, n, gate ? gate : up);
 			return gate ? gate : up;
+		case LLM_FFN_GELU_TANH:
+			gelu_tanh(m->kernels, up, n);
+			return up;
 		case LLM_FFN_RELU_SQR:
 			break;
 	}

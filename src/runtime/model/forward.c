@@ -212,15 +212,21 @@ op_attn_norm(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	NormJob		job = {.pass = pass, .norm = &layer->attn_norm};
 
 	job.quantize = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w) ||
-		(layer->recurrent && llm_is_quantized(&layer->recurrent->in.w));
+		(layer->recurrent && llm_recurrent_is_quantized(layer->recurrent));
 	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
+}
+
+static bool
+has_out_gate(const LlmPass *pass)
+{
+	return (pass->model->arch->traits & LLM_TRAIT_OUT_GATE) != 0;
 }
 
 static LlmStatus
 op_qkv(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	const LlmLinear *lin[3] = {&layer->wq, &layer->wk, &layer->wv};
-	float	   *out[3] = {pass->q, pass->k, pass->v};
+	float	   *out[3] = {has_out_gate(pass) ? pass->q_gate : pass->q, pass->k, pass->v};
 	bool		quantized = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w);
 	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, quantized);
 
@@ -282,7 +288,7 @@ op_ffn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 
 static const LlmOpFn no_ops[] = {NULL};
 static const LlmOpFn mixer_begin_ops[] = {op_attn_norm, NULL};
-static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, NULL};
+static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, llm_attention_gate, NULL};
 static const LlmOpFn mixer_end_ops[] = {op_attn_out, op_attn_residual, NULL};
 static const LlmOpFn latent_end_ops[] = {op_attn_residual, NULL};
 static const LlmOpFn ffn_begin_ops[] = {op_ffn_norm, NULL};
@@ -292,6 +298,7 @@ static const LlmOpFn *const mixer_ops[] = {
 	[LLM_MIXER_ATTENTION] = attention_ops,
 	[LLM_MIXER_MAMBA2] = llm_mamba2_ops,
 	[LLM_MIXER_SHORT_CONV] = llm_short_conv_ops,
+	[LLM_MIXER_DELTA_NET] = llm_delta_net_ops,
 	[LLM_MIXER_NONE] = no_ops,
 };
 
@@ -457,6 +464,7 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const LlmRouterParams *router = &hp->router;
 	const size_t rows = (size_t) max_rows;
 	const size_t slots = rows * router->n_used;
+	const size_t gate_rows = m->arch->traits & LLM_TRAIT_OUT_GATE ? rows : 0;
 	const size_t q_width = (size_t) hp->n_head * hp->head_dim_k;
 	const LlmRecurrentParams *recurrent = &hp->recurrent;
 	const size_t v_width = max_size((size_t) hp->n_head * hp->head_dim_v, recurrent->n_inner);
@@ -490,6 +498,7 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->k, rows * hp->n_head_kv * hp->head_dim_k * sizeof(float)},
 		{(void **) &pass->v, rows * hp->n_head_kv * hp->head_dim_v * sizeof(float)},
 		{(void **) &pass->attn, rows * v_width * sizeof(float)},
+		{(void **) &pass->q_gate, gate_rows * q_width * 2 * sizeof(float)},
 		{(void **) &pass->q_down, rows * hp->latent.q_rank * sizeof(float)},
 		{(void **) &pass->heads, rows * heads_width * sizeof(float)},
 		{(void **) &pass->gate, rows * ffn_width * sizeof(float)},

@@ -151,10 +151,20 @@ llm_hparams_ff(const LlmHparams *hp, uint32_t layer)
 	return of_layer(hp->ff_layers, layer, hp->n_ff);
 }
 
+static bool
+attends(const LlmHparams *hp, uint32_t layer)
+{
+	if (hp->recurrent_layers)
+		return llm_meta_array_int(hp->recurrent_layers, layer) == 0;
+	if (hp->attention_every > 0)
+		return (layer + 1) % hp->attention_every == 0;
+	return of_layer(hp->kv_layers, layer, hp->n_head_kv) > 0;
+}
+
 LlmMixer
 llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 {
-	if (arch->recurrent == LLM_MIXER_ATTENTION || of_layer(hp->kv_layers, layer, hp->n_head_kv) > 0)
+	if (arch->recurrent == LLM_MIXER_ATTENTION || attends(hp, layer))
 		return LLM_MIXER_ATTENTION;
 	if ((arch->traits & LLM_TRAIT_ONE_BLOCK) && llm_hparams_ff(hp, layer) > 0)
 		return LLM_MIXER_NONE;
@@ -180,8 +190,25 @@ check_layers(const KeyReader *r, LlmHparams *hp)
 			return llm_fail(r->err, LLM_E_FORMAT, "layer %u of architecture \"%s\" cannot have %u key/value heads and a "
 							"feed-forward of %u", i, r->arch->name, n_kv, n_ff);
 		hp->n_layer_attn += mixer == LLM_MIXER_ATTENTION;
-		hp->n_layer_recurrent += mixer == LLM_MIXER_MAMBA2 || mixer == LLM_MIXER_SHORT_CONV;
+		hp->n_layer_recurrent += mixer != LLM_MIXER_ATTENTION && mixer != LLM_MIXER_NONE;
 	}
+	return LLM_OK;
+}
+
+/* which layers attend, where key/value heads do not tell */
+static LlmStatus
+read_recurrent_layers(const KeyReader *r, LlmHparams *hp)
+{
+	KeyName		key;
+
+	hp->attention_every = 4;
+	LLM_TRY(read_uint(r, "full_attention_interval", false, 1, MAX_LAYERS, &hp->attention_every));
+	if (!llm_meta_find(r->meta, key_name(r, "attention.recurrent_layers", key)))
+		return LLM_OK;
+	LLM_TRY(llm_meta_array(r->meta, key, true, LLM_META_BOOL, &hp->recurrent_layers, r->err));
+	if (hp->recurrent_layers->count < hp->n_layer)
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" has %llu elements for %u layers", key,
+						(unsigned long long) hp->recurrent_layers->count, hp->n_layer);
 	return LLM_OK;
 }
 
@@ -193,9 +220,14 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_uint(r, "attention.head_count", min > 0, min, MAX_HEADS, &hp->n_head));
 	hp->n_head_kv = hp->n_head;
 	LLM_TRY(read_by_layer(r, "attention.head_count_kv", false, MAX_HEADS, hp->n_layer, &hp->n_head_kv, &hp->kv_layers));
+	if (r->arch->recurrent == LLM_MIXER_DELTA_NET)
+		LLM_TRY(read_recurrent_layers(r, hp));
 	LLM_TRY(check_layers(r, hp));
-	if (hp->n_head_kv == 0 && min == 0)
-		return LLM_OK;			/* no layer attends */
+	if (hp->n_layer_attn == 0)
+	{
+		hp->n_head_kv = 0;
+		return LLM_OK;
+	}
 	if (hp->n_head_kv == 0 || hp->n_head == 0 || hp->n_head % hp->n_head_kv != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", hp->n_head,
 						hp->n_head_kv);
@@ -206,6 +238,8 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 	if (hp->head_dim_k == 0 || hp->head_dim_k > MAX_HEAD || hp->head_dim_v == 0 || hp->head_dim_v > MAX_HEAD)
 		return llm_fail(r->err, LLM_E_FORMAT, "%u heads over an embedding of %u give heads of %u and %u dimensions",
 						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
+	if (has_trait(r, LLM_TRAIT_OUT_GATE) && hp->head_dim_k != hp->head_dim_v)
+		return llm_fail(r->err, LLM_E_FORMAT, "heads with a gate of %u dimensions cannot have values of %u", hp->head_dim_k, hp->head_dim_v);
 	hp->n_rot = hp->head_dim_k;
 	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
 	if (r->arch->no_rope_every == 1)
@@ -254,6 +288,8 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	double		eps = 0;
 
 	LLM_TRY(read_uint(r, "block_count", true, 1, MAX_LAYERS, &hp->n_layer));
+	LLM_TRY(read_uint(r, "nextn_predict_layers", false, 0, hp->n_layer - 1, &hp->n_layer_draft));
+	hp->n_layer -= hp->n_layer_draft;
 	LLM_TRY(read_uint(r, "context_length", true, 1, MAX_CONTEXT, &hp->n_ctx_train));
 	LLM_TRY(read_uint(r, "embedding_length", true, 1, MAX_WIDTH, &hp->n_embd));
 	LLM_TRY(read_by_layer(r, "feed_forward_length", true, MAX_WIDTH, hp->n_layer, &hp->n_ff, &hp->ff_layers));
@@ -271,8 +307,9 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 
 /* ---- recurrent layers ---- */
 
+/* Mamba2, and the delta net, whose time_step_rank are its value heads and groups its key heads, of state_size each */
 static LlmStatus
-read_mamba2(const KeyReader *r, LlmRecurrentParams *p)
+read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 {
 	double		dt_min = 0;
 
@@ -288,7 +325,7 @@ read_mamba2(const KeyReader *r, LlmRecurrentParams *p)
 		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
 						p->n_head, p->n_group);
 	p->n_channels = p->n_inner + 2 * p->n_group * p->n_state;
-	p->n_in = p->n_inner + p->n_channels + p->n_head;
+	p->n_in = p->n_inner + p->n_channels + (r->arch->recurrent == LLM_MIXER_DELTA_NET ? 2 : 1) * p->n_head;
 	return LLM_OK;
 }
 
@@ -300,7 +337,8 @@ read_recurrent(const KeyReader *r, LlmHparams *hp)
 	switch (r->arch->recurrent)
 	{
 		case LLM_MIXER_MAMBA2:
-			LLM_TRY(read_mamba2(r, p));
+		case LLM_MIXER_DELTA_NET:
+			LLM_TRY(read_state_space(r, p));
 			break;
 		case LLM_MIXER_SHORT_CONV:
 			LLM_TRY(read_uint(r, "shortconv.l_cache", true, 2, MAX_TAPS, &p->n_conv));
@@ -357,11 +395,13 @@ read_yarn(const KeyReader *r, double factor, LlmHparams *hp, LlmRopeParams *rope
 	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "rope.scaling.yarn_truncate", key), false, &truncate, r->err));
 	rope->yarn_exact = !truncate;
 	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_ext_factor", 1));
-	LLM_TRY(refuse_unless(r, "rope.scaling.yarn_attn_factor", 1));
 	if (hp->latent.kv_rank > 0 && log_multiplier != 0)
 		hp->latent.score_scale = latent_score_scale(factor, log_multiplier);
 	else
+	{
 		rope->magnitude = yarn_magnitude(factor, log_multiplier);
+		LLM_TRY(read_double(r, "rope.scaling.yarn_attn_factor", false, 1e-6, 1e6, &rope->magnitude));
+	}
 	return LLM_OK;
 }
 
@@ -467,7 +507,7 @@ llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 
 	if (hp->no_rope || (arch->no_rope_every != 0 && (layer + 1) % arch->no_rope_every == 0))
 		return LLM_ROPE_ABSENT;
-	if ((arch->traits & LLM_TRAIT_ROPE_LOCAL_ONLY) && !local)
+	if ((arch->traits & LLM_TRAIT_ROPE_LOCAL_ONLY) && hp->window != 0 && !local)
 		return LLM_ROPE_ABSENT;
 	return local ? LLM_ROPE_LOCAL : LLM_ROPE_GLOBAL;
 }
@@ -565,12 +605,12 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 		return LLM_OK;
 	hp->n_ff_expert = hp->n_ff;
 	LLM_TRY(read_uint(r, "expert_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_expert));
-	if (r->arch->shared_expert)
+	if (r->arch->shared_expert != LLM_SHARED_NONE)
 	{
-		hp->n_ff_shared = hp->n_ff;
+		hp->n_ff_shared = r->arch->shared_expert == LLM_SHARED_ALWAYS ? hp->n_ff : 0;
 		if (has_trait(r, LLM_TRAIT_DENSE_LEAD))
 			LLM_TRY(read_shared_count(r, hp));
-		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_shared));
+		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 0, MAX_WIDTH, &hp->n_ff_shared));
 	}
 	else
 		LLM_TRY(refuse_unless(r, "expert_shared_feed_forward_length", 0));
@@ -727,8 +767,8 @@ refuse_others(const KeyReader *r)
 {
 	LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
 	LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
-	LLM_TRY(refuse_unless(r, "nextn_predict_layers", 0));
-	LLM_TRY(refuse_present(r, "rope.dimension_sections"));
+	if (!has_trait(r, LLM_TRAIT_SECTIONS))
+		LLM_TRY(refuse_present(r, "rope.dimension_sections"));
 	LLM_TRY(refuse_present(r, "deepstack_mapping"));
 	LLM_TRY(refuse_present(r, "swiglu_clamp_exp"));
 	return refuse_present(r, "swiglu_clamp_shexp");

@@ -104,16 +104,27 @@ typedef struct LlmLatent
 	LlmExpertLinear v_up;		/* by head: (latent.head_dim_v, kv_rank) */
 } LlmLatent;
 
+/* what a gated delta net has beside a state space layer, whose `in` makes its queries, keys and values */
+typedef struct LlmDeltaLayer
+{
+	LlmLinear	z;				/* (n_inner, n_embd) */
+	LlmLinear	b;				/* (n_head, n_embd), or (2 n_head, n_embd) with the rows of a */
+	LlmLinear	a;				/* (n_head, n_embd); w.data NULL: in b */
+	const float *q_length;		/* (n_state): queries and keys of root mean square 1 are multiplied by */
+	const float *k_length;
+} LlmDeltaLayer;
+
 /* a recurrent layer; its output projection is the layer's wo */
 typedef struct LlmRecurrentLayer
 {
 	LlmLinear	in;				/* (n_in, n_embd) */
 	const float *conv;			/* (n_conv, n_channels): tap by tap, that of the token itself last */
 	const float *conv_bias;		/* (n_channels), NULL: none */
-	const float *dt_bias;		/* Mamba2: (n_head) */
+	const float *dt_bias;		/* Mamba2, delta net: (n_head) */
 	const float *a;				/* (n_head), negative */
 	const float *d;				/* (n_head) */
-	const float *norm;			/* (n_inner), by group */
+	const float *norm;			/* (n_inner), by group; delta net: (n_inner / n_head), of every head */
+	LlmDeltaLayer *delta;		/* NULL: none */
 } LlmRecurrentLayer;
 
 typedef struct LlmLayer
@@ -125,7 +136,7 @@ typedef struct LlmLayer
 	uint32_t	see_after;
 	int			rope;			/* LLM_ROPE_* */
 	LlmNorm		attn_norm;		/* (n_embd) */
-	LlmLinear	wq;				/* (n_head * head_dim_k, n_embd) */
+	LlmLinear	wq;				/* (n_head * head_dim_k, n_embd); with gates twice as many rows */
 	LlmLinear	wk;				/* (n_head_kv * head_dim_k, n_embd) */
 	LlmLinear	wv;				/* (n_head_kv * head_dim_v, n_embd) */
 	LlmNorm		q_norm;			/* (head_dim_k), or (n_head * head_dim_k) over the whole */

@@ -89,6 +89,7 @@ struct LlmPass
 	float	   *k;				/* (max_rows, n_head_kv * head_dim_k) */
 	float	   *v;				/* (max_rows, n_head_kv * head_dim_v) */
 	float	   *attn;			/* (max_rows, n_head * head_dim_v), or (max_rows, n_inner): input of wo */
+	float	   *q_gate;			/* (max_rows, n_head, 2, head_dim_k): each head's query and gate, where there are gates */
 	float	   *q_down;			/* latent attention: (max_rows, q_rank) */
 	float	   *heads;			/* and (max_rows, n_head, head_dim_k or head_dim_v of a head): queries, later values */
 	float	   *gate;			/* (max_rows, n_ff), or as wide as the shared expert */
@@ -118,9 +119,9 @@ struct LlmPass
 	float	   *latent_out;
 
 	/* recurrent layers */
-	float	   *mix_in;			/* (max_rows, n_in): input projection */
+	float	   *mix_in;			/* (max_rows, n_in): input projections */
 	float	   *mix;			/* (max_rows, n_channels): after the convolution */
-	float	   *dt;				/* (max_rows, n_head): time steps, and what is kept of the state over each */
+	float	   *dt;				/* (max_rows, n_head): time steps (delta net: beta), and what is kept of the state over each */
 	float	   *decay;
 
 	/* adapters: what A gives, and B of it */
@@ -176,6 +177,7 @@ llm_term_row(const LlmkTerm *term, int64_t row, int64_t n_cols)
 extern void llm_attention_plan(LlmPass *pass);
 extern LlmStatus llm_attention_store(LlmPass *pass, const LlmLayer *layer);
 extern LlmStatus llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
+extern LlmStatus llm_attention_gate(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
 
 /*
  * short_conv.c: input projection of a recurrent layer to mix_in; the causal convolution of one row over inputs (n_channels)
@@ -200,6 +202,10 @@ extern const LlmOpFn llm_latent_ops[];
 /* mixers between norm and output projection, from norm to attn; they end with NULL */
 extern const LlmOpFn llm_short_conv_ops[];
 extern const LlmOpFn llm_mamba2_ops[];	/* ssm.c */
+extern const LlmOpFn llm_delta_net_ops[];
+
+/* ssm.c: x = silu(x) */
+extern void llm_silu(const LlmKernels *k, float *x, int64_t n);
 
 /* forward.c: rows of a piece of row-wise work over so many elements, and one norm: out may be x, norm without weight copies */
 extern int64_t llm_rows_per_piece(int64_t width);
@@ -209,6 +215,13 @@ static inline bool
 llm_is_quantized(const LlmkMatrix *w)
 {
 	return w->data && llmk_type_info(w->type)->quantized;
+}
+
+static inline bool
+llm_recurrent_is_quantized(const LlmRecurrentLayer *x)
+{
+	return llm_is_quantized(&x->in.w) ||
+		(x->delta && (llm_is_quantized(&x->delta->z.w) || llm_is_quantized(&x->delta->b.w) || llm_is_quantized(&x->delta->a.w)));
 }
 
 /*

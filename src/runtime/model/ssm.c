@@ -17,9 +17,8 @@
 
 /* ---- convolution and time steps ---- */
 
-/* x = silu(x) */
-static void
-silu(const LlmKernels *k, float *x, int64_t n)
+void
+llm_silu(const LlmKernels *k, float *x, int64_t n)
 {
 	float		ones[256];
 
@@ -51,7 +50,7 @@ prepare_piece(void *arg, int64_t begin, int64_t end, int thread)
 		float	   *out = pass->mix + row * p->n_channels;
 
 		llm_conv_row(pass, layer, row, pass->mix_in + p->n_inner, p->n_in, out);
-		silu(pass->model->kernels, out, p->n_channels);
+		llm_silu(pass->model->kernels, out, p->n_channels);
 		for (uint32_t h = 0; h < p->n_head; h++)
 		{
 			double		dt = softplus((double) dt_in[h] + x->dt_bias[h]);

@@ -1,6 +1,7 @@
 /*
  * weights.c: every weight of a model found, checked and marked, as the architecture's row says.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -179,6 +180,31 @@ load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Par
 	return LLM_OK;
 }
 
+/* a small tensor as n_rows * n_cols floats; by columns: transposed. A tensor with a dimension of 1 may be a vector. */
+static LlmStatus
+load_table(LlmLoader *ld, const char *name, int64_t n_rows, int64_t n_cols, bool by_columns, const float **out)
+{
+	LlmModel   *m = ld->model;
+	const LlmPackTensor *t = llm_pack_find(&m->pack, name);
+	LlmkMatrix	matrix;
+	void	   *row;
+	void	   *table;
+
+	if (t && t->is_vector && (n_rows == 1 || n_cols == 1))
+		return llm_load_vector(ld, name, n_rows * n_cols, true, out);
+	LLM_TRY(load_matrix(ld, name, n_rows, n_cols, 1, &matrix));
+	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) n_rows, (size_t) n_cols * sizeof(float), &table, ld->err));
+	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) n_cols, sizeof(float), &row, ld->err));
+	for (int64_t r = 0; r < n_rows; r++)
+	{
+		m->kernels->get_row[matrix.type] (&matrix, r, row);
+		for (int64_t c = 0; c < n_cols; c++)
+			((float *) table)[by_columns ? c * n_rows + r : r * n_cols + c] = ((const float *) row)[c];
+	}
+	*out = table;
+	return LLM_OK;
+}
+
 /* ---- attention ---- */
 
 static LlmStatus
@@ -186,7 +212,7 @@ load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
 	const Part	parts[] = {
-		{&l->wq, (int64_t) hp->n_head * hp->head_dim_k},
+		{&l->wq, (int64_t) hp->n_head * hp->head_dim_k * (ld->model->arch->traits & LLM_TRAIT_OUT_GATE ? 2 : 1)},
 		{&l->wk, (int64_t) hp->n_head_kv * hp->head_dim_k},
 		{&l->wv, (int64_t) hp->n_head_kv * hp->head_dim_v},
 	};
@@ -238,53 +264,39 @@ load_latent(LlmLoader *ld, int layer, LlmLayer *l)
 	return load_linear(ld, layer, "attn_output", m->hp.n_embd, n_head * latent->head_dim_v, &l->wo);
 }
 
+/* weights of one head, or of all; each head's own may be the rows of a matrix */
+static LlmStatus
+load_qk_norm(LlmLoader *ld, int layer, const char *role, uint32_t n_head, LlmNorm *out)
+{
+	const LlmArch *arch = ld->model->arch;
+	const int64_t n = ld->model->hp.head_dim_k;
+	TensorName	name;
+
+	if (arch->qk_norm == LLM_QK_NORM_NONE)
+		return LLM_OK;
+	if ((arch->traits & LLM_TRAIT_QK_NORM_SOME) && !llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")))
+		return LLM_OK;
+	if (arch->qk_norm == LLM_QK_NORM_EACH)
+		return load_table(ld, tensor_name(name, layer, role, "weight"), n_head, n, false, &out->weight);
+	return load_norm(ld, layer, role, arch->qk_norm == LLM_QK_NORM_WHOLE ? n * n_head : n, out);
+}
+
 static LlmStatus
 load_attention(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
 	const LlmArch *arch = ld->model->arch;
-	const bool	whole = arch->qk_norm == LLM_QK_NORM_WHOLE;
 	TensorName	name;
 
 	LLM_TRY(load_qkv(ld, layer, l));
-	if (arch->qk_norm != LLM_QK_NORM_NONE)
-	{
-		const bool	optional = (arch->traits & LLM_TRAIT_ALIBI) != 0;
-
-		LLM_TRY(load_norm_if(ld, layer, "attn_q_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head : 1), optional, &l->q_norm));
-		LLM_TRY(load_norm_if(ld, layer, "attn_k_norm", (int64_t) hp->head_dim_k * (whole ? hp->n_head_kv : 1), optional, &l->k_norm));
-	}
+	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", hp->n_head, &l->q_norm));
+	LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", hp->n_head_kv, &l->k_norm));
 	if (arch->traits & LLM_TRAIT_SINKS)
 		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), hp->n_head, true, &l->sinks));
 	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) hp->n_head * hp->head_dim_v, &l->wo);
 }
 
 /* ---- recurrent layers ---- */
-
-/* a small tensor as n_rows * n_cols floats; by columns: transposed. A tensor with a dimension of 1 may be a vector. */
-static LlmStatus
-load_table(LlmLoader *ld, const char *name, int64_t n_rows, int64_t n_cols, bool by_columns, const float **out)
-{
-	LlmModel   *m = ld->model;
-	const LlmPackTensor *t = llm_pack_find(&m->pack, name);
-	LlmkMatrix	matrix;
-	void	   *row;
-	void	   *table;
-
-	if (t && t->is_vector && (n_rows == 1 || n_cols == 1))
-		return llm_load_vector(ld, name, n_rows * n_cols, true, out);
-	LLM_TRY(load_matrix(ld, name, n_rows, n_cols, 1, &matrix));
-	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) n_rows, (size_t) n_cols * sizeof(float), &table, ld->err));
-	LLM_TRY(llm_arena_alloc(&m->arena, (size_t) n_cols, sizeof(float), &row, ld->err));
-	for (int64_t r = 0; r < n_rows; r++)
-	{
-		m->kernels->get_row[matrix.type] (&matrix, r, row);
-		for (int64_t c = 0; c < n_cols; c++)
-			((float *) table)[by_columns ? c * n_rows + r : r * n_cols + c] = ((const float *) row)[c];
-	}
-	*out = table;
-	return LLM_OK;
-}
 
 static LlmStatus
 load_mamba2(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
@@ -303,6 +315,50 @@ load_mamba2(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
 	return load_table(ld, name, p->n_head, 1, false, &x->d);
 }
 
+/* n numbers, all the same */
+static LlmStatus
+fill_vector(LlmLoader *ld, uint32_t n, double value, const float **out)
+{
+	void	   *p;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, n, sizeof(float), &p, ld->err));
+	for (uint32_t i = 0; i < n; i++)
+		((float *) p)[i] = (float) value;
+	*out = p;
+	return LLM_OK;
+}
+
+static LlmStatus
+load_delta_net(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	const int64_t n_embd = ld->model->hp.n_embd;
+	LlmDeltaLayer *delta;
+	TensorName	name;
+	void	   *memory;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmDeltaLayer), &memory, ld->err));
+	memset(memory, 0, sizeof(LlmDeltaLayer));
+	delta = memory;
+	x->delta = delta;
+	LLM_TRY(load_linear(ld, layer, "attn_qkv", p->n_channels, n_embd, &x->in));
+	LLM_TRY(load_linear(ld, layer, "attn_gate", p->n_inner, n_embd, &delta->z));
+	if (llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ssm_ba", "weight")))
+		LLM_TRY(load_linear(ld, layer, "ssm_ba", 2 * (int64_t) p->n_head, n_embd, &delta->b));
+	else
+	{
+		LLM_TRY(load_linear(ld, layer, "ssm_beta", p->n_head, n_embd, &delta->b));
+		LLM_TRY(load_linear(ld, layer, "ssm_alpha", p->n_head, n_embd, &delta->a));
+	}
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_conv1d", "weight"), p->n_channels, p->n_conv, true, &x->conv));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_dt", "bias"), p->n_head, true, &x->dt_bias));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_norm", "weight"), p->n_inner / p->n_head, true, &x->norm));
+	LLM_TRY(fill_vector(ld, p->n_state, 1.0 / p->n_state, &delta->q_length));
+	LLM_TRY(fill_vector(ld, p->n_state, 1.0 / sqrt((double) p->n_state), &delta->k_length));
+	snprintf(name, sizeof(name), "blk.%d.ssm_a", layer);
+	return load_table(ld, name, p->n_head, 1, false, &x->a);
+}
+
 static LlmStatus
 load_short_conv(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
 {
@@ -318,17 +374,18 @@ static LlmStatus
 load_recurrent(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
-	const bool	mamba2 = l->mixer == LLM_MIXER_MAMBA2;
 	void	   *p;
 
 	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmRecurrentLayer), &p, ld->err));
 	memset(p, 0, sizeof(LlmRecurrentLayer));
 	l->recurrent = p;
-	if (mamba2)
+	if (l->mixer == LLM_MIXER_MAMBA2)
 		LLM_TRY(load_mamba2(ld, layer, l->recurrent));
+	else if (l->mixer == LLM_MIXER_DELTA_NET)
+		LLM_TRY(load_delta_net(ld, layer, l->recurrent));
 	else
 		LLM_TRY(load_short_conv(ld, layer, l->recurrent));
-	return load_linear(ld, layer, mamba2 ? "ssm_out" : "shortconv.out_proj", hp->n_embd, hp->recurrent.n_inner, &l->wo);
+	return load_linear(ld, layer, l->mixer == LLM_MIXER_SHORT_CONV ? "shortconv.out_proj" : "ssm_out", hp->n_embd, hp->recurrent.n_inner, &l->wo);
 }
 
 /* ---- feed-forward ---- */
@@ -340,7 +397,7 @@ has_gate(LlmLoader *ld, int layer, const char *role)
 
 	if (ld->model->hp.ffn == LLM_FFN_GELU)
 		return llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")) != NULL;
-	return ld->model->hp.ffn != LLM_FFN_RELU_SQR;
+	return ld->model->hp.ffn != LLM_FFN_RELU_SQR && ld->model->hp.ffn != LLM_FFN_GELU_TANH;
 }
 
 static LlmStatus
@@ -407,7 +464,9 @@ load_shared_expert(LlmLoader *ld, int layer, LlmExperts *x)
 		LLM_TRY(load_linear(ld, layer, "ffn_gate_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.gate));
 	LLM_TRY(load_linear(ld, layer, "ffn_up_shexp", hp->n_ff_shared, hp->n_embd, &x->shared.up));
 	LLM_TRY(load_linear(ld, layer, "ffn_down_shexp", hp->n_embd, hp->n_ff_shared, &x->shared.down));
-	return llm_load_vector(ld, tensor_name(name, layer, "ffn_gate_inp_shexp", "weight"), hp->n_embd, false, &x->shared_gate);
+	if (!llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ffn_gate_inp_shexp", "weight")))
+		return LLM_OK;
+	return load_table(ld, name, 1, hp->n_embd, false, &x->shared_gate);
 }
 
 static LlmStatus
@@ -423,7 +482,8 @@ load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 	memset(p, 0, sizeof(LlmExperts));
 	x = p;
 	LLM_TRY(load_linear(ld, layer, "ffn_gate_inp", hp->router.n_expert, hp->n_embd, &x->router));
-	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "exp_probs_b", "bias"), hp->router.n_expert, false, &x->choice_bias));
+	if (llm_pack_find(&ld->model->pack, tensor_name(name, layer, "exp_probs_b", "bias")))
+		LLM_TRY(load_table(ld, name, 1, hp->router.n_expert, false, &x->choice_bias));
 	if (has_gate(ld, layer, "ffn_gate_exps"))
 		LLM_TRY(load_expert_linear(ld, layer, "ffn_gate_exps", hp->n_ff_expert, n_in, &x->gate));
 	LLM_TRY(load_expert_linear(ld, layer, "ffn_up_exps", hp->n_ff_expert, n_in, &x->up));
@@ -490,6 +550,23 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	if (llm_hparams_has_experts(hp, (uint32_t) layer))
 		return load_experts(ld, layer, &l->experts);
 	return load_ffn(ld, layer, &l->ffn);
+}
+
+/* layers that guess tokens ahead are not computed: they change no answer */
+static void
+use_draft_layers(LlmLoader *ld)
+{
+	const LlmModel *m = ld->model;
+
+	for (uint64_t i = 0; i < m->pack.n_tensors && m->hp.n_layer_draft > 0; i++)
+	{
+		TensorName	name;
+		unsigned	layer;
+
+		snprintf(name, sizeof(name), "%.*s", (int) m->pack.tensors[i].name.len, m->pack.tensors[i].name.data);
+		if (sscanf(name, "blk.%u.", &layer) == 1 && layer >= m->hp.n_layer && layer < m->hp.n_layer + m->hp.n_layer_draft)
+			ld->used[i] = true;
+	}
 }
 
 /* ---- before and after the layers ---- */
@@ -630,6 +707,7 @@ llm_load_weights(LlmLoader *ld)
 	}
 	LLM_TRY(llm_load_rope(ld));
 
+	use_draft_layers(ld);
 	for (uint64_t i = 0; i < m->pack.n_tensors; i++)
 	{
 		if (!ld->used[i])

@@ -99,6 +99,7 @@ typedef struct LlmHfTemplate
 typedef struct LlmHf
 {
 	const LlmAllocator *allocator;
+	int32_t		n_rows;			/* ids that the model has, if it says so: often more than there are tokens */
 	LlmArena	arena;			/* strings and added tokens */
 	LlmHfSteps	normalizer;
 	LlmHfSteps	pre_tokenizer;

@@ -101,6 +101,7 @@ llm_hf_read_added(LlmTokenizer *t, LlmStr json, int32_t n_ids, size_t n_words, L
 	size_t		n;
 	LlmStatus	status;
 
+	n_ids = n_ids > hf->n_rows ? n_ids : hf->n_rows;
 	if (json.data)
 		LLM_TRY(llm_json_parse(json.data, json.len, hf->allocator, &list, err));
 	n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;

@@ -431,7 +431,8 @@ llm_hf_normalize(LlmHfRun *run, LlmText text, bool at_start, bool keep_origin, c
 
 		LLM_TRY(llm_buf_append(&in->from_data, &origin, 1, err));
 	}
-	for (int k = 0; k < run->hf->normalizer.n; k++)
+	/* no step makes anything of nothing */
+	for (int k = 0; k < run->hf->normalizer.n && in->bytes.len > 0; k++)
 	{
 		LlmHfText  *swap = in;
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MAX_ROWS (1 << 22)
 #define MAX_FILE_BYTES ((size_t) 1 << 29)
 #define JSON_KEY "tokenizer.huggingface.json"
 
@@ -181,15 +182,18 @@ llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	Sections	sections;
 	LlmBuf		scratch;
 	void	   *memory;
+	uint64_t	n_rows = 0;
 	LlmStatus	status;
 
 	LLM_TRY(llm_meta_string(meta, JSON_KEY, true, &json, err));
+	LLM_TRY(llm_meta_uint(meta, "tokenizer.huggingface.vocab_size", false, MAX_ROWS, &n_rows, err));
 	if (json.len > MAX_FILE_BYTES)
 		return llm_fail(err, LLM_E_LIMIT, "tokenizer.json has %zu bytes, at most %zu are allowed", json.len, MAX_FILE_BYTES);
 	LLM_TRY(llm_alloc_zero(t->allocator, 1, sizeof(LlmHf), &memory, err));
 	t->hf = memory;
 	t->bos = t->eos = t->eot = t->unknown = -1;
 	t->hf->allocator = t->allocator;
+	t->hf->n_rows = (int32_t) n_rows;
 	llm_arena_init(&t->hf->arena, t->allocator, 0);
 	llm_bpe_alphabet(t->hf->byte_of);
 	for (int c = 0; c < LLM_BPE_ALPHABET_END; c++)

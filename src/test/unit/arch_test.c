@@ -191,6 +191,101 @@ static const Case cases[] = {
 		.keys = {KEY("attention.sliding_window", 40)},
 	},
 	{
+		.what = "granite with experts",
+		.d = {.arch = "granitemoe", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 3, .router = 3,
+			.n_ff_shared = 80, .shared_plain = true, .residual_scale = 0.625},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3),
+			KEY("expert_shared_feed_forward_length", 80), KEY("residual_scale", 0.625)},
+	},
+	{
+		.what = "scaled embeddings", .tied = true,
+		.d = {.arch = "gemma", SHAPE(2, 16, 10000), .norm_before = true, .act = NAIVE_GELU, .neox = true, .embed_scale = 8},
+	},
+	{
+		.what = "sigmoid router, leading dense layer",
+		.d = {.arch = "glm4moe", SHAPE(3, 8, 10000), .norm_before = true, .ffn_norm = "post_attention_norm",
+			.biases = true, .qk_norm = 1, .neox = true, .n_expert = 8, .n_used = 3, .router = 2, .renorm = true, .choice_bias = true,
+			.expert_scale = 1.75, .n_ff_shared = 96, .shared_plain = true, .dense_lead = 1},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3),
+			KEY("expert_weights_scale", 1.75), SWITCH("expert_weights_norm", true), KEY("expert_shared_count", 1),
+			KEY("leading_dense_block_count", 1)},
+	},
+	{
+		.what = "no norm of heads",
+		.d = {.arch = "glm4moe", SHAPE(2, 8, 10000), .norm_before = true, .ffn_norm = "post_attention_norm",
+			.neox = true, .n_expert = 8, .n_used = 3, .router = 2, .n_ff_shared = 96, .shared_plain = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3), KEY("expert_shared_count", 1)},
+	},
+	{
+		.what = "ernie", .tied = true,
+		.d = {.arch = "ernie4_5", SHAPE(2, 16, 10000), .norm_before = true},
+	},
+	{
+		.what = "ernie with experts",
+		.d = {.arch = "ernie4_5-moe", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 3, .router = 1,
+			.renorm = true, .choice_bias = true, .n_ff_shared = 192, .shared_plain = true, .dense_lead = 1},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3),
+			KEY("expert_shared_count", 2), KEY("leading_dense_block_count", 1)},
+	},
+	{
+		.what = "norm after rope", .tied = true,
+		.d = {.arch = "hunyuan-dense", SHAPE(2, 16, 10000), .norm_before = true, .qk_norm = 1, .qk_norm_late = true,
+			.neox = true},
+	},
+	{
+		.what = "norm after rope, experts",
+		.d = {.arch = "hunyuan-moe", SHAPE(2, 16, 10000), .norm_before = true, .qk_norm = 1, .qk_norm_late = true,
+			.neox = true, .n_expert = 8, .n_used = 3, .router = 1, .renorm = true, .n_ff_shared = 96, .shared_plain = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3)},
+	},
+	{
+		.what = "rope in windows only",
+		.d = {.arch = "exaone4", SHAPE(4, 16, 10000), .norm_after = true, .qk_norm = 1, .neox = true, .window = 24,
+			.window_every = 4, .rope_local_only = true},
+		.keys = {KEY("attention.sliding_window", 24)},
+	},
+	{
+		.what = "rope everywhere without windows",
+		.d = {.arch = "exaone4", SHAPE(2, 16, 10000), .norm_after = true, .qk_norm = 1, .neox = true},
+	},
+	{
+		.what = "seed",
+		.d = {.arch = "seed_oss", SHAPE(2, 16, 10000), .norm_before = true, .ffn_norm = "post_attention_norm", .biases = true,
+			.neox = true},
+	},
+	{
+		.what = "dots",
+		.d = {.arch = "dots1", SHAPE(3, 16, 10000), .norm_before = true, .qk_norm = 1, .neox = true, .n_expert = 8, .n_used = 3, .router = 2,
+			.renorm = true, .choice_bias = true, .n_ff_shared = 192, .shared_plain = true, .dense_lead = 1},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3),
+			KEY("expert_gating_func", 2), SWITCH("expert_weights_norm", true), KEY("expert_shared_count", 2),
+			KEY("leading_dense_block_count", 1)},
+	},
+	{
+		.what = "heads with norms of their own", .tied = true,
+		.d = {.arch = "command-r", SHAPE(2, 16, 10000), .layer_norm = true, .norm_before = true, .parallel = true,
+			.qk_norm = 3, .logit_scale = 0.25},
+		.keys = {KEY("logit_scale", 0.25)},
+	},
+	{
+		.what = "no gate",
+		.d = {.arch = "phi2", SHAPE(2, 8, 10000), .layer_norm = true, .norm_before = true, .parallel = true, .biases = true,
+			.act = NAIVE_GELU_PLAIN, .neox = true},
+	},
+	{
+		.what = "no gate, blocks in turn",
+		.d = {.arch = "starcoder2", SHAPE(2, 16, 10000), .layer_norm = true, .norm_before = true, .biases = true,
+			.act = NAIVE_GELU_PLAIN, .neox = true},
+	},
+	{
+		.what = "layer norm, gate",
+		.d = {.arch = "stablelm", SHAPE(2, 8, 10000), .layer_norm = true, .norm_before = true, .neox = true},
+	},
+	{
+		.what = "squared ReLU",
+		.d = {.arch = "arcee", SHAPE(2, 16, 10000), .norm_before = true, .act = NAIVE_RELU_SQR},
+	},
+	{
 		.what = "latent attention",
 		.d = {.arch = "deepseek2", SHAPE(3, 8, 10000), .norm_before = true, .kv_rank = 36, .q_rank = 40, .latent_k = 31,
 			.latent_v = 23, .attn_scale = 0.23285414, .yarn = 4, .yarn_orig = 32, .n_expert = 8, .n_used = 2, .router = 2,
@@ -447,7 +542,6 @@ test_refused_keys(void)
 	static const TinyKey of_llama[] = {
 		KEY("attention.temperature_scale", 0.5), KEY("logit_scale", 2),
 		KEY("embedding_scale", 2), KEY("residual_scale", 2), KEY("attention.clamp_kqv", 8),
-		KEY("nextn_predict_layers", 1),
 		KEY("rope.dimension_sections", 1), KEY("attention.key_length_swa", 32), KEY("rope.scaling.alpha", 2),
 	};
 	const Case *llama = &cases[case_named("llama")];
@@ -459,6 +553,7 @@ test_refused_keys(void)
 	check_refused(llama, &(TinyKey) KEY("pooling_type", 4), LLM_E_UNSUPPORTED, "classifier");
 	check_refused(&cases[case_named("soft caps")], &(TinyKey) SWITCH("attention.causal", false), LLM_E_UNSUPPORTED, "attention.causal");
 	check_refused(&cases[case_named("biases")], &(TinyKey) KEY("expert_count", 4), LLM_E_UNSUPPORTED, "expert_count");
+	check_refused(llama, &(TinyKey) KEY("nextn_predict_layers", 3), LLM_E_FORMAT, "nextn_predict_layers");
 	check_refused(llama, &(TinyKey) TEXT("rope.scaling.type", "dynamic"), LLM_E_UNSUPPORTED, "dynamic");
 	check_refused(experts, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_UNSUPPORTED, "leading_dense_block_count");
 	check_refused(experts, &(TinyKey) KEY("expert_shared_feed_forward_length", 32), LLM_E_UNSUPPORTED, "expert_shared");
@@ -477,7 +572,6 @@ test_refused_latent(void)
 
 	check_refused(c, &(TinyKey) KEY("rope.scaling.attn_factor", 2), LLM_E_UNSUPPORTED, "attn_factor");
 	check_refused(c, &(TinyKey) KEY("attention.temperature_scale", 0.5), LLM_E_UNSUPPORTED, "temperature_scale");
-	check_refused(c, &(TinyKey) KEY("nextn_predict_layers", 1), LLM_E_UNSUPPORTED, "nextn_predict_layers");
 	check_refused(c, &(TinyKey) SWITCH("attention.causal", false), LLM_E_UNSUPPORTED, "attention.causal");
 	check_refused(c, &(TinyKey) KEY("attention.sliding_window", 100), LLM_E_UNSUPPORTED, "sliding_window");
 	check_refused(c, &(TinyKey) KEY("attention.q_lora_rank", 16), LLM_E_FORMAT, "attn_q_a");
@@ -552,6 +646,46 @@ test_refused_parting(void)
 	CHECK_MSG(open_status(&k, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "blk.0.ffn_up.weight"), "%s", err.message);
 }
 
+static void
+last_logits(const LlmModel *model, float *out)
+{
+	LlmSchedulerOptions options = {.batch_tokens = 48};
+	LlmRequest *request;
+	LlmPool    *pool;
+	LlmScheduler *s;
+	LlmError	err;
+
+	CHECK(test_ok(llm_pool_create(&llm_malloc_allocator, 1, &pool, &err), &err));
+	CHECK(test_ok(llm_scheduler_create(model, pool, &options, &llm_malloc_allocator, &s, &err), &err));
+	CHECK(test_ok(llm_request_logits(s, workload_prompt[0], 20, &request, &err), &err));
+	CHECK(run_to_end(s, NULL));
+	memcpy(out, llm_request_logits_result(request), TINY_VOCAB * sizeof *out);
+	llm_scheduler_free(s);
+	llm_pool_free(pool);
+}
+
+/* layers that guess tokens ahead are left out: the first layers alone give the same logits */
+static void
+test_draft_layers(void)
+{
+	Case		with = cases[case_named("llama")];
+	Case		without = with;
+	TestModel	t;
+	float		a[TINY_VOCAB];
+	float		b[TINY_VOCAB];
+
+	with.keys[0] = (TinyKey) KEY("nextn_predict_layers", 1);
+	without.d.n_layer = 2;
+	t = open_case(&with, LLM_KV_F32, llmk_level(0));
+	CHECK(t.model->hp.n_layer == 2);
+	last_logits(t.model, a);
+	test_model_close(&t);
+	t = open_case(&without, LLM_KV_F32, llmk_level(0));
+	last_logits(t.model, b);
+	test_model_close(&t);
+	CHECK(memcmp(a, b, sizeof a) == 0);
+}
+
 /* every row of the table has a case here, but for recurrent layers (recurrent_test.c) and encoders (encoder_test.c) */
 static void
 test_all_rows_covered(void)
@@ -589,5 +723,6 @@ main(void)
 	test_refused_latent();
 	test_refused_tensors();
 	test_refused_parting();
+	test_draft_layers();
 	CHECK_DONE();
 }

@@ -254,8 +254,9 @@ test_headers(void)
 		{ONE("F32", "4294967296, 4294967296", "0, 32"), 32, LLM_E_FORMAT, "more than"},
 		{ONE("F32", "1, 1, 1, 1, 8", "0, 32"), 32, LLM_E_UNSUPPORTED, "dimensions"},
 		{ONE("F4", "8", "0, 32"), 32, LLM_E_UNSUPPORTED, "unknown dtype \"F4\""},
-		{ONE("I8", "8", "0, 8"), 8, LLM_E_UNSUPPORTED, "dtype I8"},
-		{ONE("F8_E4M3", "8", "0, 8"), 8, LLM_E_UNSUPPORTED, "dtype F8_E4M3"},
+		{ONE("U32", "8", "0, 32"), 32, LLM_E_UNSUPPORTED, "dtype U32"},
+		{ONE("I8", "8", "0, 8"), 8, LLM_E_FORMAT, "quantized matrix \"model.norm\" has no tensor"},
+		{ONE("F8_E4M3", "8", "0, 8"), 8, LLM_E_FORMAT, "quantized matrix \"model.norm\" has no tensor"},
 		{ONE("F64", "8", "0, 64"), 64, LLM_OK, NULL},
 		{"{\"model.norm.weight\": {\"dtype\": \"F32\", \"shape\": [8]}}", 0, LLM_E_FORMAT, "dtype, shape and data_offsets"},
 		{"{\"model.norm.weight\": {\"dtype\": \"F32\", \"dtype\": \"F32\", \"shape\": [8], \"data_offsets\": [0, 32]}}", 32, LLM_E_FORMAT, "each once"},
@@ -363,7 +364,7 @@ test_configs(void)
 		{HF_CONFIG, LLM_OK, NULL},
 		{HF_CONFIG ", \"transformers_version\": \"5.0\", \"a_new_key\": null, \"b\": false, \"c\": [], \"d\": {}", LLM_OK, NULL},
 		{HF_CONFIG ", \"a_new_key\": 1.5", LLM_E_UNSUPPORTED, "\"a_new_key\" = 1.5"},
-		{HF_CONFIG ", \"quantization_config\": {\"quant_method\": \"awq\"}", LLM_E_UNSUPPORTED, "quantization_config"},
+		{HF_CONFIG ", \"quantization_config\": {\"quant_method\": \"poetry\"}", LLM_E_UNSUPPORTED, "quant_method"},
 		{HF_CONFIG ", \"hidden_act\": \"gelu\"", LLM_E_UNSUPPORTED, "\"hidden_act\" = \"gelu\""},
 		{HF_CONFIG ", \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", LLM_E_UNSUPPORTED, "rope type \"dynamic\""},
 		{HF_CONFIG ", \"rope_scaling\": {\"rope_type\": \"default\", \"unheard\": 2.0}", LLM_E_UNSUPPORTED, "\"unheard\""},
@@ -492,6 +493,7 @@ test_text_side(void)
 	HfHeader	h = hf_llama(NULL);
 	LlmSource	source;
 	const LlmMetaArray *ends;
+	LlmTokenizer *tokenizer;
 	LlmError	err;
 
 	hf_begin();
@@ -516,6 +518,15 @@ test_text_side(void)
 	check_number(&source, "tokenizer.ggml.padding_token_id", UINT64_MAX);
 	CHECK(llm_meta_array(source.meta, "tokenizer.ggml.eos_token_ids", true, LLM_META_UINT32, &ends, &err) == LLM_OK && ends->count == 2 &&
 		  llm_meta_array_int(ends, 1) == 2);
+	llm_source_close(&source);
+
+	/* a model with more rows than its tokenizer has tokens */
+	hf_write_text("tokenizer.json", "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": 0, \"b\": 1, \"?\": 2}, \"unk_token\": \"?\"}}");
+	CHECK(llm_source_open(hf_folder_path, &llm_malloc_allocator, NULL, &source, &err) == LLM_OK);
+	CHECK_MSG(llm_tokenizer_create(source.meta, &llm_malloc_allocator, &tokenizer, &err) == LLM_OK, "%s", err.message);
+	CHECK(llm_tokenizer_vocab_size(tokenizer) == 5 && llm_tokenizer_eos(tokenizer) == 3 && llm_tokenizer_is_end(tokenizer, 2) &&
+		  !llm_tokenizer_is_end(tokenizer, 1));
+	llm_tokenizer_free(tokenizer);
 	llm_source_close(&source);
 
 	/* a template in a file of its own comes first */

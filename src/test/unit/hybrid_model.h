@@ -1,6 +1,7 @@
 /*
  * hybrid_model.h: small models made in memory whose layers are of different kinds, with random weights: Mamba2, experts in a
- * latent space and attention (nemotron_h_moe), Mamba2 alone (mamba2), short convolutions and attention (lfm2).
+ * latent space and attention (nemotron_h_moe), Mamba2 alone (mamba2), short convolutions and attention (lfm2), gated delta nets and gated attention (qwen3next, qwen35),
+ * Mamba2 and attention, each with a feed-forward (granitehybrid).
  */
 #ifndef LLM_TEST_HYBRID_MODEL_H
 #define LLM_TEST_HYBRID_MODEL_H
@@ -76,6 +77,49 @@ static const HybridTensor hybrid_conv[] = {
 	{0}
 };
 
+/* queries and keys of 2 heads of 20, values of 4 heads of 40 */
+static const HybridTensor hybrid_delta[] = {
+	HYBRID_NORM("attn_norm.weight"),
+	HYBRID_MATRIX("attn_qkv.weight", HYBRID_N_EMBD, HYBRID_N_CHANNELS, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("attn_gate.weight", HYBRID_N_EMBD, HYBRID_N_INNER, LLM_TYPE_F16),
+	{"ssm_conv1d.weight", 2, {4, HYBRID_N_CHANNELS, 1}, LLM_TYPE_F32, HYBRID_LARGE},
+	{"ssm_dt.bias", 1, {HYBRID_N_HEAD, 1, 1}, LLM_TYPE_F32, HYBRID_LARGE},
+	{"ssm_a", 1, {HYBRID_N_HEAD, 1, 1}, LLM_TYPE_F32, HYBRID_NEGATIVE},
+	{"ssm_norm.weight", 1, {HYBRID_N_INNER / HYBRID_N_HEAD, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
+	HYBRID_MATRIX("ssm_out.weight", HYBRID_N_INNER, HYBRID_N_EMBD, LLM_TYPE_Q4_0),
+	{0}
+};
+
+static const HybridTensor hybrid_gates_joined[] = {
+	HYBRID_MATRIX("ssm_ba.weight", HYBRID_N_EMBD, 2 * HYBRID_N_HEAD, LLM_TYPE_F32),
+	{0}
+};
+
+static const HybridTensor hybrid_gates[] = {
+	HYBRID_MATRIX("ssm_beta.weight", HYBRID_N_EMBD, HYBRID_N_HEAD, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("ssm_alpha.weight", HYBRID_N_EMBD, HYBRID_N_HEAD, LLM_TYPE_F32),
+	{0}
+};
+
+static const HybridTensor hybrid_gated_attention[] = {
+	HYBRID_NORM("attn_norm.weight"),
+	HYBRID_MATRIX("attn_q.weight", HYBRID_N_EMBD, 256, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("attn_k.weight", HYBRID_N_EMBD, 64, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("attn_v.weight", HYBRID_N_EMBD, 64, LLM_TYPE_F32),
+	HYBRID_MATRIX("attn_output.weight", 128, HYBRID_N_EMBD, LLM_TYPE_Q8_0),
+	{"attn_q_norm.weight", 1, {32, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
+	{"attn_k_norm.weight", 1, {32, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
+	{0}
+};
+
+static const HybridTensor hybrid_late_ffn[] = {
+	HYBRID_NORM("post_attention_norm.weight"),
+	HYBRID_MATRIX("ffn_gate.weight", HYBRID_N_EMBD, 96, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("ffn_up.weight", HYBRID_N_EMBD, 96, LLM_TYPE_F32),
+	HYBRID_MATRIX("ffn_down.weight", 96, HYBRID_N_EMBD, LLM_TYPE_F16),
+	{0}
+};
+
 static const HybridTensor hybrid_qk_norms[] = {
 	{"attn_q_norm.weight", 1, {32, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
 	{"attn_k_norm.weight", 1, {32, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
@@ -122,6 +166,21 @@ static const HybridKind hybrid_kinds[] = {
 		{{hybrid_conv, hybrid_ffn}, {hybrid_attention, hybrid_qk_norms, hybrid_ffn}, {hybrid_conv, hybrid_ffn}}, {0, 2, 0}, {96, 96, 96},
 		NULL, 0
 	},
+	{
+		"qwen35", "output_norm.weight", 3,
+		{{hybrid_delta, hybrid_gates, hybrid_late_ffn}, {hybrid_gated_attention, hybrid_late_ffn}, {hybrid_delta, hybrid_gates, hybrid_late_ffn}},
+		{2, 2, 2}, {96, 96, 96}, NULL, 0
+	},
+	{
+		"qwen3next", "output_norm.weight", 3,
+		{{hybrid_delta, hybrid_gates_joined, hybrid_late_ffn}, {hybrid_gated_attention, hybrid_late_ffn},
+		{hybrid_delta, hybrid_gates_joined, hybrid_late_ffn}},
+		{2, 2, 2}, {96, 96, 96}, NULL, 0
+	},
+	{
+		"granitehybrid", "output_norm.weight", 3,
+		{{hybrid_mamba2, hybrid_ffn}, {hybrid_attention, hybrid_ffn}, {hybrid_mamba2, hybrid_ffn}}, {0, 2, 0}, {96, 96, 96}, NULL, 0
+	},
 };
 
 #define N_HYBRID_KINDS ((int) (sizeof(hybrid_kinds) / sizeof(hybrid_kinds[0])))
@@ -166,7 +225,7 @@ hybrid_add_metadata(GgufWriter *w, const HybridKind *kind)
 		{"context_length", MIXED_N_CTX}, {"embedding_length", HYBRID_N_EMBD}, {"attention.head_count", 4},
 		{"attention.key_length", 32}, {"attention.value_length", 32}, {"ssm.conv_kernel", 4},
 		{"ssm.inner_size", HYBRID_N_INNER}, {"ssm.state_size", HYBRID_N_STATE}, {"ssm.time_step_rank", HYBRID_N_HEAD},
-		{"ssm.group_count", 2}, {"shortconv.l_cache", 3},
+		{"ssm.group_count", 2}, {"shortconv.l_cache", 3}, {"full_attention_interval", 2},
 	};
 	char		name[96];
 

@@ -19,6 +19,7 @@ typedef enum NaiveAct
 	NAIVE_SILU,
 	NAIVE_GELU,
 	NAIVE_RELU_SQR,
+	NAIVE_GELU_PLAIN,			/* without gate */
 	NAIVE_CLAMPED
 } NaiveAct;
 
@@ -34,7 +35,8 @@ typedef struct NaiveModel
 	bool		norm_before;
 	bool		norm_after;
 	const char *ffn_norm;		/* its name */
-	int			qk_norm;		/* 1: per head, 2: whole */
+	int			qk_norm;		/* 1: per head, 2: whole, 3: per head with weights of its own */
+	bool		qk_norm_late;	/* after rope */
 	bool		fused_qkv;
 	bool		fused_gate;
 	bool		parallel;
@@ -131,7 +133,7 @@ naive_tensor(const Naive *v, const char *role, int index, int first_row, int n_r
 }
 
 static inline void
-naive_norm(const Naive *v, const char *role, double *x, int n)
+naive_norm_row(const Naive *v, const char *role, int row, double *x, int n)
 {
 	char		name[64];
 	double	   *w;
@@ -140,7 +142,7 @@ naive_norm(const Naive *v, const char *role, double *x, int n)
 	double		square = 0;
 
 	snprintf(name, sizeof name, "%s.weight", role);
-	w = naive_tensor(v, name, 0, 0, 1, n, true);
+	w = naive_tensor(v, name, 0, row, 1, n, true);
 	snprintf(name, sizeof name, "%s.bias", role);
 	b = naive_tensor(v, name, 0, 0, 1, n, false);
 	for (int i = 0; v->d->layer_norm && i < n; i++)
@@ -151,6 +153,12 @@ naive_norm(const Naive *v, const char *role, double *x, int n)
 		x[i] = (x[i] - mean) / sqrt(square + 1e-5) * w[i] + (b ? b[i] : 0);
 	free(w);
 	free(b);
+}
+
+static inline void
+naive_norm(const Naive *v, const char *role, double *x, int n)
+{
+	naive_norm_row(v, role, 0, x, n);
 }
 
 /* rows [first_row, first_row + n_rows) of a matrix times x and its scale, plus the bias, where there are such */
@@ -238,9 +246,13 @@ naive_heads(const Naive *v, const char *norm, double *x, int n_head, int positio
 		naive_norm(v, norm, x, n_head * NAIVE_HEAD_DIM);
 	for (int h = 0; h < n_head; h++)
 	{
-		if (v->d->qk_norm == 1)
-			naive_norm(v, norm, x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
+		const int	by_head = v->d->qk_norm == 1 || v->d->qk_norm == 3;
+
+		if (by_head && !v->d->qk_norm_late)
+			naive_norm_row(v, norm, v->d->qk_norm == 3 ? h : 0, x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
 		naive_rope(v, x + h * NAIVE_HEAD_DIM, position);
+		if (by_head && v->d->qk_norm_late)
+			naive_norm_row(v, norm, 0, x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
 	}
 }
 
@@ -412,6 +424,8 @@ naive_activate(NaiveAct act, double g, double u)
 			g = fmin(g, 7);
 			u = fmax(-7, fmin(u, 7));
 			return g / (1 + exp(-1.702 * g)) * (u + 1);
+		case NAIVE_GELU_PLAIN:
+			return naive_activate(NAIVE_GELU, u, 1);
 		case NAIVE_RELU_SQR:
 			break;
 	}
@@ -428,7 +442,7 @@ naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double 
 	double		up[512];
 
 	snprintf(role, sizeof role, "ffn_%s%s", d->fused_gate ? "up" : "gate", suffix);
-	if (d->act != NAIVE_RELU_SQR)
+	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN)
 		naive_linear(v, role, index, 0, n_ff, NAIVE_EMBD, x, gate);
 	snprintf(role, sizeof role, "ffn_up%s", suffix);
 	naive_linear(v, role, index, d->fused_gate ? n_ff : 0, n_ff, NAIVE_EMBD, x, up);

@@ -168,7 +168,9 @@ test_refusals(void)
 		{0, "ssm.time_step_rank", 0, "time_step_rank"}, {0, "ssm.group_count", 3, "groups"}, {1, "ssm.group_count", 4, "ssm_in"},
 		{0, "moe_latent_size", 64, "ffn_up_exps"}, {0, "moe_latent_size", 0, "ffn_up_exps"}, {0, "attention.head_count", 0, "heads"},
 		{2, "shortconv.l_cache", 1, "shortconv.l_cache"}, {2, "shortconv.l_cache", 4, "shortconv.conv"},
-		{2, "attention.head_count", 3, "heads"}, {2, "block_count", 4, "elements"},
+		{2, "attention.head_count", 3, "heads"},
+		{3, "full_attention_interval", 0, "full_attention_interval"}, {3, "full_attention_interval", 3, "attn_qkv"},
+		{3, "ssm.group_count", 3, "groups"}, {3, "attention.value_length", 16, "gate"}, {4, "ssm.state_size", 25, "attn_qkv"}, {2, "block_count", 4, "elements"},
 	};
 	HybridKind	kind;
 

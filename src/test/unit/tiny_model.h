@@ -113,6 +113,12 @@ tiny_attention(TinyMaker *k)
 	}
 	if (d->qk_norm)
 	{
+		if (d->qk_norm == 3)
+		{
+			tiny_tensor(k, "attn_q_norm.weight", NAIVE_HEAD_DIM, NAIVE_HEAD, 0, 1, 0.5f);
+			tiny_tensor(k, "attn_k_norm.weight", NAIVE_HEAD_DIM, d->n_head_kv, 0, 1, 0.5f);
+			return tiny_matrix(k, "attn_output.weight", nq, NAIVE_EMBD, 0);
+		}
 		tiny_norm(k, "attn_q_norm", d->qk_norm == 1 ? NAIVE_HEAD_DIM : nq);
 		tiny_norm(k, "attn_k_norm", d->qk_norm == 1 ? NAIVE_HEAD_DIM : nk);
 	}
@@ -147,7 +153,7 @@ tiny_ffn(TinyMaker *k, const char *suffix, int n_ff, int n_stack)
 	char		name[48];
 
 	snprintf(name, sizeof name, "ffn_gate%s.weight", suffix);
-	if (d->act != NAIVE_RELU_SQR && !d->fused_gate)
+	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN && !d->fused_gate)
 		tiny_matrix(k, name, NAIVE_EMBD, n_ff, n_stack);
 	snprintf(name, sizeof name, "ffn_up%s.weight", suffix);
 	tiny_matrix(k, name, NAIVE_EMBD, d->fused_gate ? 2 * n_ff : n_ff, n_stack);

@@ -14,7 +14,6 @@
 #define MAX_EOS 64
 #define MAX_VOCAB (1 << 22)
 #define NAME_BYTES 16
-#define PROMPT_KEY_BYTES 256
 
 static LlmStr
 text_of(struct json_object *json)
@@ -187,37 +186,6 @@ write_chat_template(LlmHfFolder *folder, struct json_object *tokenizer_config, c
 	return write_template(tokenizer_config, meta, &written, err);
 }
 
-/* ---- prompts ---- */
-
-/* prompts of an embedding model: names and texts that come before what is embedded */
-static LlmStatus
-write_prompts(LlmHfFolder *folder, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
-{
-	struct json_object *file;
-	struct json_object *value;
-	LlmStatus	status = LLM_OK;
-
-	LLM_TRY(llm_hf_json(folder, "config_sentence_transformers.json", stop, &file, err));
-	if (json_object_is_type(file, json_type_object) && json_object_object_get_ex(file, "prompts", &value) &&
-		json_object_is_type(value, json_type_object))
-	{
-		json_object_object_foreach(value, task, prompt)
-		{
-			char		key[PROMPT_KEY_BYTES];
-
-			if (status != LLM_OK || !json_object_is_type(prompt, json_type_string) ||
-				snprintf(key, sizeof(key), "sentence_transformers.prompt.%s", task) >= (int) sizeof(key))
-				continue;
-			status = llm_meta_write_string(meta, key, text_of(prompt), err);
-		}
-	}
-	if (status == LLM_OK && json_object_is_type(file, json_type_object) &&
-		json_object_object_get_ex(file, "default_prompt_name", &value) && json_object_is_type(value, json_type_string))
-		status = llm_meta_write_string(meta, "sentence_transformers.default_prompt_name", text_of(value), err);
-	json_object_put(file);
-	return status;
-}
-
 LlmStatus
 llm_hf_tokens(LlmHfFolder *folder, struct json_object *config, uint64_t n_vocab, const LlmStop *stop, LlmMetaWriter *meta, LlmError *err)
 {
@@ -225,7 +193,6 @@ llm_hf_tokens(LlmHfFolder *folder, struct json_object *config, uint64_t n_vocab,
 	LlmStatus	status;
 
 	LLM_TRY(write_tokenizer(folder, n_vocab, stop, meta, err));
-	LLM_TRY(write_prompts(folder, stop, meta, err));
 	LLM_TRY(llm_hf_json(folder, "generation_config.json", stop, &files[0], err));
 	status = llm_hf_json(folder, "tokenizer_config.json", stop, &files[2], err);
 	if (status == LLM_OK)

@@ -1,6 +1,6 @@
 /*
  * hf_tokens.h: the text side of a folder, carried into metadata: tokenizer.json as it is, its configuration, the ids of
- * special tokens, the chat template, and the prompts of embedding models.
+ * special tokens, and the chat template.
  */
 #ifndef LLM_HF_TOKENS_H
 #define LLM_HF_TOKENS_H

@@ -1,0 +1,391 @@
+"""The models of make_references.py: configurations by name. Shapes are odd on purpose and change with the seed."""
+import math
+import random
+
+import torch
+import transformers as t
+
+MODELS = {}
+
+
+def model(f):
+    MODELS[f.__name__] = f
+    return f
+
+
+def names():
+    return list(MODELS)
+
+
+def config(name, seed):
+    c = MODELS[name](random.Random('%s %d' % (name, seed)))
+    c._attn_implementation = 'eager'
+    return c
+
+
+def arch_of(path):
+    import gguf
+    return gguf.GGUFReader(path).fields['general.architecture'].contents()
+
+
+def overrides(name, config):
+    """What the converter knows by other names than transformers writes; None: not at all."""
+    changes = dict(OVERRIDES.get(name, {}))
+    if name.startswith('granitehybrid'):
+        changes['layer_types'] = ['attention' if x == 'full_attention' else x for x in config.layer_types]
+    if name == 'nemotron_h':
+        changes['num_hidden_layers'] = len(config.layers_block_type)
+        changes['hybrid_override_pattern'] = ''.join({'full_attention': '*', 'attention': '*', 'mlp': '-'}.get(x, 'M') for x in config.layers_block_type)
+    return changes
+
+
+OVERRIDES = {
+    'cohere2': {'rotary_pct': 1.0},
+    'minimax_m2': {'scoring_func': 'sigmoid'},
+    'nemotron_h': {'n_group': None, 'topk_group': None, 'num_experts_per_tok': None, 'n_routed_experts': None, 'layers_block_type': None},
+    'glm4moelite': {'scoring_func': 'sigmoid'},
+    'exaone4_plain': {'sliding_window': None},
+    'dots1': {'scoring_func': 'sigmoid'},
+    'deepseek3': {'scoring_func': 'sigmoid'},
+}
+
+
+def fill(name, p, generator):
+    noise = torch.randn(p.shape, generator=generator)
+    leaf = name.rsplit('.', 1)[-1]
+    if leaf == 'A_log':
+        p.copy_(torch.rand(p.shape, generator=generator) * 2 - 0.5)
+    elif leaf in ('dt_bias', 'D', 'sinks'):
+        p.copy_(noise)
+    elif p.ndim == 1 and leaf == 'bias' or leaf.endswith('_bias'):
+        p.copy_(noise * 0.2)
+    elif p.ndim <= 1:
+        p.copy_(p + noise * 0.2)
+    elif 'embed' in name or 'lm_head' in name or 'wte' in name:
+        p.copy_(noise * 0.6)
+    elif 'conv' in name:
+        p.copy_(noise * 0.4)
+    else:
+        p.copy_(noise * 1.2 / math.sqrt(p.shape[-1]))
+
+
+def common(r, **more):
+    """Sizes that every configuration has."""
+    kv = r.choice([1, 2, 3])
+    head_dim = r.choice([16, 24, 32])
+    heads = kv * r.choice([2, 3])
+    d = dict(vocab_size=320 + 8 * r.randrange(4), hidden_size=heads * head_dim, intermediate_size=r.choice([96, 128, 160, 224]),
+             num_hidden_layers=r.choice([3, 4, 5]), num_attention_heads=heads, num_key_value_heads=kv, max_position_embeddings=1024,
+             rms_norm_eps=1e-5, tie_word_embeddings=r.random() < 0.5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    d.update(more)
+    return d
+
+
+def free_head(r, **more):
+    """The same with heads that are not a share of the embedding's width."""
+    return common(r, hidden_size=r.choice([64, 96, 128]), head_dim=r.choice([16, 32, 40]), **more)
+
+
+def experts(r, **more):
+    n = r.choice([6, 8, 12])
+    d = dict(num_experts=n, num_experts_per_tok=r.choice([2, 3]), moe_intermediate_size=r.choice([32, 48, 64]))
+    d.update(more)
+    return d
+
+
+@model
+def qwen2moe(r):
+    return t.Qwen2MoeConfig(**common(r), **experts(r, norm_topk_prob=False), shared_expert_intermediate_size=r.choice([80, 96]),
+                            decoder_sparse_step=1, use_sliding_window=False)
+
+
+@model
+def olmoe(r):
+    return t.OlmoeConfig(**common(r), num_experts=r.choice([6, 8]), num_experts_per_tok=3, norm_topk_prob=False)
+
+
+@model
+def glm4(r):
+    return t.Glm4Config(**free_head(r), partial_rotary_factor=0.5, attention_bias=r.random() < 0.5)
+
+
+@model
+def cohere2(r):
+    d = common(r, num_hidden_layers=r.choice([5, 8]), tie_word_embeddings=True)
+    d.pop('rms_norm_eps')
+    return t.Cohere2Config(**d, layer_norm_eps=1e-5, sliding_window=r.choice([7, 12, 33]), logit_scale=r.choice([0.25, 0.0625, 1.0]))
+
+
+@model
+def olmo2(r):
+    return t.Olmo2Config(**common(r))
+
+
+@model
+def olmo3(r):
+    return t.Olmo3Config(**common(r, num_hidden_layers=r.choice([5, 8]), max_position_embeddings=1024), sliding_window=r.choice([9, 20, 65]),
+                         rope_theta=500000.0,
+                         rope_scaling={'rope_type': 'yarn', 'factor': 8.0, 'original_max_position_embeddings': 128, 'attention_factor': 1.2079441541679836,
+                                       'beta_fast': 32.0, 'beta_slow': 1.0} if r.random() < 0.7 else None)
+
+
+@model
+def mixtral(r):
+    d = common(r)
+    return t.MixtralConfig(**d, num_local_experts=r.choice([4, 6, 16]), num_experts_per_tok=r.choice([1, 2, 3]), sliding_window=None)
+
+
+@model
+def granitemoe(r):
+    return t.GraniteMoeConfig(**common(r), num_local_experts=r.choice([6, 8]), num_experts_per_tok=r.choice([2, 3]), embedding_multiplier=6.0,
+                              logits_scaling=3.0, residual_multiplier=0.4, attention_multiplier=0.12)
+
+
+@model
+def phi3_window(r):
+    d = common(r, num_key_value_heads=2, num_attention_heads=4, hidden_size=4 * r.choice([16, 24, 32]))
+    return t.Phi3Config(**d, sliding_window=r.choice([5, 17, 40]), partial_rotary_factor=r.choice([1.0, 0.75, 0.5]))
+
+
+@model
+def gemma3(r):
+    d = free_head(r, num_hidden_layers=r.choice([5, 7]), vocab_size=323, tie_word_embeddings=True)
+    return t.Gemma3TextConfig(**d, query_pre_attn_scalar=d['head_dim'], sliding_window=r.choice([6, 15, 70]),
+                              sliding_window_pattern=6)
+
+
+@model
+def gemma2(r):
+    d = free_head(r, num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True)
+    return t.Gemma2Config(**d, sliding_window=r.choice([6, 15, 70]), query_pre_attn_scalar=d['head_dim'])
+
+
+@model
+def smollm3(r):
+    return t.SmolLM3Config(**common(r, num_hidden_layers=r.choice([5, 8])), no_rope_layer_interval=4)
+
+
+@model
+def lfm2(r):
+    d = common(r, num_hidden_layers=5)
+    n = d['num_hidden_layers']
+    return t.Lfm2Config(**d, norm_eps=1e-5, conv_L_cache=r.choice([3, 4]), layer_types=['full_attention' if i in (1, 3) else 'conv' for i in range(n)],
+                        block_auto_adjust_ff_dim=False)
+
+
+def delta_net(r, **more):
+    """Qwen 3 Next and what came of it."""
+    kv_heads = r.choice([1, 2])
+    d = free_head(r, num_hidden_layers=r.choice([4, 5]), **more)
+    n = d['num_hidden_layers']
+    period = r.choice([2, 3, 4])
+    d.update(linear_num_key_heads=kv_heads, linear_num_value_heads=kv_heads * r.choice([1, 2, 3]), linear_key_head_dim=16, linear_value_head_dim=16,
+             linear_conv_kernel_dim=r.choice([3, 4]), full_attention_interval=period,
+             layer_types=['linear_attention' if (i + 1) % period else 'full_attention' for i in range(n)])
+    return d
+
+
+@model
+def qwen3next(r):
+    return t.Qwen3NextConfig(**delta_net(r), **experts(r), shared_expert_intermediate_size=r.choice([64, 96]), partial_rotary_factor=0.5,
+                             decoder_sparse_step=1, norm_topk_prob=True)
+
+
+@model
+def qwen35(r):
+    return t.Qwen3_5TextConfig(**delta_net(r), partial_rotary_factor=0.5)
+
+
+@model
+def qwen35moe(r):
+    return t.Qwen3_5MoeTextConfig(**delta_net(r), **experts(r), shared_expert_intermediate_size=r.choice([64, 96]), partial_rotary_factor=0.5)
+
+
+@model
+def granitehybrid(r, num_local_experts=6, num_experts_per_tok=2):
+    d = common(r, num_hidden_layers=5, hidden_size=r.choice([64, 96]), num_attention_heads=4, num_key_value_heads=2)
+    return t.GraniteMoeHybridConfig(**d, layer_types=['mamba', 'mamba', 'attention', 'mamba', 'attention'], mamba_n_heads=8, mamba_n_groups=r.choice([1, 2]),
+                                    mamba_d_state=16, mamba_d_head=d['hidden_size'] // 4, mamba_d_conv=4, mamba_expand=2, num_local_experts=num_local_experts, num_experts_per_tok=num_experts_per_tok,
+                                    shared_intermediate_size=80 if num_local_experts else d['intermediate_size'], embedding_multiplier=6.0, logits_scaling=3.0, residual_multiplier=0.4,
+                                    attention_multiplier=0.12, position_embedding_type='nope')
+
+
+@model
+def granitehybrid_dense(r):
+    return granitehybrid(r, num_local_experts=0, num_experts_per_tok=0)
+
+
+@model
+def granitemoeshared(r):
+    return t.GraniteMoeSharedConfig(**common(r), num_local_experts=r.choice([6, 8]), num_experts_per_tok=r.choice([2, 3]), embedding_multiplier=6.0,
+                                    logits_scaling=3.0, residual_multiplier=0.4, attention_multiplier=0.12, shared_intermediate_size=72)
+
+
+def mla(r, **more):
+    d = common(r, hidden_size=96)
+    d.update(num_attention_heads=r.choice([3, 4]), kv_lora_rank=r.choice([32, 48]), qk_rope_head_dim=r.choice([8, 16]), qk_nope_head_dim=r.choice([16, 24]),
+             v_head_dim=r.choice([16, 24, 32]), moe_intermediate_size=r.choice([32, 48]), n_shared_experts=r.choice([1, 2]), first_k_dense_replace=1,
+             num_experts_per_tok=3, n_routed_experts=8)
+    d['num_key_value_heads'] = d['num_attention_heads']
+    d['tie_word_embeddings'] = False
+    d.update(more)
+    return d
+
+
+@model
+def deepseek2_lite(r):
+    return t.DeepseekV2Config(**mla(r, q_lora_rank=None), norm_topk_prob=False, routed_scaling_factor=1.0, topk_method='greedy')
+
+
+@model
+def deepseek2_groups(r):
+    return t.DeepseekV2Config(**mla(r, q_lora_rank=r.choice([24, 40])), norm_topk_prob=False, routed_scaling_factor=2.5, topk_method='group_limited_greedy',
+                              n_group=4, topk_group=2)
+
+
+@model
+def deepseek3(r):
+    return t.DeepseekV3Config(**mla(r, q_lora_rank=r.choice([24, 40])), norm_topk_prob=True, routed_scaling_factor=2.5, n_group=4, topk_group=r.choice([2, 3]))
+
+
+@model
+def glm4moelite(r):
+    return t.Glm4MoeLiteConfig(**mla(r, q_lora_rank=r.choice([24, 40])), norm_topk_prob=True, routed_scaling_factor=1.8, n_group=1, topk_group=1)
+
+
+@model
+def gptoss(r):
+    d = common(r, num_hidden_layers=4, hidden_size=96, intermediate_size=64, head_dim=r.choice([16, 32]), tie_word_embeddings=False)
+    rope = {'rope_type': 'yarn', 'factor': 8.0, 'beta_fast': 32.0, 'beta_slow': 1.0, 'original_max_position_embeddings': 128, 'rope_theta': 150000.0}
+    return t.GptOssConfig(**d, rope_parameters=rope, num_local_experts=r.choice([4, 6]), num_experts_per_tok=2, sliding_window=r.choice([8, 30]))
+
+
+@model
+def nemotron_h(r):
+    d = common(r, hidden_size=r.choice([64, 96]), num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=False)
+    for k in ('rms_norm_eps', 'num_hidden_layers'):
+        d.pop(k)
+    return t.NemotronHConfig(**d, hybrid_override_pattern=r.choice(['M*M-', '-M*-M', 'MM-*M-']), head_dim=r.choice([16, 32]), mamba_num_heads=r.choice([4, 8]), mamba_head_dim=16,
+                             ssm_state_size=r.choice([8, 16, 24]), n_groups=2, conv_kernel=r.choice([3, 4]), layer_norm_epsilon=1e-5)
+
+
+@model
+def nemotron_h_moe(r):
+    d = common(r, hidden_size=r.choice([64, 96]), num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=False)
+    for k in ('rms_norm_eps', 'num_hidden_layers'):
+        d.pop(k)
+    return t.NemotronHConfig(**d, hybrid_override_pattern=r.choice(['M*ME', 'EM*EM', 'MME*ME']), head_dim=r.choice([16, 32]), mamba_num_heads=r.choice([4, 8]), mamba_head_dim=16,
+                             ssm_state_size=r.choice([8, 16, 24]), n_groups=2, conv_kernel=4, layer_norm_epsilon=1e-5, n_routed_experts=8, num_experts_per_tok=3,
+                             moe_intermediate_size=r.choice([32, 48]), moe_shared_expert_intermediate_size=r.choice([48, 64]), n_shared_experts=1, norm_topk_prob=True,
+                             routed_scaling_factor=2.5, n_group=1, topk_group=1)
+
+
+# ---- rows of the table whose blocks are known from others ----
+
+
+@model
+def gemma(r):
+    return t.GemmaConfig(**free_head(r, tie_word_embeddings=True))
+
+
+@model
+def phi2(r):
+    d = common(r, num_key_value_heads=3, num_attention_heads=3, hidden_size=3 * r.choice([16, 32]), tie_word_embeddings=False)
+    d.pop('rms_norm_eps')
+    d['intermediate_size'] = 4 * d['hidden_size']
+    return t.PhiConfig(**d, partial_rotary_factor=0.5, layer_norm_eps=1e-5)
+
+
+@model
+def glm4moe(r):
+    return t.Glm4MoeConfig(**free_head(r, num_attention_heads=4, num_key_value_heads=2), partial_rotary_factor=0.5, attention_bias=True, use_qk_norm=r.random() < 0.5,
+                           n_routed_experts=8, num_experts_per_tok=r.choice([2, 3]), moe_intermediate_size=r.choice([32, 48]), n_shared_experts=1,
+                           first_k_dense_replace=1, n_group=1, topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.7)
+
+
+@model
+def ernie4_5(r):
+    return t.Ernie4_5Config(**free_head(r, num_attention_heads=4, num_key_value_heads=2), use_bias=False)
+
+
+@model
+def ernie4_5_moe(r):
+    d = common(r)
+    width, shared = r.choice([32, 48]), r.choice([1, 2])
+    d['intermediate_size'] = width * shared * d['num_key_value_heads']     # the converter counts on it
+    return t.Ernie4_5_MoeConfig(**d, moe_num_experts=8, moe_k=r.choice([2, 3]), moe_intermediate_size=width, moe_num_shared_experts=shared,
+                                moe_layer_start_index=1, moe_layer_interval=1, moe_layer_end_index=-1, use_bias=False)
+
+
+@model
+def hunyuan_dense(r):
+    return t.HunYuanDenseV1Config(**free_head(r, num_attention_heads=4, num_key_value_heads=2))
+
+
+@model
+def hunyuan_moe(r):
+    d = free_head(r, num_attention_heads=4, num_key_value_heads=2)
+    return t.HunYuanMoEV1Config(**d, num_experts=6, moe_topk=[2] * 5, moe_intermediate_size=[d['intermediate_size']] * 5, num_shared_expert=[1] * 5)
+
+
+@model
+def exaone4(r):
+    return t.Exaone4Config(**free_head(r, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=5), sliding_window=r.choice([7, 33]), sliding_window_pattern=4)
+
+
+@model
+def exaone4_plain(r):
+    d = free_head(r, num_attention_heads=4, num_key_value_heads=2)
+    return t.Exaone4Config(**d, sliding_window=None, sliding_window_pattern=4, layer_types=['full_attention'] * d['num_hidden_layers'])
+
+
+@model
+def seed_oss(r):
+    return t.SeedOssConfig(**free_head(r, num_attention_heads=4, num_key_value_heads=2), attention_bias=True, attention_out_bias=False)
+
+
+@model
+def lfm2moe(r):
+    d = common(r, num_hidden_layers=5, tie_word_embeddings=True)
+    d.pop('rms_norm_eps')
+    return t.Lfm2MoeConfig(**d, norm_eps=1e-5, conv_L_cache=r.choice([3, 4]), layer_types=['full_attention' if i in (1, 3) else 'conv' for i in range(5)],
+                           num_experts=8, num_experts_per_tok=r.choice([2, 3]), moe_intermediate_size=48, num_dense_layers=2, use_expert_bias=True, norm_topk_prob=True)
+
+
+@model
+def minimax_m2(r):
+    d = free_head(r, num_attention_heads=4, num_key_value_heads=2)
+    return t.MiniMaxM2Config(**d, num_local_experts=8, num_experts_per_tok=r.choice([2, 3]), partial_rotary_factor=0.5, rotary_dim=d['head_dim'] // 2)
+
+
+@model
+def starcoder2(r):
+    d = common(r)
+    d.pop('rms_norm_eps')
+    return t.Starcoder2Config(**d, norm_epsilon=1e-5, use_bias=True, sliding_window=None)
+
+
+@model
+def stablelm(r):
+    d = common(r, tie_word_embeddings=False)
+    d.pop('rms_norm_eps')
+    return t.StableLmConfig(**d, layer_norm_eps=1e-5, partial_rotary_factor=0.5, use_qkv_bias=r.random() < 0.5)
+
+
+@model
+def arcee(r):
+    return t.ArceeConfig(**free_head(r, num_attention_heads=4, num_key_value_heads=2))
+
+
+@model
+def command_r(r):
+    d = common(r, tie_word_embeddings=True)
+    d.pop('rms_norm_eps')
+    return t.CohereConfig(**d, layer_norm_eps=1e-5, logit_scale=r.choice([0.0625, 0.25]), use_qk_norm=r.random() < 0.5)
+
+
+@model
+def dots1(r):
+    d = free_head(r, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=4)
+    return t.Dots1Config(**d, n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=48, n_shared_experts=2, first_k_dense_replace=1, n_group=1,
+                         topk_group=1, norm_topk_prob=True, routed_scaling_factor=2.5, sliding_window=None)
