@@ -77,7 +77,7 @@ for n in ("0", "-1", "x", "1.5", "99999999999999999999", ""):
     bad("generate", MODEL, "-n", n, says="-n must be a whole number")
 bad("generate", MODEL, "-n", "1", "more", says="unexpected word")
 bad("generate", MODEL, "-n", "1", "--ctx", "0", says="--ctx")
-bad("generate", MODEL, "-n", "1", "--kv", "q8", says="f32 or f16")
+bad("generate", MODEL, "-n", "1", "--kv", "q5", says="f32, f16")
 bad("generate", MODEL, "-n", "1", "--threads", "100000", says="--threads")
 bad("generate", MODEL, "-n", "1", "--kernels", "magic", says="magic")
 bad("generate", MODEL, "-n", "1", "--json", says="no option")
@@ -115,7 +115,9 @@ check(plain == prompt["token_ids"][len(prompt["token_ids"]) - len(plain):], "tok
 values = good("tokenize", MODEL, stdin='""\n\n"a"\n   \n"\\u0000\\ud83d\\ude00"\n', lines=3)
 check(values[0] == [] and values[1] and values[2], f"{values}")
 good("tokenize", SPM, "--special", stdin='"<s>x</s>"')
-for line, says in (("{", "JSON"), ("[1]", "JSON string"), ("1", "JSON string"), ("null", "null"), ('"a" "b"', "JSON"),
+value, = good("tokenize", MODEL, stdin=json.dumps(plain))
+check(value == prompt["text"], f"ids back to text: {value!r}")
+for line, says in (("{", "JSON"), ("[1, true]", "ids of tokens"), ('["a", 1]', "two JSON strings"), ("1", "JSON string"), ("null", "null"), ('"a" "b"', "JSON"),
                    ('"a', "JSON"), ('"\\ud800\\u"', "JSON"), ("[" * 5000, "JSON"), ("\x00", "JSON")):
     bad("tokenize", MODEL, stdin='"ok"\n' + line + '\n"never"\n', says="line 2", answered=1)
     bad("tokenize", MODEL, stdin=line, says=says)

@@ -18,7 +18,14 @@ detokenize_line(const LlmTokenizer *tokenizer, struct json_object *value, int fl
 	tokens->n = 0;
 	llm_buf_init(&bytes, &llm_malloc_allocator);
 	for (size_t i = 0; i < json_object_array_length(value) && status == LLM_OK; i++)
-		status = llm_tokens_append(tokens, json_object_get_int(json_object_array_get_idx(value, i)), err);
+	{
+		struct json_object *id = json_object_array_get_idx(value, i);
+
+		if (!json_object_is_type(id, json_type_int))
+			status = llm_fail(err, LLM_E_ARGUMENT, "expected a JSON string, two of them, or ids of tokens");
+		else
+			status = llm_tokens_append(tokens, json_object_get_int(id), err);
+	}
 	if (status == LLM_OK)
 		status = llm_detokenize(tokenizer, tokens->ids, tokens->n, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0, &bytes, err);
 	if (status == LLM_OK)
@@ -57,7 +64,7 @@ tokenize_line(const LlmTokenizer *tokenizer, struct json_object *value, int flag
 	else
 	{
 		if (!json_object_is_type(value, json_type_string))
-			return llm_fail(err, LLM_E_ARGUMENT, "expected a JSON string");
+			return llm_fail(err, LLM_E_ARGUMENT, "expected a JSON string, two of them, or ids of tokens");
 		text = (LlmText) {json_object_get_string(value), NULL, (size_t) json_object_get_string_len(value)};
 		tokens->n = 0;
 		LLM_TRY(llm_tokenize(tokenizer, text, flags, NULL, tokens, err));

@@ -500,6 +500,8 @@ see_exit(LlmSchemaCompile *c, size_t index, int32_t exit)
 		else if (a[i].kind == LLM_ACTION_ADD && fits && *own >= 0)
 			*own += a[i].value;
 	}
+	if (next[LLM_STATE_OBJECT])
+		llm_schema_object_merge(c, p.proc, next);
 	LLM_TRY(llm_schema_state(c, p.proc, next, &state));
 	return llm_machine_return(&c->build, p.call, exit, state);
 }

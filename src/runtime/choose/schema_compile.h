@@ -169,6 +169,9 @@ extern LlmStatus llm_schema_array_expand(LlmSchemaCompile *c, LlmValueProc *proc
 extern LlmStatus llm_schema_object_prepare(LlmSchemaCompile *c, LlmValueProc *proc);
 extern LlmStatus llm_schema_object_expand(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_t at);
 
+/* of keys that no schema which may still fit speaks of, it does not matter whether they were passed: such states become one */
+extern void llm_schema_object_merge(const LlmSchemaCompile *c, const LlmValueProc *proc, int32_t *key);
+
 /* in V, keys of an object are sorted by rank; SIZE_MAX: the schema does not mention the key */
 extern size_t llm_schema_rank(const LlmSchemaCompile *c, LlmStr key);
 

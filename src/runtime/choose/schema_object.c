@@ -330,6 +330,25 @@ tests_passed(const LlmValueProc *proc, LlmStr key)
 	return passed;
 }
 
+void
+llm_schema_object_merge(const LlmSchemaCompile *c, const LlmValueProc *proc, int32_t *key)
+{
+	const size_t n = proc->keys.n;
+
+	if (c->offered && key[LLM_STATE_AT] == (int32_t) n)
+		return;					/* other keys may have begun: declared ones must not come again */
+	for (; key[LLM_STATE_AT] > 0; key[LLM_STATE_AT]--)
+	{
+		size_t		k = (size_t) key[LLM_STATE_AT] - 1;
+
+		for (size_t i = 0; i < proc->parts.n; i++)
+		{
+			if (key[LLM_STATE_PARTS + i] >= 0 && (proc->declared[i * n + k] >= 0 || proc->required[i * n + k]))
+				return;
+		}
+	}
+}
+
 /* ---- states ---- */
 
 static LlmStatus
@@ -360,15 +379,22 @@ key_states(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_t 
 	LlmVec		writings = {0};
 	LlmVec		targets = {0};	/* int32_t: for each label */
 	LlmDfa	   *d;
+	int32_t    *skipped;		/* the state with the keys before k left out */
 	bool		others;
+	bool		feasible = true;
 
 	*first = -1;
-	for (size_t k = (size_t) key[LLM_STATE_AT]; k < n; k++)
+	LLM_TRY(llm_compile_alloc(c->cx, proc->states.n_key, sizeof(int32_t), &skipped));
+	memcpy(skipped, key, proc->states.n_key * sizeof(int32_t));
+	for (size_t k = (size_t) key[LLM_STATE_AT]; k < n && feasible; k++)
 	{
 		LlmStr		name = ((LlmStr *) proc->keys.data)[k];
 		LlmStr		writing;
 		int32_t		target;
 
+		skip_keys(proc, (int32_t) k, (int32_t) k + 1, skipped);
+		llm_schema_known(c, proc, skipped);
+		feasible = llm_schema_feasible(c, proc);	/* else a key that is needed would be passed */
 		if (!is_offered(c, proc, key, (int32_t) k))
 			continue;
 		LLM_TRY(child_of_key(c, proc, key, (int32_t) k, tests_passed(proc, name), &target));

@@ -334,8 +334,8 @@ add_config(LlmMasker *k, LlmGrammarRun *run, LlmConfig c, bool alone, const uint
 	return resume(k, run, m, c, k->scratch, err);
 }
 
-LlmStatus
-llm_masker_mask(LlmMasker *k, LlmGrammarRun *run, const uint32_t **bits, bool *any, LlmError *err)
+static LlmStatus
+mask_now(LlmMasker *k, LlmGrammarRun *run, const uint32_t **bits, bool *any, LlmError *err)
 {
 	const bool	complete = llm_run_complete(run);
 	const size_t n = LLM_RUN_N_CONFIGS(run);
@@ -364,6 +364,20 @@ llm_masker_mask(LlmMasker *k, LlmGrammarRun *run, const uint32_t **bits, bool *a
 	for (size_t w = 0; w < k->n_words && !*any; w++)
 		*any = (*bits)[w] != 0;
 	return LLM_OK;
+}
+
+LlmStatus
+llm_masker_mask(LlmMasker *k, LlmGrammarRun *run, const uint32_t **bits, bool *any, LlmError *err)
+{
+	LlmStatus	status = mask_now(k, run, bits, any, err);
+
+	/* what was kept makes room */
+	if (status == LLM_E_NOMEM && k->masks.len > 0)
+	{
+		forget_masks(k);
+		status = mask_now(k, run, bits, any, err);
+	}
+	return status;
 }
 
 LlmStatus

@@ -385,7 +385,7 @@ static const LlmArch arch_table[] = {
 		.norm_place = LLM_NORM_RESIDUAL,
 		.qk_norm = LLM_QK_NORM_WHOLE,
 		.ffn = LLM_FFN_GELU,
-		.traits = LLM_TRAIT_ENCODER | LLM_TRAIT_EMBED_NORM | LLM_TRAIT_ALIBI,
+		.traits = LLM_TRAIT_ENCODER | LLM_TRAIT_EMBED_NORM | LLM_TRAIT_ALIBI | LLM_TRAIT_QK_NORM_SOME,
 		.no_rope_every = 1,
 	},
 	{

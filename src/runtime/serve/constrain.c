@@ -8,8 +8,8 @@
 
 #include "serve/request.h"
 
-#define MAX_GRAMMARS 8
-#define MASK_BYTES ((size_t) 64 << 20)	/* of a grammar */
+#define MAX_GRAMMARS 4
+#define MASK_BYTES ((size_t) 32 << 20)	/* of a grammar */
 #define MAX_FORCED 512			/* bytes at once */
 
 typedef struct GrammarMasks

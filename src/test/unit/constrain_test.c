@@ -5,6 +5,7 @@
  * together, for any batch size, thread count and cache state, greedy or sampled. Thinking parts are free and closed in time.
  */
 #include "choose/token_mask.h"
+#include "fail_alloc.h"
 #include "test_model.h"
 
 #define N_REQUESTS 6
@@ -273,6 +274,47 @@ check_thinking(const LlmModel *m)
 	llm_grammar_free(g);
 }
 
+/* each allocation refused in turn while a constrained answer is made: the request or the call says so, and nothing is left */
+static void
+check_failing_allocations(const LlmModel *m)
+{
+	const int32_t prompt[] = {11, 12, 13};
+	LlmGrammar *g = grammar_of(0);
+	FailAlloc	fa;
+
+	for (long k = 0;; k += k < 40 ? 1 : 7)
+	{
+		LlmSchedulerOptions options = {.batch_tokens = 32};
+		LlmGenerateParams p = {.sampling = llm_sampling_default, .max_tokens = 40, .grammar = g};
+		LlmScheduler *s = NULL;
+		LlmPool    *pool;
+		LlmRequest *r = NULL;
+		LlmError	err;
+		LlmStatus	status;
+
+		if (!test_ok(llm_pool_create(&llm_malloc_allocator, 1, &pool, &err), &err))
+			exit(1);
+		fail_alloc_init(&fa, k);
+		status = llm_scheduler_create(m, pool, &options, &fa.allocator, &s, &err);
+		if (status == LLM_OK)
+			status = llm_request_generate(s, prompt, 3, &p, &r, &err);
+		if (status == LLM_OK)
+			status = llm_scheduler_run(s, NULL, &err);
+		if (status == LLM_OK && llm_request_finish(r) == LLM_FINISH_ERROR)
+			status = llm_request_error(r)->status;
+		llm_scheduler_free(s);
+		llm_pool_free(pool);
+		CHECK(fa.n_alive == 0);
+		if (!fa.refused)
+		{
+			CHECK(status == LLM_OK);
+			break;
+		}
+		CHECK(status == LLM_E_NOMEM || status == LLM_OK);
+	}
+	llm_grammar_free(g);
+}
+
 int
 main(void)
 {
@@ -288,6 +330,8 @@ main(void)
 			check_masks(t.model, g);
 		check_company(t.model);
 		check_thinking(t.model);
+		if (i == 0)
+			check_failing_allocations(t.model);
 		test_model_close(&t);
 	}
 	CHECK_DONE();

@@ -4,6 +4,7 @@
  */
 #include "check.h"
 #include "choose/grammar.h"
+#include "fail_alloc.h"
 
 #define CHECK_OK(call, err) CHECK_MSG((call) == LLM_OK, "%s | %s", (err)->message, (err)->hint)
 
@@ -281,6 +282,37 @@ check_hostile(void)
 	free(wide);
 }
 
+/* each allocation refused in turn: out of memory is reported, and nothing is left */
+static void
+check_failing_allocations(void)
+{
+	FailAlloc	fa;
+
+	for (long k = 0;; k++)
+	{
+		const LlmStr choices[] = {str("a"), str("b")};
+		LlmGrammar *g = NULL;
+		LlmError	err;
+		LlmStatus	status;
+		bool		accepted;
+
+		fail_alloc_init(&fa, k);
+		status = llm_schema_accepts(str(schema_cases[29].schema), str("{\"b\":[1,\"x\"]}"), &fa.allocator, &accepted, &err);
+		if (status == LLM_OK)
+			status = llm_grammar_choice(choices, 2, &fa.allocator, &g, &err);
+		if (status == LLM_OK)
+			status = llm_grammar_accepts(g, choices[1], &accepted, &err);
+		llm_grammar_free(g);
+		CHECK(fa.n_alive == 0);
+		if (!fa.refused)
+		{
+			CHECK(status == LLM_OK && accepted && k > 10);
+			break;
+		}
+		CHECK(status == LLM_E_NOMEM);
+	}
+}
+
 int
 main(void)
 {
@@ -291,5 +323,6 @@ main(void)
 	check_choices_and_compact();
 	check_refusals();
 	check_hostile();
+	check_failing_allocations();
 	CHECK_DONE();
 }

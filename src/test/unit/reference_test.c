@@ -229,6 +229,17 @@ check_model(const char *folder, const char *name, struct json_object *reference,
 	unload(&l);
 }
 
+/* models that embed or rank are for encoder_test.c and embed_test.c */
+static bool
+is_language_model(struct json_object *reference)
+{
+	struct json_object *prompts;
+	struct json_object *logits;
+
+	return json_object_object_get_ex(reference, "prompts", &prompts) && json_object_array_length(prompts) > 0 &&
+		json_object_object_get_ex(json_object_array_get_idx(prompts, 0), "logits_last", &logits);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -236,6 +247,7 @@ main(int argc, char **argv)
 	const LlmKernels *best = llmk_select(NULL, llmk_cpu_features());
 	DIR		   *dir = opendir(folder);
 	struct dirent *entry;
+	int			n_models = 0;
 
 	CHECK_MSG(dir != NULL, "cannot open %s", folder);
 	while (dir && (entry = readdir(dir)))
@@ -249,6 +261,12 @@ main(int argc, char **argv)
 		snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
 		reference = json_object_from_file(path);
 		CHECK_MSG(reference != NULL, "%s is not JSON", path);
+		if (!is_language_model(reference))
+		{
+			json_object_put(reference);
+			continue;
+		}
+		n_models++;
 		entry->d_name[len - 5] = '\0';
 		for (int i = 0; i < llmk_level_count(); i++)
 		{
@@ -264,5 +282,6 @@ main(int argc, char **argv)
 	}
 	if (dir)
 		closedir(dir);
+	CHECK_MSG(n_models > 0, "%s has no language model", folder);
 	CHECK_DONE();
 }
