@@ -287,8 +287,8 @@ open_into(PgLlmOpenModel *m)
 	options.adapters = packs;
 	options.n_adapters = m->spec.n_lora;
 	m->kernels = kernels_by_setting();
-	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
-							   &m->pub.model, &err), &err);
+	PGLLM_RUN(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
+							 &m->pub.model, &err), &err);
 	m->pub.server_oid = m->spec.server_oid;
 	m->pub.serial = ++last_serial;
 	m->pub.name = m->spec.name;

@@ -25,7 +25,7 @@ typedef struct Check
 LlmModelOptions
 pgllm_model_options(const PgLlmSpec *spec)
 {
-	LlmModelOptions options = {.n_ctx = spec->context, .kv_type = spec->kv_type, .rope = spec->rope};
+	LlmModelOptions options = {.n_ctx = spec->context, .kv_type = spec->kv_type, .rope = spec->rope, .stop = pgllm_stop()};
 
 	if (spec->chat_template)
 	{
@@ -64,8 +64,8 @@ check_opens(Check *check, const PgLlmSpec *spec)
 	PGLLM_RUN(llm_source_open(spec->path, a, pgllm_stop(), &check->source, &err), &err);
 	check->has_source = true;
 	PGLLM_RUN(llm_pack_outline(&check->source, a, pgllm_stop(), &check->base, &check->size, &err), &err);
-	PGLLM_CHECK(llm_model_open(check->base, check->size, &options, llmk_select(NULL, llmk_cpu_features()), a, &check->model, &err),
-				&err);
+	PGLLM_RUN(llm_model_open(check->base, check->size, &options, llmk_select(NULL, llmk_cpu_features()), a, &check->model, &err),
+			  &err);
 	(void) pgllm_model_kind(spec, check->model);
 }
 
