@@ -539,6 +539,8 @@ test_text_side(void)
 	llm_source_close(&source);
 	hf_write_text("modules.json", "[{\"type\": \"sentence_transformers.models.LSTM\", \"path\": \"1_LSTM\"}]");
 	expect(LLM_E_UNSUPPORTED, "module \"LSTM\"", "a module that is not known");
+	hf_write_text("modules.json", "[{\"type\": \"sentence_transformers.models.Pooling\", \"path\": \"2_Pooling\"}]");
+	expect(LLM_E_UNSUPPORTED, "folder \"2_Pooling\"", "pooling that would not be found");
 	hf_end();
 }
 

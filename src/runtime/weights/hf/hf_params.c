@@ -242,6 +242,9 @@ check_modules(LlmHfParams *p, const LlmStop *stop)
 		const char *last = name && strrchr(name, '.') ? strrchr(name, '.') + 1 : name ? name : "";
 		bool		is_known = strcmp(last, "Dense") == 0 && folder && (strcmp(folder, "2_Dense") == 0 || strcmp(folder, "3_Dense") == 0);
 
+		if (status == LLM_OK && strcmp(last, "Pooling") == 0 && !(folder && strcmp(folder, "1_Pooling") == 0))
+			status = llm_fail(p->err, LLM_E_UNSUPPORTED, "module \"Pooling\" of file \"modules.json\" is in folder \"%.60s\", not \"1_Pooling\"",
+							  folder ? folder : "");
 		for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
 			is_known = is_known || strcmp(last, known[k]) == 0;
 		if (!is_known && status == LLM_OK)
