@@ -107,6 +107,9 @@ extern LlmStatus llm_hf_copy_bool(LlmHfParams *p, const char *keys, const char *
 /* for each layer, whether an array of words (layer_types) has this one; *is NULL if there is no such key */
 extern LlmStatus llm_hf_layer_words(LlmHfParams *p, const char *key, const char *words, bool **is);
 
+/* for each layer, whether it has a window; *local NULL if there is no list, and a list with words for other layers is refused */
+extern LlmStatus llm_hf_layer_windows(LlmHfParams *p, bool **local);
+
 /* hf_rope.c: all about positions */
 extern LlmStatus llm_hf_rope(LlmHfParams *p);
 
