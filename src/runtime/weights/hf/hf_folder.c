@@ -229,7 +229,11 @@ list_adapter(const char *folder, LlmSourceList *list, LlmError *err)
 	static const char *const names[] = {LLM_HF_ADAPTER_CONFIG, ADAPTER_WEIGHTS_NAME};
 
 	if (!is_file(folder, ADAPTER_WEIGHTS_NAME))
-		return missing(folder, ADAPTER_WEIGHTS_NAME, err);
+	{
+		missing(folder, ADAPTER_WEIGHTS_NAME, err);
+		llm_error_hint(err, "It is a folder of an adapter, whose weights must be saved as safetensors.");
+		return LLM_E_ARGUMENT;
+	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		LLM_TRY(add_file(list, folder, (LlmStr) {names[i], strlen(names[i])}, err));
 	return LLM_OK;
