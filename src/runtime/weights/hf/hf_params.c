@@ -436,7 +436,7 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 {
 	LlmStr		arch;
 
-	LLM_TRY(llm_hf_config_open(p->folder, stop, &p->config, p->err));
+	LLM_TRY(llm_hf_config_open(p->folder, "config.json", stop, &p->config, p->err));
 	LLM_TRY(find_family(p));
 	LLM_TRY(read_sizes(p));
 	LLM_TRY(read_tied(p));
