@@ -41,9 +41,9 @@ check_rope_options(const LlmModel *m, const LlmRopeOptions *rope, LlmError *err)
 {
 	if (m->n_ropes > 0 || !llm_rope_options_given(rope))
 		return LLM_OK;
-	llm_fail(err, LLM_E_ARGUMENT, "model of architecture \"%s\" has no rope that options could set", m->arch->name);
+	llm_fail(err, LLM_E_UNSUPPORTED, "model of architecture \"%s\" has no rope that options could set", m->arch->name);
 	llm_error_hint(err, "Leave the options rope_... and yarn_... out.");
-	return LLM_E_ARGUMENT;
+	return LLM_E_UNSUPPORTED;
 }
 
 static LlmStatus
