@@ -31,6 +31,9 @@ SELECT i, f.* FROM (VALUES (1, $$rope_scaling 'dynamic'$$), (2, $$rope_freq_base
 -- the file has no factors
 ALTER SERVER scaled OPTIONS (ADD rope_scaling 'longrope', SET path :'mistral', DROP sha256);
 SELECT * FROM fails($$SELECT llm_count_tokens('a', 'scaled')$$);
+-- nor has this one rope
+ALTER SERVER scaled OPTIONS (DROP rope_scaling, ADD rope_freq_base '5000', SET path :'bert');
+SELECT * FROM fails($$SELECT llm_count_tokens('a', 'scaled')$$);
 
 -- keys and values in 8 bits: near to, but not the same as those in half precision; equal for a row alone and among others
 ALTER SERVER plain OPTIONS (ADD kv_type 'q8');

@@ -35,6 +35,17 @@ context_of(const LlmArch *arch, const LlmHparams *hp, const LlmModelOptions *opt
 	return n < LLM_MAX_CONTEXT ? (uint32_t) n : LLM_MAX_CONTEXT;
 }
 
+/* an option that could do nothing is a mistake of its owner */
+static LlmStatus
+check_rope_options(const LlmModel *m, const LlmRopeOptions *rope, LlmError *err)
+{
+	if (m->n_ropes > 0 || !llm_rope_options_given(rope))
+		return LLM_OK;
+	llm_fail(err, LLM_E_UNSUPPORTED, "model of architecture \"%s\" has no rope that options could set", m->arch->name);
+	llm_error_hint(err, "Leave the options rope_... and yarn_... out.");
+	return LLM_E_UNSUPPORTED;
+}
+
 static LlmStatus
 set_pooling(LlmModel *m, const LlmPooling *override, LlmError *err)
 {
@@ -70,6 +81,7 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 		status = llm_adapters_check_used(m, err);
 	llm_free(m->allocator, used);
 	LLM_TRY(status);
+	LLM_TRY(check_rope_options(m, &options->rope, err));
 	return set_pooling(m, options->pooling, err);
 }
 
