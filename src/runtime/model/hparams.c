@@ -254,26 +254,20 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 
 /*
  * Keys and values of all heads come from one latent, which is the only key/value head; attention.key_length and value_length
- * do not matter. Files from before key_length_mla hold the matrices that make them in another form.
+ * are its sizes. Files from before key_length_mla have there what is now in the keys with that ending.
  */
 static LlmStatus
 read_latent(const KeyReader *r, LlmHparams *hp)
 {
 	LlmLatentParams *latent = &hp->latent;
 	KeyName		key;
+	const bool	older = !llm_meta_find(r->meta, key_name(r, "attention.key_length_mla", key));
 
-	if (!llm_meta_find(r->meta, key_name(r, "attention.key_length_mla", key)))
-	{
-		LlmStatus	status = llm_fail(r->err, LLM_E_UNSUPPORTED, "model metadata \"%s\" is missing: the file holds its latent attention in an older form",
-									  key);
-
-		llm_error_hint(r->err, "Convert the model again, so that it has tensors attn_k_b and attn_v_b.");
-		return status;
-	}
 	LLM_TRY(read_uint(r, "attention.kv_lora_rank", true, 1, MAX_HEAD - hp->n_rot, &latent->kv_rank));
 	LLM_TRY(read_uint(r, "attention.q_lora_rank", false, 0, MAX_WIDTH, &latent->q_rank));
-	LLM_TRY(read_uint(r, "attention.key_length_mla", true, hp->n_rot + 1, MAX_HEAD, &latent->head_dim_k));
-	LLM_TRY(read_uint(r, "attention.value_length_mla", true, 1, MAX_HEAD, &latent->head_dim_v));
+	LLM_TRY(read_uint(r, older ? "attention.key_length" : "attention.key_length_mla", true, hp->n_rot + 1, MAX_HEAD,
+					 &latent->head_dim_k));
+	LLM_TRY(read_uint(r, older ? "attention.value_length" : "attention.value_length_mla", true, 1, MAX_HEAD, &latent->head_dim_v));
 	latent->score_scale = 1;
 	hp->n_head_kv = 1;
 	hp->head_dim_k = latent->kv_rank + hp->n_rot;

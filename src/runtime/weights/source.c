@@ -1,9 +1,9 @@
 /*
- * source.c: GGUF as a source of weights, and which kind of source a path is.
+ * source.c: which kind of source a path is, and what all kinds have in common.
  */
 #include "weights/source.h"
 
-#include "weights/gguf.h"
+#include "weights/gguf_source.h"
 #include "weights/hf/hf_folder.h"
 #include "weights/hf/hf_source.h"
 #include "weights/sort_index.h"
@@ -11,67 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- GGUF ---- */
-
-static LlmStatus
-read_gguf(const LlmSource *source, const LlmTensor *tensor, int64_t first, int64_t n, void *out, const LlmStop *stop, LlmError *err)
-{
-	const LlmTypeInfo *info = llmk_type_info(tensor->type);
-	const uint64_t skipped = (uint64_t) (first / info->block_len) * (uint64_t) info->block_bytes;
-	const size_t n_bytes = (size_t) (n / info->block_len) * (size_t) info->block_bytes;
-
-	return llm_file_read(llm_gguf_file(source->impl, tensor->part), tensor->offset + skipped, out, n_bytes, stop, err);
-}
-
-static uint32_t
-n_gguf_files(const LlmSource *source)
-{
-	return ((const LlmGguf *) source->impl)->n_parts;
-}
-
-static const LlmFile *
-gguf_file(const LlmSource *source, uint32_t i)
-{
-	return llm_gguf_file(source->impl, i);
-}
-
-static void
-close_gguf(LlmSource *source)
-{
-	llm_gguf_close(source->impl);
-	llm_free(source->allocator, source->impl);
-}
-
-static const LlmSourceKind gguf_kind = {"GGUF", read_gguf, n_gguf_files, gguf_file, close_gguf};
-
-/* a GGUF just opened becomes the source's */
-static LlmStatus
-take_gguf(LlmGguf *opened, const LlmAllocator *a, LlmSource *source, LlmError *err)
-{
-	LlmGguf    *gguf;
-	void	   *ptr;
-	LlmStatus	status = llm_alloc(a, 1, sizeof(LlmGguf), &ptr, err);
-
-	if (status != LLM_OK)
-	{
-		llm_gguf_close(opened);
-		return status;
-	}
-	gguf = ptr;
-	*gguf = *opened;
-	*source = (LlmSource) {
-		.kind = &gguf_kind,
-		.allocator = a,
-		.path = gguf->file.path,
-		.version = gguf->version,
-		.meta = &gguf->meta,
-		.n_tensors = gguf->n_tensors,
-		.tensors = gguf->tensors,
-		.by_name = gguf->by_name,
-		.impl = gguf,
-	};
-	return LLM_OK;
-}
+/* ---- opening ---- */
 
 LlmStatus
 llm_source_open_bytes(const char *name, uint64_t size_bytes, LlmReadBytes read, void *ctx, const LlmAllocator *a,
@@ -82,7 +22,7 @@ llm_source_open_bytes(const char *name, uint64_t size_bytes, LlmReadBytes read, 
 
 	llm_file_of_bytes(name, size_bytes, read, ctx, &bytes);
 	LLM_TRY(llm_gguf_open_bytes(&bytes, a, stop, &gguf, err));
-	return take_gguf(&gguf, a, source, err);
+	return llm_gguf_source(&gguf, a, source, err);
 }
 
 static bool
@@ -101,7 +41,7 @@ llm_source_open(const char *path, const LlmAllocator *a, const LlmStop *stop, Ll
 	if (is_folder(path))
 		return llm_hf_open(path, a, stop, source, err);
 	LLM_TRY(llm_gguf_open(path, a, stop, &gguf, err));
-	return take_gguf(&gguf, a, source, err);
+	return llm_gguf_source(&gguf, a, source, err);
 }
 
 /* ---- of all kinds ---- */

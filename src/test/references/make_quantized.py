@@ -9,7 +9,7 @@ that are exactly what the quantized ones mean, so that any implementation's logi
 the decoder is quantized but routers; embeddings and the output stay as they are.
 
 Layouts: fp8-tensor fp8-channel fp8-tile nvfp4-modelopt nvfp4-ct gptq gptq-sym gptq-act gptq-8bit gptq-v2 awq ct-int4 ct-int4-asym
-ct-int4-act ct-int8 ct-w8a8. Written after the formats' specifications: AutoGPTQ and AutoAWQ packing, compressed-tensors
+ct-int4-act ct-int8 ct-w8a8, and mxfp4 for gpt-oss, of which it is the experts alone. Written after the formats' specifications: AutoGPTQ and AutoAWQ packing, compressed-tensors
 (packed formats, checked against its own functions with --check), modelopt's NVFP4, DeepSeek's tiled FP8. Needs torch, safetensors.
 """
 import argparse
@@ -149,6 +149,20 @@ def nvfp4(w, o, ct):
     return {"weight": packed, "weight_scale": scale, "weight_scale_2": factor, "input_scale": torch.tensor(0.5)}, plain
 
 
+def mxfp4(w):
+    """Experts (n, inputs, outputs), as gpt-oss has them, in blocks of 32 inputs."""
+    blocks = w.float().transpose(1, 2)
+    blocks = blocks.reshape(*blocks.shape[:2], -1, 32)
+    exponent = torch.floor(torch.log2(blocks.abs().amax(3).clamp(min=1e-20))) - 2
+    step = torch.exp2(exponent).unsqueeze(3)
+    x = blocks / step
+    code = (x.abs().unsqueeze(-1) - FP4).abs().argmin(-1)
+    plain = FP4[code] * torch.where(x < 0, -1.0, 1.0) * step
+    code = code + 8 * (x < 0)
+    packed = (code[..., 0::2] | code[..., 1::2] << 4).to(torch.uint8)
+    return {"_blocks": packed, "_scales": (exponent + 127).to(torch.uint8)}, plain.reshape(*blocks.shape[:2], -1).transpose(1, 2)
+
+
 def ct_groups(**weights):
     return {"quant_method": "compressed-tensors", "quantization_status": "compressed", "ignore": ["lm_head"],
             "config_groups": {"group_0": {"targets": ["Linear"], "input_activations": None, "output_activations": None,
@@ -158,6 +172,7 @@ def ct_groups(**weights):
 def layouts(o):
     base = {"bits": 4, "group_size": o.group, "desc_act": False, "sym": False, "quant_method": "gptq"}
     return {
+        "mxfp4": (None, {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}),
         "fp8-tensor": (lambda w: fp8(w, o, "tensor"), {"quant_method": "modelopt", "quant_algo": "FP8"}),
         "fp8-channel": (lambda w: fp8(w, o, "channel"),
                         ct_groups(num_bits=8, type="float", strategy="channel", symmetric=True) | {"format": "float-quantized"}),
@@ -189,6 +204,8 @@ def write_sample(path, o):
     o.group, o.tile = 32, 10
     tensors = {}
     for name, (quantize, _) in layouts(o).items():
+        if quantize is None:
+            continue
         stored, meaning = quantize(torch.randn(16, 64) * 0.1 + 0.02)
         tensors.update({f"{name}.{k}": v.contiguous() for k, v in stored.items()})
         tensors[f"{name}.plain"] = meaning.float().contiguous()
@@ -222,7 +239,12 @@ def main():
         if not file.endswith(".safetensors"):
             continue
         for name, tensor in load_file(os.path.join(o.folder, file)).items():
-            if not is_quantized(name, tensor):
+            if o.layout == "mxfp4" and tensor.dim() == 3:
+                stored, meaning = mxfp4(tensor)
+                quantized.update({name + k: v.contiguous() for k, v in stored.items()})
+                plain[name] = meaning.float().contiguous()
+                continue
+            if o.layout == "mxfp4" or not is_quantized(name, tensor):
                 quantized[name] = plain[name] = tensor.contiguous()
                 continue
             stored, meaning = quantize(tensor.float())
