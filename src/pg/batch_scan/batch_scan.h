@@ -113,7 +113,8 @@ typedef struct PgLlmBatchState
 	/* the batch */
 	Tuplestorestate *rows;
 	TupleTableSlot *row_slot;	/* a row of them */
-	MemoryContext batch_context;	/* shelf, constants of sites */
+	MemoryContext batch_context;	/* shelf, and below it: */
+	MemoryContext parsed_context;	/* constants of sites */
 	MemoryContext chunk_context;	/* requests under way */
 	PgLlmShelf *shelf;
 	ExprContext *ahead_context; /* for evaluation ahead */

@@ -25,6 +25,9 @@
 #define MAX_WORKS 256
 #define MAX_WORK_TOKENS 65536
 
+/* what sites hold that was parsed for requests under way, as a new grammar for each row: bytes from which no more begin */
+#define MAX_PARSED_BYTES ((Size) 64 * 1024 * 1024)
+
 /* a call whose evaluation raises again and again is left alone */
 #define MAX_SITE_ERRORS 8
 
@@ -254,7 +257,8 @@ begin_some(Ahead *ahead)
 {
 	PgLlmBatchState *b = ahead->b;
 
-	while (ahead->n_works < MAX_WORKS && ahead->tokens < MAX_WORK_TOKENS)
+	while (ahead->n_works < MAX_WORKS && ahead->tokens < MAX_WORK_TOKENS &&
+		   MemoryContextMemAllocated(b->parsed_context, true) < MAX_PARSED_BYTES)
 	{
 		PgLlmSiteState *site;
 
@@ -350,6 +354,15 @@ add_time(instr_time *sum, instr_time *since)
 	*since = now;
 }
 
+/* sites parse anew; no work is under way */
+static void
+forget_parsed(PgLlmBatchState *b)
+{
+	MemoryContextReset(b->parsed_context);
+	for (int i = 0; i < b->n_sites; i++)
+		b->sites[i].flinfo.fn_extra = NULL;
+}
+
 /* calls of one level for all rows */
 static void
 run_level(Ahead *ahead)
@@ -381,6 +394,8 @@ run_level(Ahead *ahead)
 			(void) try(settle_some, ahead);
 		add_time(&b->stats.model_time, &clock);
 		MemoryContextReset(b->chunk_context);
+		if (MemoryContextMemAllocated(b->parsed_context, true) >= MAX_PARSED_BYTES)
+			forget_parsed(b);
 	}
 }
 
@@ -391,10 +406,11 @@ pgllm_prefetch(PgLlmBatchState *b, int64 n_rows)
 	Ahead	   *ahead = palloc0(sizeof(Ahead));
 
 	b->shelf = pgllm_shelf_create(b->batch_context);
+	b->parsed_context = AllocSetContextCreate(b->batch_context, "pg_llm batch call sites", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < b->n_sites; i++)
 	{
 		b->sites[i].flinfo.fn_extra = NULL;
-		b->sites[i].flinfo.fn_mcxt = b->batch_context;
+		b->sites[i].flinfo.fn_mcxt = b->parsed_context;
 	}
 	ahead->b = b;
 	ahead->n_rows = n_rows;
