@@ -175,6 +175,9 @@ PREPARE limited(bigint) AS SELECT llm_generate(t, max_tokens => 2) FROM texts OR
 SET plan_cache_mode = force_generic_plan;
 SELECT e FROM explain('EXECUTE limited(4)') e WHERE e ~ '(Rows|Batches|Largest Batch|Calls|Sort Method):';
 RESET plan_cache_mode;
+-- each scan has a bound of its own, also one without after one with: fewer rows, more, all
+SELECT * FROM compare($$SELECT n, x.* FROM (VALUES (2), (1), (5), (NULL), (3)) v(n), LATERAL (SELECT i, llm_generate(t, max_tokens => 1) FROM texts ORDER BY i DESC LIMIT n) x$$);
+SELECT * FROM compare($$SELECT n, x.* FROM (VALUES (1), (4), (2)) v(n), LATERAL (SELECT i, llm_generate(t, max_tokens => 1) FROM texts WHERE k = n % 3 ORDER BY i OFFSET n LIMIT n) x$$);
 -- a cached plan follows the setting
 PREPARE cached(text) AS SELECT md5(string_agg(llm_classify(t, ARRAY['a', $1]), ',' ORDER BY i)) FROM texts;
 SET plan_cache_mode = force_generic_plan;

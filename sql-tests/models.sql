@@ -101,6 +101,33 @@ SELECT * FROM fails($$SELECT llm_model_info('nofile')$$);
 SELECT path, f.* FROM unnest('{/sql/data/reviews.csv,/sql/data/models,/sql/data/models/llama3.gguf/x}'::text[]) path,
 	fails(format('SELECT llm_create_model(%L, %L)', 'bad', :'abs_srcdir' || path)) f;
 
+-- files that cannot be opened, whose metadata is all right: a tensor is missing, is left over, has another shape
+CREATE FUNCTION write_changed(from_text bytea, to_text bytea, OUT path text) AS $$
+DECLARE
+	model bytea := pg_read_binary_file((SELECT m.path FROM llm_models m WHERE name = 'Three'));
+	lo oid := lo_from_bytea(0, overlay(model PLACING to_text FROM position(from_text IN model)));
+BEGIN
+	path := current_setting('data_directory') || '/regress_llm_changed.gguf';
+	PERFORM lo_export(lo, path), lo_unlink(lo);
+END
+$$ LANGUAGE plpgsql;
+SELECT f.* FROM write_changed('blk.1.ffn_norm.weight', 'blk.1.ffn_nerm.weight') path, fails(format('SELECT llm_create_model(%L, %L)', 'bad', path)) f;
+SELECT f.* FROM write_changed('rope_freqs.weight', 'rope_freks.weight') path, fails(format('SELECT llm_store_model(%L, %L)', 'bad', path)) f;
+SELECT f.* FROM write_changed('blk.0.attn_k.weight'::bytea || '\x02000000' || '\x4000000000000000' || '\x2000000000000000',
+							  'blk.0.attn_k.weight'::bytea || '\x02000000' || '\x2000000000000000' || '\x4000000000000000') path,
+	fails(format('SELECT llm_create_model(%L, %L)', 'bad', path)) f;
+-- a server may be made over any file; what it is, is said when it is looked at
+SELECT write_changed('rope_freqs.weight', 'rope_freks.weight') AS changed \gset
+CREATE SERVER changed FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'changed');
+SELECT value ->> 'supported' AS supported, value ->> 'reason' AS reason FROM llm_model_info('changed') value;
+SELECT llm_drop_model('changed');
+COPY (SELECT) TO PROGRAM 'cat > /dev/null; rm regress_llm_changed.gguf';
+DROP FUNCTION write_changed;
+-- a model is of the kind that its file is
+SELECT * FROM fails(format('SELECT llm_create_model(%L, %L, %L)', 'bad', :'llama3', 'embed'));
+-- options count: this file has no factors of rope
+SELECT * FROM fails(format($$SELECT llm_create_model('bad', %L, options => '{"rope_scaling": "longrope"}')$$, :'mistral'));
+
 -- arguments of llm_create_model and llm_drop_model
 SELECT i, f.* FROM (VALUES (1, $$SELECT llm_create_model(NULL, 'a')$$),
 	(2, $$SELECT llm_create_model('bad', NULL)$$),

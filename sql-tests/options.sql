@@ -55,6 +55,14 @@ SELECT answer('adapted') = answer('base') AS same;
 \set twice :lora ', ' :lora
 ALTER SERVER adapted OPTIONS (SET lora_scale '0.75, 0.25', SET lora :'twice');
 SELECT answer('adapted') = said AS same FROM once;
+-- the same adapter as PEFT stores it, by itself and beside the other; it is no model
+SELECT llm_create_model('peft', :'llama3', options => json_build_object('lora', :'peft')::jsonb);
+SELECT answer('peft') = said AS same, llm_model_info('peft') ->> 'digest' = llm_model_info('adapted') ->> 'digest' AS same_digest FROM once;
+\set both :peft ', ' :lora
+ALTER SERVER peft OPTIONS (ADD lora_scale '0.75, 0.25', SET lora :'both');
+SELECT answer('peft') = said AS same FROM once;
+CREATE SERVER peft_alone FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'peft');
+SELECT * FROM fails($$SELECT answer('peft_alone')$$);
 -- what is refused
 SELECT i, f.* FROM (VALUES (1, $$lora ''$$), (3, $$lora 'a', lora_scale 'b'$$), (4, $$lora 'a', lora_scale '1,2'$$),
 	(5, $$lora_scale '1'$$), (6, $$lora 'a,b,c,d,e,f,g,h,i'$$), (7, $$lora 'a', lora_scale 'nan'$$)) AS v(i, option),

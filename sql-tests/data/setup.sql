@@ -4,6 +4,7 @@
 \set models :abs_srcdir '/sql/data/models'
 \set llama3 :models '/llama3.gguf'
 \set lora :models '/llama3-lora.gguf'
+\set peft :models '/llama3-lora'
 \set nemotron_h :models '/nemotron_h.gguf'
 \set mistral :models '/mistral.gguf'
 \set bert :models '/bert.gguf'

@@ -415,6 +415,13 @@ read_options(List *options, bool by_content, PgLlmSpec *spec)
 				 errhint("Give the path of a model file, relative to pg_llm.model_path.")));
 }
 
+void
+pgllm_catalog_spec_of(List *options, PgLlmSpec *spec)
+{
+	memset(spec, 0, sizeof(*spec));
+	read_options(options, false, spec);
+}
+
 static void
 check_paths(const List *paths)
 {

@@ -9,10 +9,12 @@
 
 #include "access/xact.h"
 #include "catalog/pg_foreign_data_wrapper.h"
+#include "commands/defrem.h"
 #include "executor/spi.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -40,11 +42,11 @@ required_argument(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 /* checked here too, so that a wrong option is found before the file is read */
-static void
-append_option(StringInfo sql, const char *name, const char *value)
+static List *
+add_option(List *options, const char *name, const char *value)
 {
 	pgllm_catalog_check_option(name, value);
-	appendStringInfo(sql, ", %s %s", quote_identifier(name), quote_literal_cstr(value));
+	return lappend(options, makeDefElem(pstrdup(name), (Node *) makeString(pstrdup(value)), -1));
 }
 
 /* a jsonb scalar as the text of a server's option */
@@ -66,20 +68,20 @@ option_text(const char *name, const JsonbValue *v)
 	}
 }
 
-static void
-append_options(StringInfo sql, Jsonb *options)
+static List *
+add_options(List *options, Jsonb *given)
 {
 	JsonbIterator *it;
 	JsonbValue	item;
 	JsonbIteratorToken token;
 	char	   *name = NULL;
 
-	if (!JB_ROOT_IS_OBJECT(options))
+	if (!JB_ROOT_IS_OBJECT(given))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options of a model must be a JSON object"),
 				 errhint("For example '{\"context\": 4096, \"kv_type\": \"f16\"}'.")));
-	it = JsonbIteratorInit(&options->root);
+	it = JsonbIteratorInit(&given->root);
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
@@ -92,27 +94,20 @@ append_options(StringInfo sql, Jsonb *options)
 						 errhint("Pass it as %s => '...'.", name)));
 		}
 		else if (token == WJB_VALUE && name)
-			append_option(sql, name, option_text(name, &item));
+			options = add_option(options, name, option_text(name, &item));
 	}
+	return options;
 }
 
-/* the header can be read, and this version knows the architecture; raises otherwise */
+/* the file can be opened as a model with these options; raises otherwise */
 static void
-check_file(const char *path)
+check_file(const char *name, List *options)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file check", ALLOCSET_DEFAULT_SIZES);
-	LlmSource	source;
-	const LlmArch *arch;
-	LlmHparams	hp;
-	LlmStatus	status;
-	LlmError	err;
+	PgLlmSpec	spec;
 
-	PGLLM_RUN(llm_source_open(path, pgllm_allocator(context), pgllm_stop(), &source, &err), &err);
-	status = llm_hparams_read(source.meta, &arch, &hp, &err);
-	llm_source_close(&source);
-	if (status != LLM_OK)
-		pgllm_raise(&err);
-	MemoryContextDelete(context);
+	pgllm_catalog_spec_of(options, &spec);
+	spec.name = pstrdup(name);
+	pgllm_model_check(&spec);
 }
 
 static void
@@ -125,6 +120,26 @@ run_statement(const char *sql, int expected)
 	if (result != expected)
 		elog(ERROR, "statement returned %s: %s", SPI_result_code_string(result), sql);
 	SPI_finish();
+}
+
+static void
+create_server(const char *name, const ForeignDataWrapper *wrapper, List *options)
+{
+	StringInfoData sql;
+	ListCell   *cell;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (", quote_identifier(name),
+					 quote_identifier(wrapper->fdwname));
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		appendStringInfo(&sql, "%s%s %s", cell == list_head(options) ? "" : ", ", quote_identifier(option->defname),
+						 quote_literal_cstr(defGetString(option)));
+	}
+	appendStringInfoChar(&sql, ')');
+	run_statement(sql.data, SPI_OK_UTILITY);
 }
 
 /* the name is free and of the right length, and the caller may create models */
@@ -161,7 +176,7 @@ check_digest(const char *path, const char *given, const char *digest)
 }
 
 /*
- * llm_create_model(name, path, kind, sha256, options): check name and privileges, read the file (digest and header), then
+ * llm_create_model(name, path, kind, sha256, options): check name and privileges, open the file, read it for its digest, then
  * CREATE SERVER with the digest. Returns the name.
  */
 Datum
@@ -174,26 +189,22 @@ pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(pgllm_catalog_wrapper());
 	char		digest[PGLLM_DIGEST_HEX + 1];
 	char	   *absolute;
-	StringInfoData sql;
+	List	   *options;
 
 	PreventCommandIfReadOnly("llm_create_model()");
 	check_new_model(name, wrapper);
 	absolute = pgllm_catalog_path(path, true);
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (path %s", quote_identifier(name),
-					 quote_identifier(wrapper->fdwname), quote_literal_cstr(path));
+	options = add_option(NIL, "path", path);
 	if (strcmp(kind, "auto") != 0)
-		append_option(&sql, "kind", kind);
+		options = add_option(options, "kind", kind);
 	if (!PG_ARGISNULL(4))
-		append_options(&sql, PG_GETARG_JSONB_P(4));
+		options = add_options(options, PG_GETARG_JSONB_P(4));
 	if (sha256)
 		pgllm_catalog_check_option("sha256", sha256);
-	check_file(absolute);
+	check_file(name, options);
 	pgllm_pack_digest(absolute, digest);
 	check_digest(path, sha256, digest);
-	append_option(&sql, "sha256", digest);
-	appendStringInfoChar(&sql, ')');
-	run_statement(sql.data, SPI_OK_UTILITY);
+	create_server(name, wrapper, add_option(options, "sha256", digest));
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
@@ -209,7 +220,7 @@ pgllm_fn_llm_store_model(PG_FUNCTION_ARGS)
 	char	   *sha256 = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(pgllm_catalog_wrapper());
 	char	   *digest;
-	StringInfoData sql;
+	List	   *options = NIL;
 
 	PreventCommandIfReadOnly("llm_store_model()");
 	check_new_model(name, wrapper);
@@ -220,21 +231,20 @@ pgllm_fn_llm_store_model(PG_FUNCTION_ARGS)
 				 errhint("Give the path of a file of the server, or the sha256 under which its chunks are in llm_model_data.")));
 	if (sha256)
 		pgllm_catalog_check_option("sha256", sha256);
-	if (path)
-		check_file(pgllm_catalog_path(path, true));
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (stored 'true'", quote_identifier(name),
-					 quote_identifier(wrapper->fdwname));
 	if (!PG_ARGISNULL(3))
-		append_options(&sql, PG_GETARG_JSONB_P(3));
+		options = add_options(options, PG_GETARG_JSONB_P(3));
+	if (path)
+	{
+		(void) pgllm_catalog_path(path, true);
+		check_file(name, add_option(list_copy(options), "path", path));
+	}
 	if (path)
 		digest = TextDatumGetCString(DirectFunctionCall1(pgllm_fn_llm_store_file, CStringGetTextDatum(path)));
 	else
 		digest = TextDatumGetCString(DirectFunctionCall1(pgllm_fn_llm_stored_digest, CStringGetTextDatum(sha256)));
 	check_digest(path ? path : "", sha256, digest);
-	append_option(&sql, "sha256", digest);
-	appendStringInfoChar(&sql, ')');
-	run_statement(sql.data, SPI_OK_UTILITY);
+	options = add_option(add_option(options, "stored", "true"), "sha256", digest);
+	create_server(name, wrapper, options);
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 

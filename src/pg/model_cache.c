@@ -15,7 +15,6 @@
  */
 #include "models.h"
 #include "cache_folder.h"
-#include "serve/embed.h"
 
 #include "foreign/foreign.h"
 #include "lib/ilist.h"
@@ -274,38 +273,13 @@ open_adapters(PgLlmOpenModel *m, LlmAdapterPack *packs)
 	pgllm_sha256_hex(text.data, text.len, m->pub.digest);
 }
 
-/* what a model is for, which follows from its file; its owner may only say the same */
-static PgLlmKind
-resolve_kind(const PgLlmSpec *spec, const LlmModel *model)
-{
-	static const PgLlmKind kinds[] = {
-		[LLM_MODEL_GENERATE] = PGLLM_KIND_GENERATE,
-		[LLM_MODEL_EMBED] = PGLLM_KIND_EMBED,
-		[LLM_MODEL_RERANK] = PGLLM_KIND_RERANK,
-	};
-	PgLlmKind	kind = kinds[llm_model_kind(model)];
-
-	if (spec->kind != PGLLM_KIND_AUTO && spec->kind != kind)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("file of model \"%s\" is a model of kind %s, not %s", spec->name, pgllm_kind_name(kind),
-						pgllm_kind_name(spec->kind)),
-				 errhint("Leave the option \"kind\" out, or give a file of that kind.")));
-	return kind;
-}
-
 static void
 open_into(PgLlmOpenModel *m)
 {
 	LlmAdapterPack packs[PGLLM_MAX_LORA];
-	LlmModelOptions options = {.n_ctx = m->spec.context, .kv_type = m->spec.kv_type, .rope = m->spec.rope};
+	LlmModelOptions options = pgllm_model_options(&m->spec);
 	LlmError	err;
 
-	if (m->spec.chat_template)
-	{
-		options.chat_template.data = m->spec.chat_template;
-		options.chat_template.len = strlen(m->spec.chat_template);
-	}
 	pgllm_pack_obtain(m->spec.path, m->spec.name, m->spec.sha256, &m->file);
 	memcpy(m->pub.digest, m->file.digest, sizeof(m->pub.digest));
 	if (m->spec.n_lora > 0)
@@ -313,12 +287,12 @@ open_into(PgLlmOpenModel *m)
 	options.adapters = packs;
 	options.n_adapters = m->spec.n_lora;
 	m->kernels = kernels_by_setting();
-	PGLLM_CHECK(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
-							   &m->pub.model, &err), &err);
+	PGLLM_RUN(llm_model_open(m->file.base, m->file.size, &options, m->kernels, pgllm_allocator(m->context),
+							 &m->pub.model, &err), &err);
 	m->pub.server_oid = m->spec.server_oid;
 	m->pub.serial = ++last_serial;
 	m->pub.name = m->spec.name;
-	m->pub.kind = resolve_kind(&m->spec, m->pub.model);
+	m->pub.kind = pgllm_model_kind(&m->spec, m->pub.model);
 	m->pub.query_prefix = m->spec.query_prefix;
 	m->pub.document_prefix = m->spec.document_prefix;
 }

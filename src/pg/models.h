@@ -9,6 +9,8 @@
 
 #include "pg_llm.h"
 
+#include "nodes/pg_list.h"
+
 #define PGLLM_DIGEST_HEX 64
 #define PGLLM_MAX_LORA 8
 
@@ -52,6 +54,9 @@ extern void pgllm_catalog_spec(Oid server_oid, PgLlmSpec *spec);
 
 /* the same, but only those options that say where the content is, and which; the others as if not given */
 extern void pgllm_catalog_spec_content(Oid server_oid, PgLlmSpec *spec);
+
+/* what the options of a server would say, as a list of DefElem; raises if a model cannot have them together. It has no name. */
+extern void pgllm_catalog_spec_of(List *options, PgLlmSpec *spec);
 
 /* raises unless the current user owns that server, as ALTER SERVER does */
 extern void pgllm_catalog_check_owner(const PgLlmSpec *spec);
@@ -134,6 +139,17 @@ extern Datum pgllm_fn_llm_stored_digest(PG_FUNCTION_ARGS);
 
 /* its content as a temporary file of the folder, checked; *fd keeps others from removing it. The caller removes and closes it. */
 extern char *pgllm_stored_extract(const char *folder, const char *digest, int *fd);
+
+/* ---- model_check.c ---- */
+
+/* options of opening, but for adapters; what they point to is the spec's */
+extern LlmModelOptions pgllm_model_options(const PgLlmSpec *spec);
+
+/* what a model is for, which follows from its file; its owner may only say the same: raises otherwise */
+extern PgLlmKind pgllm_model_kind(const PgLlmSpec *spec, const LlmModel *model);
+
+/* raises if the file at the spec's path, which is not a stored one, can never be opened as that model */
+extern void pgllm_model_check(const PgLlmSpec *spec);
 
 /* ---- model_cache.c ---- */
 

@@ -145,7 +145,7 @@ read_stored(const char *digest, int fd, const char *path)
 	Oid			save_user;
 	int			save_context;
 	char	   *table;
-	int64		n;
+	volatile int64 n = 0;
 
 	check_hash(hash == NULL ? -1 : pg_cryptohash_init(hash), hash);
 	SPI_connect();
@@ -251,6 +251,25 @@ insert_chunks(const LlmFile *file, const char *digest)
 	}
 }
 
+/* the same from the file at path */
+static void
+insert_file(const char *path, const char *digest)
+{
+	LlmFile		file;
+	LlmError	err;
+
+	PGLLM_CHECK(llm_file_open(path, &file, &err), &err);
+	PG_TRY();
+	{
+		insert_chunks(&file, digest);
+	}
+	PG_FINALLY();
+	{
+		llm_file_close(&file);
+	}
+	PG_END_TRY();
+}
+
 /* the table holds one file, so a model of several is refused */
 static void
 check_one_file(const char *path)
@@ -278,8 +297,6 @@ pgllm_fn_llm_store_file(PG_FUNCTION_ARGS)
 {
 	char	   *path = pgllm_catalog_path(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
 	char		digest[PGLLM_DIGEST_HEX + 1];
-	LlmFile		file;
-	LlmError	err;
 	char	   *table;
 	Oid			owner;
 	Oid			types[1] = {TEXTOID};
@@ -295,18 +312,7 @@ pgllm_fn_llm_store_file(PG_FUNCTION_ARGS)
 							  NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read llm_model_data");
 	if (SPI_processed == 0)
-	{
-		PGLLM_CHECK(llm_file_open(path, &file, &err), &err);
-		PG_TRY();
-		{
-			insert_chunks(&file, digest);
-		}
-		PG_FINALLY();
-		{
-			llm_file_close(&file);
-		}
-		PG_END_TRY();
-	}
+		insert_file(path, digest);
 	SPI_finish();
 	PG_RETURN_TEXT_P(cstring_to_text(digest));
 }

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Compare build/llm tokenize with the tokenizers library on tokenizer.json files.
 
-    python3 src/test/check_hf_tokenizers.py [--n N] [--seed S] [--speed MB] [--only NAME] [--record FOLDER] [FILE.json ...]
+    python3 src/test/check_hf_tokenizers.py [--n N] [--seed S] [--speed MB] [--only NAME] [--record FOLDER] [--vocab FOLDER] [FILE.json ...]
 
 Without files: small tokenizers are trained with the library, one for each way in which public models set it up. For each the ids of random
 Unicode texts, of texts full of added tokens, of pairs, and the text that ids give back must be the library's. With files: the same for
-those. --speed: seconds for MB megabytes of ordinary text instead. Needs the PyPI packages tokenizers, sentencepiece and gguf. Ends with 1 if there is a difference.
+those. --vocab: the vocabularies X.gguf of llama.cpp's tests, written as tokenizer.json, must give the ids in X.gguf.out for the texts in
+X.gguf.inp. --speed: seconds for MB megabytes of ordinary text instead. Needs the PyPI packages tokenizers, sentencepiece and gguf. Ends with 1 if there is a difference.
 """
 import argparse
-import base64
 import json
 import os
 import random
@@ -268,6 +268,34 @@ def record(folder, name, tokenizer):
         out.write("\n")
 
 
+def from_gguf(path):
+    """The tokenizer of a GGUF file as the library has it. A SentencePiece vocabulary has scores, which order its merges."""
+    reader = check_tokenizers.GGUFReader(path)
+    if check_tokenizers.field(reader, "tokenizer.ggml.model") != "llama":
+        return check_tokenizers.reference(path)[0].tokenizer
+    tokens = check_tokenizers.field(reader, "tokenizer.ggml.tokens")
+    scores = check_tokenizers.field(reader, "tokenizer.ggml.scores")
+    vocab = {text: i for i, text in enumerate(tokens)}
+    merges = [(t[:k], t[k:]) for t in tokens for k in range(1, len(t)) if t[:k] in vocab and t[k:] in vocab]
+    merges.sort(key=lambda m: -scores[vocab[m[0] + m[1]]])
+    t = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    t.normalizer, t.decoder = N.Sequence([N.Prepend("▁"), N.Replace(" ", "▁")]), llama2_decoder()
+    return t
+
+
+def compare_vocabulary(program, path):
+    with open(path + ".inp", encoding="utf-8", newline="") as file:
+        texts = file.read().split("\n__ggml_vocab_test__\n")
+    with open(path + ".out", encoding="utf-8") as file:
+        expected = [[int(i) for i in line.split()] for line in file.read().split("\n")[:len(texts)]]
+    with tempfile.TemporaryDirectory() as folder:
+        write_gguf(f"{folder}/t.gguf", from_gguf(path).to_str())
+        got = run(program, f"{folder}/t.gguf", texts)
+    wrong = differences(os.path.basename(path), "ids", texts, expected, got)
+    print(f"{os.path.basename(path)}: {len(texts)} compared, different: {wrong}", flush=True)
+    return wrong
+
+
 def speed(program, name, tokenizer, megabytes):
     r = random.Random(7)
     words = check_tokenizers.WORDS + check_tokenizers.CODE + [" the", " a", " house", " was", ", ", ".\n", " 2024"]
@@ -302,6 +330,7 @@ def main():
     parser.add_argument("--speed", type=float)
     parser.add_argument("--only")
     parser.add_argument("--record", metavar="FOLDER", help="write the small tokenizers of the unit test")
+    parser.add_argument("--vocab", metavar="FOLDER")
     parser.add_argument("files", nargs="*")
     a = parser.parse_args()
     if a.record:
@@ -309,6 +338,9 @@ def main():
         for name in RECORDED:
             record(a.record, name, families()[name]())
         return 0
+    if a.vocab:
+        paths = sorted(f"{a.vocab}/{name}" for name in os.listdir(a.vocab) if os.path.exists(f"{a.vocab}/{name}.out"))
+        return sum(compare_vocabulary(a.program, path) for path in paths) != 0
     known = {f: (lambda f=f: Tokenizer.from_file(f)) for f in a.files} or families()
     bad = 0
     for name, make in known.items():

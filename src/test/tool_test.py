@@ -4,7 +4,7 @@ nothing on stdout for the bad line, and an error of one line (with detail and hi
 
 usage: tool_test.py [LLM]      (run in the top folder; the program is build/llm by default)
 """
-import json, math, os, subprocess, sys, tempfile
+import json, math, os, struct, subprocess, sys, tempfile
 
 LLM = sys.argv[1] if len(sys.argv) > 1 else "build/llm"
 MODEL = "sql-tests/data/models/llama3.gguf"
@@ -105,6 +105,34 @@ rc, out, err = llm("inspect", MODEL)
 check(rc == 0 and "llama" in out and err == "", "inspect")
 value, = good("inspect", MODEL, "--json")
 check(isinstance(value, dict) and "llama" in json.dumps(value), "inspect --json")
+check(value["supported"] is True and "reason" not in value, f"{value.get('reason')}")
+
+
+def changed(old, new):
+    """what inspect says of the model with some bytes of its directory changed; logits must say the same"""
+    check(whole.count(old) == 1 and len(old) == len(new), f"{old} to {new}")
+    path = file("changed.gguf", whole.replace(old, new))
+    value, = good("inspect", path, "--json")
+    if value["supported"]:
+        good("logits", path, stdin=ids(2))
+    else:
+        bad("logits", path, stdin=ids(2), says=value["reason"])
+    return value.get("reason")
+
+
+def shape(name, *dims):
+    return name + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
+
+
+check(changed(b"blk.1.ffn_norm.weight", b"blk.1.ffn_nerm.weight") == 'model has no tensor "blk.1.ffn_norm.weight"', "missing tensor")
+check(changed(b"rope_freqs.weight", b"rope_freks.weight") == 'tensor "rope_freks.weight" is not known for architecture "llama"',
+      "left-over tensor")
+check(changed(shape(b"blk.0.attn_k.weight", 64, 32), shape(b"blk.0.attn_k.weight", 32, 64)) ==
+      'tensor "blk.0.attn_k.weight" has the wrong shape', "wrong shape")
+check(changed(b"llama.rope.freq_base", b"llama.rope.freq_bass") is None, "a key that is not known")
+tensor, = [t for t in value["tensors"] if t["name"] == "rope_freqs.weight"]
+factors = whole[-sum(t["bytes"] for t in value["tensors"]):][:tensor["bytes"]]
+check(changed(factors, bytes(tensor["bytes"])) == 'rope factor 0 of tensor "rope_freqs.weight" is 0', "a vector's values")
 
 # ---- tokenize ----
 text = json.dumps(prompt["text"])

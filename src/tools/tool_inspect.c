@@ -1,10 +1,12 @@
 /*
- * tool_inspect.c: what a model file holds, and whether it can be run here. Nothing is packed; weights are not read.
+ * tool_inspect.c: what a model file holds, and whether it can be run here: whether it opens, over an outline of its weights.
+ * Matrices are not read.
  */
 #include <string.h>
 
 #include "tool.h"
 #include "serve/embed.h"
+#include "weights/memory_pack.h"
 
 #define MAX_ELEMENTS 8			/* of an array in the metadata that are shown */
 
@@ -48,7 +50,7 @@ name_is(const LlmTensor *tensor, const char *name)
 	return tensor->name.len == strlen(name) && memcmp(tensor->name.data, name, tensor->name.len) == 0;
 }
 
-/* sums over the tensors, and the first type that is not computed with */
+/* sums over the tensors */
 static void
 count_tensors(const LlmSource *source, Facts *facts)
 {
@@ -58,7 +60,6 @@ count_tensors(const LlmSource *source, Facts *facts)
 	for (uint64_t i = 0; i < source->n_tensors; i++)
 	{
 		const LlmTensor *tensor = &source->tensors[i];
-		const LlmTypeInfo *info = llmk_type_info((uint32_t) tensor->type);
 
 		facts->n_parameters += elements(tensor);
 		facts->has_classifier |= name_is(tensor, "cls.weight") || name_is(tensor, "cls.output.weight");
@@ -69,13 +70,28 @@ count_tensors(const LlmSource *source, Facts *facts)
 			most = by_type[tensor->type];
 			facts->quantization = type_name(tensor->type);
 		}
-		if (facts->problem.status == LLM_OK && !(info && info->decoded))
-			llm_fail(&facts->problem, LLM_E_UNSUPPORTED, "tensor \"%.*s\" has type %s, which is not computed yet",
-					 (int) (tensor->name.len < 100 ? tensor->name.len : 100), tensor->name.data, type_name(tensor->type));
 	}
 }
 
-/* the first thing that stands in the way goes to facts->problem */
+/* open it as it would be to compute */
+static LlmStatus
+check_opens(const LlmSource *source, LlmError *err)
+{
+	const LlmModelOptions options = {0};
+	const uint8_t *base;
+	size_t		size;
+	LlmModel   *model;
+	LlmStatus	status;
+
+	LLM_TRY(llm_pack_outline(source, &llm_malloc_allocator, NULL, &base, &size, err));
+	status = llm_model_open(base, size, &options, llmk_select(NULL, llmk_cpu_features()), &llm_malloc_allocator, &model, err);
+	if (status == LLM_OK)
+		llm_model_close(model);
+	llm_memory_pack_free(base, size);
+	return status;
+}
+
+/* the first thing that stands in the way goes to facts->problem; what else can be found out is found out all the same */
 static void
 find_facts(const LlmSource *source, Facts *facts)
 {
@@ -83,25 +99,15 @@ find_facts(const LlmSource *source, Facts *facts)
 	LlmStr		template_text = {NULL, 0};
 
 	memset(facts, 0, sizeof *facts);
-	memset(&err, 0, sizeof err);
 	facts->quantization = "none";
 	facts->has_hparams = llm_hparams_read(source->meta, &facts->arch, &facts->hp, &facts->problem) == LLM_OK;
-	if (facts->has_hparams)
+	if (facts->has_hparams && check_opens(source, &facts->problem) == LLM_OK)
 		memset(&facts->problem, 0, sizeof facts->problem);
 	count_tensors(source, facts);
-	if (llm_tokenizer_create(source->meta, &llm_malloc_allocator, &facts->tokenizer, &err) != LLM_OK &&
-		facts->problem.status == LLM_OK)
-		facts->problem = err;
-	if (llm_meta_string(source->meta, "tokenizer.chat_template", false, &template_text, &err) == LLM_OK && template_text.data)
-	{
-		LlmTemplate *template;
-
-		facts->has_template = true;
-		if (llm_template_compile(template_text.data, template_text.len, &llm_malloc_allocator, &template, &err) == LLM_OK)
-			llm_template_free(template);
-		else if (facts->problem.status == LLM_OK)
-			facts->problem = err;
-	}
+	if (llm_tokenizer_create(source->meta, &llm_malloc_allocator, &facts->tokenizer, &err) != LLM_OK)
+		facts->tokenizer = NULL;
+	facts->has_template = llm_meta_string(source->meta, "tokenizer.chat_template", false, &template_text, &err) == LLM_OK &&
+		template_text.data;
 }
 
 /* one metadata entry under its key */

@@ -136,7 +136,7 @@ tool_usage(FILE *to)
 		  "  --rope-scaling none|linear|yarn|longrope, --rope-freq-base F, --rope-freq-scale F, --yarn-orig-ctx N,\n"
 		  "  --yarn-ext-factor F, --yarn-attn-factor F, --yarn-beta-fast F, --yarn-beta-slow F\n"
 		  "                     rope other than the model's; --ctx may then be more than it was trained for\n"
-		  "  --lora ADAPTER     a low-rank adapter (GGUF) added to the model, times --lora-scale F (1)\n"
+		  "  --lora ADAPTER     a low-rank adapter (GGUF or PEFT folder) added to the model, times --lora-scale F (1)\n"
 		  "  --pooling P        none, mean, cls, last or rank (default: the model's own; embed and rerank)\n"
 		  "  --threads T        threads (default: the CPUs of this process)\n"
 		  "  --kernels LEVEL    generic, avx2, avxvnni, avx512 or avx512vnni (default: the best here)\n",

@@ -103,18 +103,6 @@ end_scan(CustomScanState *node)
 	ExecEndNode(outerPlanState(node));
 }
 
-static void
-rescan(CustomScanState *node)
-{
-	PgLlmBatchState *b = (PgLlmBatchState *) node;
-	PlanState  *child = outerPlanState(node);
-
-	end_batch(b);
-	b->started = false;
-	if (child->chgParam == NULL)
-		ExecReScan(child);
-}
-
 /* ---- the size of batches ---- */
 
 static bool
@@ -142,6 +130,14 @@ find_bound(PgLlmBatchState *b)
 	return limit > PG_INT32_MAX || offset > PG_INT32_MAX ? -1 : limit + offset;
 }
 
+/* tell the child, too: a bound that is not known ends an earlier one */
+static void
+set_bound(PgLlmBatchState *b)
+{
+	b->bound = find_bound(b);
+	ExecSetTupleBound(b->bound, outerPlanState(b));
+}
+
 static void
 start(PgLlmBatchState *b)
 {
@@ -156,9 +152,7 @@ start(PgLlmBatchState *b)
 	b->batch_tokens = pgllm_batch_tokens;
 	if (!b->batching)
 		return;
-	b->bound = find_bound(b);
-	if (b->bound >= 0)
-		ExecSetTupleBound(b->bound, outerPlanState(b));
+	set_bound(b);
 	if (b->rows == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
@@ -185,6 +179,23 @@ grow(PgLlmBatchState *b)
 	b->next_rows = b->all_rows && pgllm_runs_to_end() ? full : Min(b->next_rows * 2, full);
 	if (b->bound > b->n_fetched)
 		b->next_rows = Min(full, b->bound - b->n_fetched);
+}
+
+/* ---- again ---- */
+
+static void
+rescan(CustomScanState *node)
+{
+	PgLlmBatchState *b = (PgLlmBatchState *) node;
+	PlanState  *child = outerPlanState(node);
+
+	end_batch(b);
+	/* before the child is told: a sort that was bounded has to know whether it must sort again */
+	if (b->batching && b->started)
+		set_bound(b);
+	b->started = false;
+	if (child->chgParam == NULL)
+		ExecReScan(child);
 }
 
 /* ---- rows ---- */

@@ -10,6 +10,7 @@
 #include "text/utf8.h"
 
 #define MAX_REPEAT 2000
+#define MAX_BEGINNINGS 4000
 
 typedef struct Rule
 {
@@ -389,18 +390,20 @@ is_nullable(const Parser *p, const LlmExpr *e)
 
 static LlmStatus visit_rule(Parser *p, int32_t index, int depth);
 
-/* visit the rules that can begin e */
+/* visit the rules that can begin e; depth counts the calls on the stack, through groups and rules alike */
 static LlmStatus
 visit(Parser *p, const LlmExpr *e, int depth)
 {
 	LlmExpr   **parts = e->parts.data;
 
+	if (depth > MAX_BEGINNINGS)
+		return llm_compile_limit(p->cx, "rules and groups of a grammar begin with each other more than %d deep", MAX_BEGINNINGS);
 	if (e->kind == LLM_EXPR_CALL)
 		return visit_rule(p, e->rule, depth + 1);
 	for (size_t i = 0; i < e->parts.n; i++)
 	{
 		LLM_TRY(llm_compile_steps(p->cx, 1));
-		LLM_TRY(visit(p, parts[i], depth));
+		LLM_TRY(visit(p, parts[i], depth + 1));
 		if (e->kind == LLM_EXPR_SEQUENCE && !is_nullable(p, parts[i]))
 			return LLM_OK;
 	}
@@ -415,8 +418,6 @@ visit_rule(Parser *p, int32_t index, int depth)
 
 	if (r->visit == 2)
 		return LLM_OK;
-	if (depth > 1000)
-		return llm_compile_limit(p->cx, "rules of a grammar begin with each other more than %d deep", 1000);
 	if (r->visit == 1)
 	{
 		status = llm_fail(p->cx->err, LLM_E_UNSUPPORTED, "left recursion in the rule \"%.*s\" of a grammar is not supported",

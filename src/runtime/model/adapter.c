@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/adapter.h"
+#include "weights/hf/hf_adapter.h"
 
 #define MAX_RANK 4096
 
@@ -28,6 +29,22 @@ check_string(const LlmPack *pack, const char *key, const char *want, LlmError *e
 	return LLM_E_UNSUPPORTED;
 }
 
+/* made for the model's architecture, or from a PEFT folder, which does not say for which */
+static LlmStatus
+check_architecture(const LlmModel *m, LlmAdapter *adapter, LlmError *err)
+{
+	LlmStr		value = {"", 0};
+
+	LLM_TRY(llm_meta_string(&adapter->pack.meta, "general.architecture", false, &value, err));
+	if (!str_is(value, LLM_HF_ADAPTER_ARCH))
+		return check_string(&adapter->pack, "general.architecture", m->arch->name, err);
+	if (llm_hf_adapter_fits(m->arch->name, &adapter->turn_heads))
+		return LLM_OK;
+	llm_fail(err, LLM_E_UNSUPPORTED, "PEFT adapters of architecture \"%s\" are not supported", m->arch->name);
+	llm_error_hint(err, "Convert the adapter to GGUF.");
+	return LLM_E_UNSUPPORTED;
+}
+
 static LlmStatus
 open_adapter(LlmModel *m, const LlmAdapterPack *from, LlmAdapter *adapter, LlmError *err)
 {
@@ -38,7 +55,7 @@ open_adapter(LlmModel *m, const LlmAdapterPack *from, LlmAdapter *adapter, LlmEr
 	m->n_adapters++;			/* from here on it is closed with the model */
 	LLM_TRY(check_string(&adapter->pack, "general.type", "adapter", err));
 	LLM_TRY(check_string(&adapter->pack, "adapter.type", "lora", err));
-	LLM_TRY(check_string(&adapter->pack, "general.architecture", m->arch->name, err));
+	LLM_TRY(check_architecture(m, adapter, err));
 	LLM_TRY(llm_meta_float(&adapter->pack.meta, "adapter.lora.alpha", false, &alpha, err));
 	if (!(alpha >= 0 && alpha <= 1e6))
 		return llm_fail(err, LLM_E_FORMAT, "adapter's \"adapter.lora.alpha\" is %g, outside 0 to 1e6", alpha);
@@ -100,7 +117,7 @@ take_side(LlmLoader *ld, const LlmPackTensor *t, int64_t depth, LlmExpertLinear 
 	{
 		const LlmkMatrix quantized = out->w;
 
-		return llm_copy_rows(ld, &quantized, 0, &out->w);
+		return llm_copy_rows(ld, &quantized, 0, 0, &out->w);
 	}
 	return llm_fail(ld->err, LLM_E_UNSUPPORTED, "adapter's tensor \"%.*s\" is quantized and of several experts",
 					(int) (t->name.len > 100 ? 100 : t->name.len), t->name.data);
@@ -136,6 +153,17 @@ note_size(LlmModel *m, const char *name, int64_t rank, int64_t n_rows, int64_t d
 		s->width = n_rows > s->width ? n_rows : s->width;
 }
 
+/* B of queries and keys as the model's own rows are */
+static LlmStatus
+turn_heads(LlmLoader *ld, const char *name, LlmExpertLinear *b)
+{
+	const LlmkMatrix all = b->w;
+
+	if (!strstr(name, ".attn_q.weight") && !strstr(name, ".attn_k.weight"))
+		return LLM_OK;
+	return llm_copy_rows(ld, &all, 0, ld->model->hp.head_dim_k, &b->w);
+}
+
 static LlmStatus
 find_in(LlmLoader *ld, LlmAdapter *adapter, const char *name, int64_t n_rows, int64_t n_cols, int64_t depth, bool embedding,
 		LlmLora **out)
@@ -164,6 +192,8 @@ find_in(LlmLoader *ld, LlmAdapter *adapter, const char *name, int64_t n_rows, in
 	lora->scale = (float) (adapter->by_rank ? adapter->scale / (double) rank : adapter->scale);
 	LLM_TRY(take_side(ld, a, depth, &lora->a));
 	LLM_TRY(take_side(ld, b, depth, &lora->b));
+	if (adapter->turn_heads)
+		LLM_TRY(turn_heads(ld, name, &lora->b));
 	note_size(ld->model, name, rank, n_rows, depth, embedding);
 	*out = lora;
 	return LLM_OK;
@@ -203,7 +233,7 @@ llm_adapters_part(LlmLoader *ld, const LlmLora *all, int64_t first, int64_t n_ro
 	if (first % LLMK_ROWS == 0)
 		part->b.w.data += (size_t) (first / LLMK_ROWS) * llmk_group_bytes(all->b.w.type, all->b.w.n_cols);
 	else
-		LLM_TRY(llm_copy_rows(ld, &all->b.w, first, &part->b.w));
+		LLM_TRY(llm_copy_rows(ld, &all->b.w, first, 0, &part->b.w));
 	LLM_TRY(llm_adapters_part(ld, all->next, first, n_rows, &part->next));
 	*out = part;
 	return LLM_OK;

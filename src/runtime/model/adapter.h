@@ -4,7 +4,8 @@
  *
  * An adapter is a pack whose metadata says general.type = adapter and adapter.type = lora, and whose tensors are NAME.lora_a
  * (rank, n_cols) and NAME.lora_b (n_rows, rank) for tensors NAME of the model; of token_embd.weight A is (n_vocab, rank) and
- * B (n_embd, rank). A product W x becomes W x + scale * B (A x), with scale that of the owner times adapter.lora.alpha / rank.
+ * B (n_embd, rank). Its general.architecture is that of the model, or peft: then it comes from a PEFT folder (hf_adapter.h),
+ * fits whatever architecture has these tensors, and rows of B are in the order of Hugging Face's model. A product W x becomes W x + scale * B (A x), with scale that of the owner times adapter.lora.alpha / rank.
  * The packed weights stay as they are. Source: Hu et al. 2021, arXiv 2106.09685.
  */
 #ifndef LLM_ADAPTER_H
@@ -19,6 +20,7 @@ typedef struct LlmAdapter
 	bool	   *used;			/* by index of pack.tensors: it has found its place */
 	double		scale;			/* the owner's times alpha; that of the owner alone if alpha is 0 */
 	bool		by_rank;		/* scale is to be divided by the rank */
+	bool		turn_heads;		/* rows of a head of queries or keys, halves one after the other, are to come in turn */
 } LlmAdapter;
 
 /* adapter.c: open those that options name; LLM_E_UNSUPPORTED, LLM_E_FORMAT naming what is wrong with one */

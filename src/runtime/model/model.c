@@ -55,7 +55,7 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 
 	LLM_TRY(llm_pack_open(base, size, m->allocator, &m->pack, err));
 	LLM_TRY(llm_hparams_read_with(&m->pack.meta, &options->rope, &m->arch, &m->hp, err));
-	LLM_TRY(llm_tokenizer_create(&m->pack.meta, m->allocator, &m->tokenizer, err));
+	LLM_TRY(llm_tokenizer_create_with(&m->pack.meta, m->allocator, options->stop, &m->tokenizer, err));
 	m->hp.n_vocab = (uint32_t) llm_tokenizer_vocab_size(m->tokenizer);
 	LLM_TRY(load_template(m, options->chat_template, err));
 

@@ -21,6 +21,7 @@ typedef struct LlmModelOptions
 	const struct LlmAdapterPack *adapters;	/* LoRA, added in this order */
 	int			n_adapters;
 	const LlmPooling *pooling;	/* NULL: the model's own */
+	const LlmStop *stop;		/* asked while a long tokenizer is read; LLM_PAUSED then leaves nothing, and the model can be opened again */
 } LlmModelOptions;
 
 /* the pack of an adapter (adapter.h), which must outlive the model, and what its owner multiplies it by */

@@ -117,8 +117,17 @@ typedef struct Part
 	int64_t		n_rows;
 } Part;
 
+/* where row r is if the halves of each head, which follow each other, are to come in turn */
+static int64_t
+turned(int64_t r, int64_t turn_rows)
+{
+	int64_t		i = turn_rows ? r % turn_rows : 0;
+
+	return turn_rows ? r - i + i % 2 * (turn_rows / 2) + i / 2 : r;
+}
+
 LlmStatus
-llm_copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, LlmkMatrix *out)
+llm_copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, int64_t turn_rows, LlmkMatrix *out)
 {
 	LlmModel   *m = ld->model;
 	const size_t group_bytes = llmk_group_bytes(LLM_TYPE_F32, all->n_cols);
@@ -135,7 +144,7 @@ llm_copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, LlmkMatrix *o
 		int64_t		n = out->n_rows - r < LLMK_ROWS ? out->n_rows - r : LLMK_ROWS;
 
 		for (int64_t i = 0; i < n; i++)
-			m->kernels->get_row[all->type] (all, first + r + i, (float *) rows + i * all->n_cols);
+			m->kernels->get_row[all->type] (all, first + turned(r + i, turn_rows), (float *) rows + i * all->n_cols);
 		llmk_pack_group(LLM_TYPE_F32, all->n_cols, rows, (int) n, (uint8_t *) groups + (size_t) (r / LLMK_ROWS) * group_bytes);
 	}
 	out->type = LLM_TYPE_F32;
@@ -167,7 +176,7 @@ load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Par
 		if (n_rows % LLMK_ROWS == 0)
 			out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
 		else if (!llmk_type_info(all.w.type)->quantized)
-			LLM_TRY(llm_copy_rows(ld, &all.w, n_rows, &out->w));
+			LLM_TRY(llm_copy_rows(ld, &all.w, n_rows, 0, &out->w));
 		else
 			return llm_fail(ld->err, LLM_E_UNSUPPORTED,
 							"quantized tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",

@@ -151,7 +151,8 @@ put_choice(LlmRequest *r, bool *whole, LlmError *err)
 
 		status = put_token(r, put.ids[i], chosen ? r->pending_logprob : 0, chosen, err);
 	}
-	if (status == LLM_OK && (was_free || put.ids[0] == r->constraint->think_token))
+	/* nothing is put if the text is whole already, and the token begins a character that there is no room to end */
+	if (status == LLM_OK && (was_free || (put.n > 0 && put.ids[0] == r->constraint->think_token)))
 		r->constraint->answer_off = r->text.len;
 	llm_tokens_free(&put);
 	return status;

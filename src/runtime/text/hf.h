@@ -179,7 +179,7 @@ extern LlmStatus llm_hf_copy(LlmHf *hf, const char *s, size_t len, LlmStr *out, 
 extern LlmStatus llm_hf_read_template(LlmTokenizer *t, struct json_object *o, LlmError *err);
 
 /* hf_vocab.c: the model's section */
-extern LlmStatus llm_hf_read_model(LlmTokenizer *t, LlmStr model, LlmStr added, LlmError *err);
+extern LlmStatus llm_hf_read_model(LlmTokenizer *t, LlmStr model, LlmStr added, const LlmStop *stop, LlmError *err);
 
 /* hf_added.c */
 extern LlmStatus llm_hf_read_added(LlmTokenizer *t, LlmStr json, int32_t n_ids, size_t n_words, LlmError *err);
@@ -189,13 +189,15 @@ extern LlmStatus llm_hf_cut_added(LlmHfRun *run, LlmText text, bool at_start, bo
 /* the text between added tokens, before (raw) or after the normalizer */
 extern LlmStatus llm_hf_normalize_part(LlmHfRun *run, LlmText text, bool at_start, LlmError *err);
 extern LlmStatus llm_hf_normalize(LlmHfRun *run, LlmText text, bool at_start, bool keep_origin, const LlmHfText **out, LlmError *err);
+extern LlmStatus llm_hf_run_steps(LlmHfRun *run, const LlmHfStep *steps, int n, LlmText text, bool at_start, bool keep_origin, const LlmHfText **out,
+								  LlmError *err);
 extern LlmStatus llm_hf_pre_tokenize(LlmHfRun *run, const char *s, size_t len, bool at_start, LlmError *err);
 extern LlmStatus llm_hf_encode_word(LlmHfRun *run, const char *s, size_t len, LlmError *err);
 
 /* hf_tokenizer.c */
-extern void llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, bool parse_special);
+extern void llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, const LlmAllocator *a, bool parse_special);
 extern void llm_hf_run_free(LlmHfRun *run);
-extern LlmStatus llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
+extern LlmStatus llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop *stop, LlmError *err);
 extern void llm_hf_free(LlmHf *hf);
 extern LlmStatus llm_hf_encode(LlmEncoder *e, LlmText first, const LlmText *second, int flags, LlmBuf *types, LlmError *err);
 

@@ -141,7 +141,7 @@ normalize_pattern(LlmTokenizer *t, LlmHfAdded *added, LlmError *err)
 
 	LLM_TRY(llm_alloc_zero(t->allocator, 1, sizeof(LlmHfRun), &memory, err));
 	run = memory;
-	llm_hf_run_init(run, &e, false);
+	llm_hf_run_init(run, &e, t->allocator, false);
 	status = llm_regex_match_create(t->allocator, &run->match, err);
 	if (status == LLM_OK)
 		status = llm_hf_normalize(run, (LlmText) {added->content.data, NULL, added->content.len}, true, false, &text, err);

@@ -1,6 +1,9 @@
 /*
  * hf_decode.c: from tokens to text by the decoder's steps. Each step makes a list of strings from a list of strings; the text
  * is the last list in one. A token by itself (of a stream) is a list of one, of which the strings before are known to exist.
+ *
+ * The lists of one token are short, and each generated token makes them: they come from a piece of the stack, and from the
+ * tokenizer's allocator only beyond it.
  */
 #include "text/hf.h"
 
@@ -15,14 +18,48 @@ typedef struct List
 	LlmBuf		ends;			/* size_t each */
 } List;
 
+#define SCRATCH_BYTES 4096
+
+typedef struct Scratch
+{
+	LlmAllocator allocator;
+	const LlmAllocator *beyond;
+	size_t		used;
+	_Alignas(16) char bytes[SCRATCH_BYTES];
+} Scratch;
+
 typedef struct Decoding
 {
+	Scratch		scratch;
 	LlmHfRun	run;			/* for expressions */
 	LlmEncoder	e;
 	List		list[2];
 	bool		first;			/* the list begins with the first token of the text */
 	bool		stream;			/* one token: bytes stay as they are */
 } Decoding;
+
+static void *
+scratch_alloc(void *ctx, size_t size)
+{
+	Scratch    *s = ctx;
+	char	   *at = s->bytes + s->used;
+
+	if (size > SCRATCH_BYTES - s->used)
+		return s->beyond->alloc(s->beyond->ctx, size);
+	s->used += size > SCRATCH_BYTES - s->used - 15 ? SCRATCH_BYTES - s->used : (size + 15) / 16 * 16;
+	return at;
+}
+
+/* what lies in the scratch goes with it */
+static void
+scratch_free(void *ctx, void *ptr)
+{
+	Scratch    *s = ctx;
+	uintptr_t	off = (uintptr_t) ptr - (uintptr_t) s->bytes;
+
+	if (off >= SCRATCH_BYTES)
+		s->beyond->free(s->beyond->ctx, ptr);
+}
 
 static size_t
 list_length(const List *l)
@@ -65,7 +102,7 @@ byte_level(Decoding *d, const List *in, List *out, LlmError *err)
 	LlmBuf		raw;
 	LlmStatus	status = LLM_OK;
 
-	llm_buf_init(&raw, d->run.hf->allocator);
+	llm_buf_init(&raw, &d->scratch.allocator);
 	for (size_t i = 0; i < list_length(in) && status == LLM_OK; i++)
 	{
 		LlmStr		s = item(in, i);
@@ -252,26 +289,16 @@ strip(const Decoding *d, const LlmHfStep *step, const List *in, List *out, LlmEr
 static LlmStatus
 replace(Decoding *d, const LlmHfStep *step, const List *in, List *out, LlmError *err)
 {
-	LlmHf		hf = *d->run.hf;
-
-	hf.normalizer.n = 1;
-	hf.normalizer.step[0] = *step;
-	d->run.hf = &hf;
+	if (step->regex && !d->run.match)
+		LLM_TRY(llm_regex_match_create(d->e.t->allocator, &d->run.match, err));
 	for (size_t i = 0; i < list_length(in); i++)
 	{
 		LlmStr		s = item(in, i);
 		const LlmHfText *text;
-		LlmStatus	status = llm_hf_normalize(&d->run, (LlmText) {s.data, NULL, s.len}, true, false, &text, err);
 
-		if (status == LLM_OK)
-			status = put_item(out, (LlmStr) {text->bytes.data ? text->bytes.data : "", text->bytes.len}, err);
-		if (status != LLM_OK)
-		{
-			d->run.hf = d->e.t->hf;
-			return status;
-		}
+		LLM_TRY(llm_hf_run_steps(&d->run, step, 1, (LlmText) {s.data, NULL, s.len}, true, false, &text, err));
+		LLM_TRY(put_item(out, (LlmStr) {text->bytes.data ? text->bytes.data : "", text->bytes.len}, err));
 	}
-	d->run.hf = d->e.t->hf;
 	return LLM_OK;
 }
 
@@ -357,32 +384,29 @@ decode(Decoding *d, const int32_t *ids, size_t n, bool with_special, LlmBuf *out
 static LlmStatus
 run_decoding(const LlmTokenizer *t, const int32_t *ids, size_t n, bool first, bool stream, bool with_special, LlmBuf *out, LlmError *err)
 {
-	void	   *memory;
-	Decoding   *d;
+	Decoding	d;
 	size_t		len_before = out->len;
 	LlmStatus	status;
 
-	LLM_TRY(llm_alloc_zero(t->allocator, 1, sizeof(Decoding), &memory, err));
-	d = memory;
-	d->e.t = t;
-	d->first = first;
-	d->stream = stream;
-	llm_hf_run_init(&d->run, &d->e, false);
+	d.scratch.allocator = (LlmAllocator) {scratch_alloc, scratch_free, &d.scratch};
+	d.scratch.beyond = t->allocator;
+	d.scratch.used = 0;
+	d.e = (LlmEncoder) {.t = t};
+	d.first = first;
+	d.stream = stream;
+	llm_hf_run_init(&d.run, &d.e, &d.scratch.allocator, false);
 	for (int k = 0; k < 2; k++)
 	{
-		llm_buf_init(&d->list[k].bytes, t->allocator);
-		llm_buf_init(&d->list[k].ends, t->allocator);
+		llm_buf_init(&d.list[k].bytes, &d.scratch.allocator);
+		llm_buf_init(&d.list[k].ends, &d.scratch.allocator);
 	}
-	status = llm_regex_match_create(t->allocator, &d->run.match, err);
-	if (status == LLM_OK)
-		status = decode(d, ids, n, with_special, out, err);
+	status = decode(&d, ids, n, with_special, out, err);
 	for (int k = 0; k < 2; k++)
 	{
-		llm_buf_free(&d->list[k].bytes);
-		llm_buf_free(&d->list[k].ends);
+		llm_buf_free(&d.list[k].bytes);
+		llm_buf_free(&d.list[k].ends);
 	}
-	llm_hf_run_free(&d->run);
-	llm_free(t->allocator, d);
+	llm_hf_run_free(&d.run);
 	if (status != LLM_OK)
 		out->len = len_before;
 	return status;

@@ -415,7 +415,8 @@ run_step(LlmHfRun *run, const LlmHfStep *step, const LlmHfText *in, LlmHfText *o
 }
 
 LlmStatus
-llm_hf_normalize(LlmHfRun *run, LlmText text, bool at_start, bool keep_origin, const LlmHfText **out, LlmError *err)
+llm_hf_run_steps(LlmHfRun *run, const LlmHfStep *steps, int n, LlmText text, bool at_start, bool keep_origin, const LlmHfText **out,
+				 LlmError *err)
 {
 	LlmHfText  *in = &run->text[0];
 	LlmHfText  *next = &run->text[1];
@@ -432,7 +433,7 @@ llm_hf_normalize(LlmHfRun *run, LlmText text, bool at_start, bool keep_origin, c
 		LLM_TRY(llm_buf_append(&in->from_data, &origin, 1, err));
 	}
 	/* no step makes anything of nothing */
-	for (int k = 0; k < run->hf->normalizer.n && in->bytes.len > 0; k++)
+	for (int k = 0; k < n && in->bytes.len > 0; k++)
 	{
 		LlmHfText  *swap = in;
 
@@ -440,10 +441,18 @@ llm_hf_normalize(LlmHfRun *run, LlmText text, bool at_start, bool keep_origin, c
 		next->from_data.len = 0;
 		next->has_origin = in->has_origin;
 		next->at_start = in->at_start;
-		LLM_TRY(run_step(run, &run->hf->normalizer.step[k], in, next, err));
+		LLM_TRY(run_step(run, &steps[k], in, next, err));
 		in = next;
 		next = swap;
 	}
 	*out = in;
 	return LLM_OK;
+}
+
+LlmStatus
+llm_hf_normalize(LlmHfRun *run, LlmText text, bool at_start, bool keep_origin, const LlmHfText **out, LlmError *err)
+{
+	const LlmHfSteps *steps = &run->hf->normalizer;
+
+	return llm_hf_run_steps(run, steps->step, steps->n, text, at_start, keep_origin, out, err);
 }

@@ -25,7 +25,7 @@ typedef struct Sections
 } Sections;
 
 static LlmStatus
-find_sections(LlmStr json, Sections *s, LlmBuf *scratch, LlmError *err)
+find_sections(LlmStr json, Sections *s, LlmBuf *scratch, const LlmStop *stop, LlmError *err)
 {
 	const struct
 	{
@@ -35,7 +35,7 @@ find_sections(LlmStr json, Sections *s, LlmBuf *scratch, LlmError *err)
 		{"added_tokens", &s->added}, {"normalizer", &s->normalizer}, {"pre_tokenizer", &s->pre_tokenizer},
 		{"post_processor", &s->post_processor}, {"decoder", &s->decoder}, {"model", &s->model}
 	};
-	LlmJsonReader r = {json.data, json.len, 0, "tokenizer.json"};
+	LlmJsonReader r = llm_json_reader(json, "tokenizer.json", stop);
 	bool		first = true;
 	bool		more;
 
@@ -148,7 +148,7 @@ find_ends(LlmTokenizer *t)
 }
 
 static LlmStatus
-load_sections(LlmTokenizer *t, const Sections *s, const LlmMeta *meta, LlmError *err)
+load_sections(LlmTokenizer *t, const Sections *s, const LlmMeta *meta, const LlmStop *stop, LlmError *err)
 {
 	static const char *const names[] = {"bpe", "wordpiece", "unigram", "wordlevel"};
 	LlmHf	   *hf = t->hf;
@@ -159,7 +159,7 @@ load_sections(LlmTokenizer *t, const Sections *s, const LlmMeta *meta, LlmError 
 	LLM_TRY(read_section(hf, s->normalizer, llm_hf_read_normalizer, err));
 	LLM_TRY(read_section(hf, s->pre_tokenizer, llm_hf_read_pre_tokenizer, err));
 	LLM_TRY(read_section(hf, s->decoder, llm_hf_read_decoder, err));
-	LLM_TRY(llm_hf_read_model(t, s->model, s->added, err));
+	LLM_TRY(llm_hf_read_model(t, s->model, s->added, stop, err));
 	snprintf(t->kind_name, sizeof(t->kind_name), "huggingface/%s", names[hf->model]);
 	LLM_TRY(llm_alloc_zero(t->allocator, (size_t) t->n_vocab, sizeof(LlmTokenInfo), &info, err));
 	t->info = info;
@@ -176,7 +176,7 @@ load_sections(LlmTokenizer *t, const Sections *s, const LlmMeta *meta, LlmError 
 }
 
 LlmStatus
-llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop *stop, LlmError *err)
 {
 	LlmStr		json;
 	Sections	sections;
@@ -200,9 +200,9 @@ llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		if (t->hf->byte_of[c] >= 0)
 			t->hf->char_of[t->hf->byte_of[c]] = (int16_t) c;
 	llm_buf_init(&scratch, t->allocator);
-	status = find_sections(json, &sections, &scratch, err);
+	status = find_sections(json, &sections, &scratch, stop, err);
 	llm_buf_free(&scratch);
-	return status == LLM_OK ? load_sections(t, &sections, meta, err) : status;
+	return status == LLM_OK ? load_sections(t, &sections, meta, stop, err) : status;
 }
 
 void
@@ -231,10 +231,8 @@ llm_hf_token_text(const LlmTokenizer *t, int32_t id)
 }
 
 void
-llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, bool parse_special)
+llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, const LlmAllocator *a, bool parse_special)
 {
-	const LlmAllocator *a = e->t->allocator;
-
 	run->e = e;
 	run->hf = e->t->hf;
 	run->parse_special = parse_special;
@@ -320,7 +318,7 @@ llm_hf_encode(LlmEncoder *e, LlmText first, const LlmText *second, int flags, Ll
 
 	LLM_TRY(llm_alloc(e->t->allocator, 1, sizeof(LlmHfRun), &memory, err));
 	run = memory;
-	llm_hf_run_init(run, e, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0);
+	llm_hf_run_init(run, e, e->t->allocator, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0);
 	status = encode_template(run, second ? &run->hf->pair : &run->hf->single, (flags & LLM_TOKENIZE_ADD_SPECIAL) != 0, first,
 							 second ? *second : first, types, err);
 	llm_hf_run_free(run);

@@ -1,19 +1,18 @@
 /*
- * hf_vocab.c: the model's section of tokenizer.json: vocabulary and merges, which are most of the file.
+ * hf_vocab.c: the model's section of tokenizer.json: its vocabulary and options (merges: hf_merges.c).
  *
  * The vocabulary is read twice: first the ids, which need not come in order and may leave holes, then the texts by id. A
  * byte-level model's tokens and merges are decoded from GPT-2's alphabet here, so that its words are plain bytes.
  */
-#include "text/hf.h"
-#include "text/json_reader.h"
+#include "text/hf_loader.h"
 
 #include <math.h>
 #include <string.h>
 
 #define MAX_SECTION_BYTES ((size_t) 1 << 29)
 #define MAX_IDS (1 << 24)
+#define POLL_IDS 8192
 #define SPARE_IDS 65536			/* holes that are always allowed; beyond, 16 ids for each token */
-#define SPACE_MARK "\xE2\x96\x81"
 
 /* spans of the model's members; data NULL: absent */
 typedef struct ModelParts
@@ -39,21 +38,10 @@ typedef struct VocabEntry
 	uint32_t	off;			/* of its string in the section */
 } VocabEntry;
 
-typedef struct VocabLoader
-{
-	LlmTokenizer *t;
-	LlmHf	   *hf;
-	LlmStr		section;
-	LlmBuf		entries;
-	LlmBuf		scratch;
-	LlmBuf		decoded;
-	uint32_t	max_id;
-} VocabLoader;
-
 static LlmJsonReader
 reader(LlmStr span)
 {
-	return (LlmJsonReader) {span.data, span.len, 0, "tokenizer.json"};
+	return llm_json_reader(span, "tokenizer.json", NULL);
 }
 
 static bool
@@ -87,7 +75,7 @@ read_text(LlmHf *hf, LlmStr span, LlmStr *out, LlmError *err)
 }
 
 static LlmStatus
-split_model(LlmStr model, ModelParts *parts, LlmBuf *scratch, LlmError *err)
+split_model(LlmHfLoader *l, LlmStr model, ModelParts *parts, LlmError *err)
 {
 	const struct
 	{
@@ -99,7 +87,7 @@ split_model(LlmStr model, ModelParts *parts, LlmBuf *scratch, LlmError *err)
 		{"dropout", &parts->dropout}, {"fuse_unk", &parts->fuse_unk}, {"byte_fallback", &parts->byte_fallback},
 		{"ignore_merges", &parts->ignore_merges}, {"max_input_chars_per_word", &parts->max_word_chars}
 	};
-	LlmJsonReader r = reader(model);
+	LlmJsonReader r = llm_json_reader(model, "tokenizer.json", l->stop);
 	bool		first = true;
 	bool		more;
 
@@ -114,7 +102,7 @@ split_model(LlmStr model, ModelParts *parts, LlmBuf *scratch, LlmError *err)
 		LLM_TRY(llm_json_next(&r, '}', &first, &more, err));
 		if (!more)
 			return LLM_OK;
-		LLM_TRY(llm_json_string(&r, scratch, &key, err));
+		LLM_TRY(llm_json_string(&r, &l->scratch, &key, err));
 		while (k < sizeof(members) / sizeof(members[0]) && (strlen(members[k].name) != key.len || memcmp(members[k].name, key.data, key.len) != 0))
 			k++;
 		LLM_TRY(llm_json_expect(&r, ':', err));
@@ -147,7 +135,7 @@ find_kind(LlmHf *hf, const ModelParts *parts, LlmError *err)
 }
 
 static LlmStatus
-add_entry(VocabLoader *l, double id, size_t off, LlmError *err)
+add_entry(LlmHfLoader *l, double id, size_t off, LlmError *err)
 {
 	VocabEntry	entry = {id >= 0 && id < MAX_IDS ? (uint32_t) id : MAX_IDS, (uint32_t) off};
 
@@ -160,9 +148,9 @@ add_entry(VocabLoader *l, double id, size_t off, LlmError *err)
 
 /* {"text": id, …} */
 static LlmStatus
-list_entries(VocabLoader *l, LlmError *err)
+list_entries(LlmHfLoader *l, LlmError *err)
 {
-	LlmJsonReader r = reader(l->section);
+	LlmJsonReader r = llm_json_reader(l->section, "tokenizer.json", l->stop);
 	bool		first = true;
 	bool		more;
 
@@ -186,9 +174,9 @@ list_entries(VocabLoader *l, LlmError *err)
 
 /* [["text", score], …]; scores as doubles one after the other */
 static LlmStatus
-list_scored_entries(VocabLoader *l, LlmBuf *scores, LlmError *err)
+list_scored_entries(LlmHfLoader *l, LlmBuf *scores, LlmError *err)
 {
-	LlmJsonReader r = reader(l->section);
+	LlmJsonReader r = llm_json_reader(l->section, "tokenizer.json", l->stop);
 	bool		first = true;
 	bool		more;
 
@@ -218,7 +206,7 @@ list_scored_entries(VocabLoader *l, LlmBuf *scores, LlmError *err)
 
 /* text of an entry; borrowed until the next call */
 static LlmStatus
-entry_text(VocabLoader *l, const VocabEntry *entry, LlmStr *text, LlmError *err)
+entry_text(LlmHfLoader *l, const VocabEntry *entry, LlmStr *text, LlmError *err)
 {
 	LlmJsonReader r = reader(l->section);
 
@@ -226,9 +214,8 @@ entry_text(VocabLoader *l, const VocabEntry *entry, LlmStr *text, LlmError *err)
 	return llm_json_string(&r, &l->scratch, text, err);
 }
 
-/* what the model looks a token up by; *known false: no word has these characters */
-static LlmStatus
-word_of(VocabLoader *l, LlmStr text, LlmStr *word, bool *known, LlmError *err)
+LlmStatus
+llm_hf_word_of(LlmHfLoader *l, LlmStr text, LlmStr *word, bool *known, LlmError *err)
 {
 	size_t		len = 0;
 
@@ -245,7 +232,7 @@ word_of(VocabLoader *l, LlmStr text, LlmStr *word, bool *known, LlmError *err)
 
 /* texts by id, and words to look up; of equal texts the later in the file counts, the other id stays without text */
 static LlmStatus
-load_words(VocabLoader *l, uint32_t n_ids, size_t *n_words, LlmError *err)
+load_words(LlmHfLoader *l, uint32_t n_ids, size_t *n_words, LlmError *err)
 {
 	const VocabEntry *entries = (const VocabEntry *) l->entries.data;
 	size_t		n = l->entries.len / sizeof(VocabEntry);
@@ -263,12 +250,14 @@ load_words(VocabLoader *l, uint32_t n_ids, size_t *n_words, LlmError *err)
 		bool		known = false;
 		LlmStatus	status = LLM_OK;
 
-		if (entry_of[id])
+		if (id % POLL_IDS == 0 && llm_should_stop(l->stop))
+			status = LLM_PAUSED;
+		if (status == LLM_OK && entry_of[id])
 			status = entry_text(l, &entries[entry_of[id] - 1], &text, err);
 		if (status == LLM_OK)
 			status = llm_vocab_add(&l->t->vocab, text.data, text.len, err);
 		if (status == LLM_OK)
-			status = word_of(l, text, &word, &known, err);
+			status = llm_hf_word_of(l, text, &word, &known, err);
 		if (status == LLM_OK)
 			status = llm_vocab_add(&l->hf->words, word.data, known ? word.len : 0, err);
 		if (status != LLM_OK)
@@ -286,6 +275,8 @@ load_words(VocabLoader *l, uint32_t n_ids, size_t *n_words, LlmError *err)
 		int32_t		id = (int32_t) entries[i].id;
 		int32_t		before;
 
+		if (i % POLL_IDS == 0 && llm_should_stop(l->stop))
+			return LLM_PAUSED;
 		LLM_TRY(llm_vocab_index_last(&l->t->vocab, id, &before, err));
 		*n_words -= before != id;
 		if (llm_vocab_bytes(&l->hf->words, id).len > 0)
@@ -295,124 +286,7 @@ load_words(VocabLoader *l, uint32_t n_ids, size_t *n_words, LlmError *err)
 }
 
 static LlmStatus
-find_merge_token(VocabLoader *l, LlmStr text, uint64_t i, int32_t *id, LlmError *err)
-{
-	LlmStr		word;
-	bool		known;
-
-	*id = -1;
-	LLM_TRY(word_of(l, text, &word, &known, err));
-	if (!known)
-		return LLM_OK;
-	*id = llm_vocab_find(&l->hf->words, word.data, word.len);
-	if (*id >= 0)
-		return LLM_OK;
-	llm_fail(err, LLM_E_FORMAT, "merge %llu of tokenizer.json names a token that is not in the vocabulary", (unsigned long long) i);
-	llm_error_detail(err, "The token is \"%.*s\".", (int) (text.len < 64 ? text.len : 64), text.data);
-	return LLM_E_FORMAT;
-}
-
-/* pair is both sides together, of which the left has left_len bytes */
-static LlmStatus
-add_merge(VocabLoader *l, LlmStr pair, size_t left_len, uint64_t i, LlmError *err)
-{
-	LlmStr		left_text = {pair.data, left_len};
-	LlmStr		right_text = {pair.data + left_len, pair.len - left_len};
-	int32_t		left;
-	int32_t		right;
-	int32_t		merged;
-
-	LLM_TRY(find_merge_token(l, left_text, i, &left, err));
-	LLM_TRY(find_merge_token(l, right_text, i, &right, err));
-	LLM_TRY(find_merge_token(l, pair, i, &merged, err));
-	if (left < 0 || right < 0 || merged < 0)
-		return LLM_OK;
-	llm_merges_set(&l->t->merges, left, right, (uint32_t) i, merged);
-	if (right_text.len >= 3 && memcmp(right_text.data, SPACE_MARK, 3) == 0 &&
-		(left_len < 3 || memcmp(left_text.data + left_len - 3, SPACE_MARK, 3) != 0))
-		l->hf->cut_at_marks = false;
-	return LLM_OK;
-}
-
-/* "left right" or ["left", "right"] into pair */
-static LlmStatus
-read_merge(VocabLoader *l, LlmJsonReader *r, LlmBuf *pair, size_t *left_len, bool *is_merge, LlmError *err)
-{
-	LlmStr		text;
-	const char *space;
-
-	pair->len = 0;
-	*is_merge = true;
-	if (llm_json_peek(r) == '[')
-	{
-		r->pos++;
-		LLM_TRY(llm_json_string(r, &l->scratch, &text, err));
-		LLM_TRY(llm_buf_append(pair, text.data, text.len, err));
-		*left_len = text.len;
-		LLM_TRY(llm_json_expect(r, ',', err));
-		LLM_TRY(llm_json_string(r, &l->scratch, &text, err));
-		LLM_TRY(llm_buf_append(pair, text.data, text.len, err));
-		return llm_json_expect(r, ']', err);
-	}
-	LLM_TRY(llm_json_string(r, &l->scratch, &text, err));
-	*is_merge = text.len < 8 || memcmp(text.data, "#version", 8) != 0;
-	space = memchr(text.data, ' ', text.len);
-	if (*is_merge && !space)
-		return llm_json_error(r, "a merge must be two strings", err);
-	*left_len = space ? (size_t) (space - text.data) : 0;
-	LLM_TRY(llm_buf_append(pair, text.data, *left_len, err));
-	return *is_merge ? llm_buf_append(pair, space + 1, text.len - *left_len - 1, err) : LLM_OK;
-}
-
-/* add NULL: only count */
-static LlmStatus
-read_merges(VocabLoader *l, LlmStr section, LlmBuf *pair, uint64_t *n, LlmError *err)
-{
-	LlmJsonReader r = reader(section);
-	bool		first = true;
-	bool		more;
-
-	*n = 0;
-	LLM_TRY(llm_json_expect(&r, '[', err));
-	for (;;)
-	{
-		LlmStr		span;
-		size_t		left_len = 0;
-		bool		is_merge = true;
-
-		LLM_TRY(llm_json_next(&r, ']', &first, &more, err));
-		if (!more)
-			return LLM_OK;
-		if (!pair)
-			LLM_TRY(llm_json_skip(&r, &span, err));
-		else
-			LLM_TRY(read_merge(l, &r, pair, &left_len, &is_merge, err));
-		if (pair && is_merge)
-			LLM_TRY(add_merge(l, (LlmStr) {pair->data ? pair->data : "", pair->len}, left_len, *n, err));
-		*n += is_merge;
-	}
-}
-
-static LlmStatus
-load_merges(VocabLoader *l, LlmStr section, LlmError *err)
-{
-	LlmBuf		pair;
-	uint64_t	n;
-	LlmStatus	status;
-
-	if (!section.data)
-		return llm_fail(err, LLM_E_FORMAT, "the BPE model of tokenizer.json has no merges");
-	l->hf->cut_at_marks = true;
-	LLM_TRY(read_merges(l, section, NULL, &n, err));
-	LLM_TRY(llm_merges_init(&l->t->merges, (size_t) n, l->hf->allocator, err));
-	llm_buf_init(&pair, l->hf->allocator);
-	status = read_merges(l, section, &pair, &n, err);
-	llm_buf_free(&pair);
-	return status;
-}
-
-static LlmStatus
-load_trie(VocabLoader *l, LlmError *err)
+load_trie(LlmHfLoader *l, LlmError *err)
 {
 	LlmHf	   *hf = l->hf;
 	double		lowest = INFINITY;
@@ -424,6 +298,8 @@ load_trie(VocabLoader *l, LlmError *err)
 		LlmStr		text = llm_vocab_bytes(&l->t->vocab, (int32_t) id);
 		int32_t		before;
 
+		if (id % POLL_IDS == 0 && llm_should_stop(l->stop))
+			return LLM_PAUSED;
 		if (hf->score[id] < lowest)
 			lowest = hf->score[id];
 		if (text.len > 0)
@@ -444,7 +320,7 @@ refuse_text(LlmHf *hf, LlmStr span, const char *what, LlmError *err)
 
 /* what the kinds of models have besides their vocabulary */
 static LlmStatus
-load_options(VocabLoader *l, const ModelParts *parts, LlmError *err)
+load_options(LlmHfLoader *l, const ModelParts *parts, LlmError *err)
 {
 	LlmHf	   *hf = l->hf;
 	LlmJsonReader r = reader(parts->unk_id);
@@ -505,7 +381,7 @@ find_byte_level(LlmHf *hf, const ModelParts *parts)
 }
 
 static LlmStatus
-load_vocabulary(VocabLoader *l, const ModelParts *parts, LlmStr added, LlmError *err)
+load_vocabulary(LlmHfLoader *l, const ModelParts *parts, LlmStr added, LlmError *err)
 {
 	LlmTokenizer *t = l->t;
 	LlmHf	   *hf = l->hf;
@@ -527,16 +403,16 @@ load_vocabulary(VocabLoader *l, const ModelParts *parts, LlmStr added, LlmError 
 	LLM_TRY(load_words(l, n_ids, &n_words, err));
 	LLM_TRY(load_options(l, parts, err));
 	if (hf->model == LLM_HF_BPE)
-		LLM_TRY(load_merges(l, parts->merges, err));
+		LLM_TRY(llm_hf_load_merges(l, parts->merges, err));
 	if (hf->model == LLM_HF_UNIGRAM)
 		LLM_TRY(load_trie(l, err));
 	return llm_hf_read_added(t, added, (int32_t) n_ids, n_words, err);
 }
 
 LlmStatus
-llm_hf_read_model(LlmTokenizer *t, LlmStr model, LlmStr added, LlmError *err)
+llm_hf_read_model(LlmTokenizer *t, LlmStr model, LlmStr added, const LlmStop *stop, LlmError *err)
 {
-	VocabLoader l = {.t = t, .hf = t->hf};
+	LlmHfLoader l = {.t = t, .hf = t->hf, .stop = stop};
 	ModelParts	parts;
 	LlmStatus	status;
 
@@ -545,7 +421,7 @@ llm_hf_read_model(LlmTokenizer *t, LlmStr model, LlmStr added, LlmError *err)
 	llm_buf_init(&l.entries, t->allocator);
 	llm_buf_init(&l.scratch, t->allocator);
 	llm_buf_init(&l.decoded, t->allocator);
-	status = split_model(model, &parts, &l.scratch, err);
+	status = split_model(&l, model, &parts, err);
 	if (status == LLM_OK)
 		status = find_kind(t->hf, &parts, err);
 	if (status == LLM_OK && !parts.vocab.data)

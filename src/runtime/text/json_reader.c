@@ -8,6 +8,7 @@
 
 #define MAX_DEPTH 100
 #define MAX_NUMBER_BYTES 40
+#define POLL_BYTES ((size_t) 1 << 18)
 
 LlmStatus
 llm_json_error(const LlmJsonReader *r, const char *reason, LlmError *err)
@@ -37,10 +38,20 @@ llm_json_expect(LlmJsonReader *r, char c, LlmError *err)
 	return LLM_OK;
 }
 
+static LlmStatus
+poll(LlmJsonReader *r)
+{
+	if (r->pos - r->polled < POLL_BYTES)
+		return LLM_OK;
+	r->polled = r->pos;
+	return llm_should_stop(r->stop) ? LLM_PAUSED : LLM_OK;
+}
+
 LlmStatus
 llm_json_next(LlmJsonReader *r, char close, bool *first, bool *more, LlmError *err)
 {
 	*more = true;
+	LLM_TRY(poll(r));
 	if (llm_json_peek(r) == close)
 	{
 		r->pos++;
@@ -238,6 +249,7 @@ llm_json_skip(LlmJsonReader *r, LlmStr *span, LlmError *err)
 		size_t		end;
 		bool		escaped;
 
+		LLM_TRY(poll(r));
 		c = llm_json_peek(r);
 		if (c == '\0')
 			return llm_json_error(r, "the text ends too early", err);

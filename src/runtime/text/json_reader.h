@@ -1,7 +1,8 @@
 /*
  * json_reader.h: JSON read from its beginning to its end, without a tree: for texts of megabytes (vocabularies).
  *
- * The caller says what it expects; what comes is checked as it is read. Errors are LLM_E_FORMAT with the offset.
+ * The caller says what it expects; what comes is checked as it is read. Errors are LLM_E_FORMAT with the offset. A long text
+ * is not read to its end if stop wants that: LLM_PAUSED from llm_json_next and llm_json_skip, after which nothing more is read.
  */
 #ifndef LLM_JSON_READER_H
 #define LLM_JSON_READER_H
@@ -14,7 +15,15 @@ typedef struct LlmJsonReader
 	size_t		len;
 	size_t		pos;
 	const char *what;			/* what the text is, for messages */
+	const LlmStop *stop;
+	size_t		polled;			/* where stop was asked last */
 } LlmJsonReader;
+
+static inline LlmJsonReader
+llm_json_reader(LlmStr text, const char *what, const LlmStop *stop)
+{
+	return (LlmJsonReader) {text.data, text.len, 0, what, stop, 0};
+}
 
 extern LlmStatus llm_json_error(const LlmJsonReader *r, const char *reason, LlmError *err);
 

@@ -215,11 +215,11 @@ refuse_text(LlmError *err)
 }
 
 static LlmStatus
-load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop *stop, LlmError *err)
 {
 	LLM_TRY(load_kind(t, meta, err));
 	if (t->kind == LLM_KIND_HF)
-		return llm_hf_load(t, meta, err);
+		return llm_hf_load(t, meta, stop, err);
 	LLM_TRY(load_tokens(t, meta, err));
 	LLM_TRY(llm_special_tokens_load(t, meta, err));
 	LLM_TRY(load_separator(t, meta, err));
@@ -236,14 +236,14 @@ load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 }
 
 LlmStatus
-llm_tokenizer_create(const LlmMeta *meta, const LlmAllocator *a, LlmTokenizer **out, LlmError *err)
+llm_tokenizer_create_with(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmTokenizer **out, LlmError *err)
 {
 	void	   *t;
 	LlmStatus	status;
 
 	LLM_TRY(llm_alloc_zero(a, 1, sizeof(LlmTokenizer), &t, err));
 	((LlmTokenizer *) t)->allocator = a;
-	status = load(t, meta, err);
+	status = load(t, meta, stop, err);
 	if (status != LLM_OK)
 	{
 		llm_tokenizer_free(t);
@@ -251,6 +251,12 @@ llm_tokenizer_create(const LlmMeta *meta, const LlmAllocator *a, LlmTokenizer **
 	}
 	*out = t;
 	return LLM_OK;
+}
+
+LlmStatus
+llm_tokenizer_create(const LlmMeta *meta, const LlmAllocator *a, LlmTokenizer **out, LlmError *err)
+{
+	return llm_tokenizer_create_with(meta, a, NULL, out, err);
 }
 
 void

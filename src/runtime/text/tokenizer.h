@@ -48,6 +48,9 @@ extern const LlmTokenizerKindInfo *llm_tokenizer_kinds(int *n);
  * vocabulary that contradicts itself.
  */
 extern LlmStatus llm_tokenizer_create(const LlmMeta *meta, const LlmAllocator *a, LlmTokenizer **out, LlmError *err);
+
+/* the same; LLM_PAUSED if stop wants that while a tokenizer.json is read, which may be tens of megabytes: nothing is left then */
+extern LlmStatus llm_tokenizer_create_with(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmTokenizer **out, LlmError *err);
 extern void llm_tokenizer_free(LlmTokenizer *t);
 
 /*

@@ -13,6 +13,10 @@
  */
 extern LlmStatus llm_pack_to_memory(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
 									const uint8_t **base, size_t *size, LlmError *err);
+
+/* an outline of source (llm_packer_begin_outline), which costs memory for what is written into it, and address space for the rest */
+extern LlmStatus llm_pack_outline(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
+								  const uint8_t **base, size_t *size, LlmError *err);
 extern void llm_memory_pack_free(const uint8_t *base, size_t size);
 
 #endif

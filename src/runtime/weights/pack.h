@@ -63,6 +63,14 @@ extern LlmStatus llm_packer_begin(const LlmSource *source, const uint8_t *digest
 extern LlmStatus llm_packer_run(LlmPacker *packer, const LlmPackSink *sink, const LlmStop *stop, LlmError *err);
 extern void llm_packer_free(LlmPacker *packer);
 
+/*
+ * The same for an outline: a pack whose matrices are not read. Vectors of up to 65536 elements, as their values may be checked
+ * when a model is opened, are there; all else lies over one range at the end, which is never written. So a model that is
+ * opened over it says whether the source's can be opened, and computes nothing that means anything.
+ */
+extern LlmStatus llm_packer_begin_outline(const LlmSource *source, const LlmAllocator *a, LlmPacker **out,
+										  uint64_t *total_bytes, LlmError *err);
+
 /* base must be 64-byte aligned and outlive the pack */
 extern LlmStatus llm_pack_open(const uint8_t *base, size_t size, const LlmAllocator *a, LlmPack *pack, LlmError *err);
 extern void llm_pack_close(LlmPack *pack);

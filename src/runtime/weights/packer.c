@@ -4,7 +4,7 @@
  * begin lays everything out: entries in the order of names, data in the order of the file, so that the source is read
  * from front to back. run then moves the tensors through two bounded buffers, a batch of row groups (about 1 MB) at a
  * time; its place is (tensor, matrix of the stack, group), which advances only after the sink took the batch, so a pause
- * or a failed write repeats at most one batch.
+ * or a failed write repeats at most one batch. An outline has the short vectors first, and skips all other tensors.
  */
 #include "weights/pack_layout.h"
 
@@ -27,6 +27,7 @@ struct LlmPacker
 {
 	const LlmSource *source;
 	const LlmAllocator *allocator;
+	bool		outline;
 	LlmPackHeader header;
 	LlmPackEntry *entries;		/* start of the directory's bytes, which are header.dir_bytes long */
 	uint32_t   *rank;			/* by tensor of the source: its entry */
@@ -82,6 +83,13 @@ batch_of(const LlmTensor *tensor)
 		batch.groups_bytes = (size_t) batch.count * out;
 	}
 	return batch;
+}
+
+/* whether its data gets a place of its own, and is written */
+static bool
+is_written(const LlmPacker *packer, const LlmTensor *tensor)
+{
+	return !packer->outline || (tensor->n_dims == 1 && tensor->dim[0] <= VECTOR_BATCH);
 }
 
 /* can this tensor be computed with? */
@@ -160,12 +168,33 @@ make_directory(LlmPacker *packer, LlmError *err)
 	return LLM_OK;
 }
 
-/* give every part its offset; the data follows the order of the source */
+/* room for a batch of every tensor that is written */
+static void
+count_buffers(LlmPacker *packer)
+{
+	const LlmSource *source = packer->source;
+
+	for (uint64_t i = 0; i < source->n_tensors; i++)
+	{
+		Batch		batch;
+
+		if (!is_written(packer, &source->tensors[i]))
+			continue;
+		batch = batch_of(&source->tensors[i]);
+		if (batch.rows_bytes > packer->rows_capacity)
+			packer->rows_capacity = batch.rows_bytes;
+		if (batch.groups_bytes > packer->groups_capacity)
+			packer->groups_capacity = batch.groups_bytes;
+	}
+}
+
+/* give every part its offset; the data follows the order of the source, and what is not written shares the end */
 static LlmStatus
 lay_out(LlmPacker *packer, LlmError *err)
 {
 	const LlmSource *source = packer->source;
 	LlmPackHeader *header = &packer->header;
+	uint64_t	largest = 0;
 	uint64_t	off;
 
 	header->meta_off = sizeof(LlmPackHeader);
@@ -176,17 +205,20 @@ lay_out(LlmPacker *packer, LlmError *err)
 	for (uint64_t i = 0; i < source->n_tensors; i++)
 	{
 		LlmPackEntry *entry = &packer->entries[packer->rank[i]];
-		Batch		batch = batch_of(&source->tensors[i]);
 
 		entry->data_off = off;
-		if (__builtin_add_overflow(off, entry->n_bytes, &off) || off > INT64_MAX)
+		if (!is_written(packer, &source->tensors[i]))
+			largest = entry->n_bytes > largest ? entry->n_bytes : largest;
+		else if (__builtin_add_overflow(off, entry->n_bytes, &off) || off > INT64_MAX)
 			return llm_fail(err, LLM_E_LIMIT, "model file \"%s\" is too large when packed", source->path);
-		if (batch.rows_bytes > packer->rows_capacity)
-			packer->rows_capacity = batch.rows_bytes;
-		if (batch.groups_bytes > packer->groups_capacity)
-			packer->groups_capacity = batch.groups_bytes;
 	}
-	header->total_bytes = off;
+	for (uint64_t i = 0; i < source->n_tensors; i++)
+	{
+		if (!is_written(packer, &source->tensors[i]))
+			packer->entries[packer->rank[i]].data_off = off;
+	}
+	if (__builtin_add_overflow(off, largest, &header->total_bytes) || header->total_bytes > INT64_MAX)
+		return llm_fail(err, LLM_E_LIMIT, "model file \"%s\" is too large when packed", source->path);
 	return LLM_OK;
 }
 
@@ -217,6 +249,7 @@ prepare(LlmPacker *packer, const uint8_t *digest, LlmError *err)
 
 	LLM_TRY(make_directory(packer, err));
 	LLM_TRY(lay_out(packer, err));
+	count_buffers(packer);
 	fill_header(packer, digest);
 	LLM_TRY(llm_alloc_aligned(packer->allocator, packer->rows_capacity, 1, &ptr, err));
 	packer->rows = ptr;
@@ -225,9 +258,9 @@ prepare(LlmPacker *packer, const uint8_t *digest, LlmError *err)
 	return LLM_OK;
 }
 
-LlmStatus
-llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAllocator *a,
-				 LlmPacker **out, uint64_t *total_bytes, LlmError *err)
+static LlmStatus
+begin(const LlmSource *source, const uint8_t *digest, bool outline, const LlmAllocator *a,
+	  LlmPacker **out, uint64_t *total_bytes, LlmError *err)
 {
 	LlmPacker  *packer;
 	LlmStatus	status;
@@ -237,6 +270,7 @@ llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAlloca
 	packer = ptr;
 	packer->source = source;
 	packer->allocator = a;
+	packer->outline = outline;
 	status = prepare(packer, digest, err);
 	if (status != LLM_OK)
 	{
@@ -246,6 +280,19 @@ llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAlloca
 	*total_bytes = packer->header.total_bytes;
 	*out = packer;
 	return LLM_OK;
+}
+
+LlmStatus
+llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAllocator *a,
+				 LlmPacker **out, uint64_t *total_bytes, LlmError *err)
+{
+	return begin(source, digest, false, a, out, total_bytes, err);
+}
+
+LlmStatus
+llm_packer_begin_outline(const LlmSource *source, const LlmAllocator *a, LlmPacker **out, uint64_t *total_bytes, LlmError *err)
+{
+	return begin(source, NULL, true, a, out, total_bytes, err);
 }
 
 void
@@ -339,6 +386,11 @@ pack_step(LlmPacker *packer, const LlmPackSink *sink, LlmError *err)
 				const LlmTensor *tensor = &source->tensors[packer->tensor];
 				const LlmPackEntry *entry = &packer->entries[packer->rank[packer->tensor]];
 
+				if (!is_written(packer, tensor))
+				{
+					packer->tensor++;
+					break;
+				}
 				return entry->is_vector ? pack_elements(packer, tensor, entry, sink, err) :
 					pack_groups(packer, tensor, entry, sink, err);
 			}

@@ -330,6 +330,27 @@ static const Case cases[] = {
 
 #define N_CASES ((int) (sizeof cases / sizeof *cases))
 
+/* over an outline of its weights a model opens, or does not, as over the whole */
+static void
+check_outline(const char *path, const LlmModelOptions *options, LlmStatus status, const LlmError *expected)
+{
+	const uint8_t *base = NULL;
+	size_t		size = 0;
+	LlmSource	source;
+	LlmModel   *m = NULL;
+	LlmError	err;
+
+	CHECK(test_ok(llm_source_open(path, &llm_malloc_allocator, NULL, &source, &err), &err));
+	CHECK(test_ok(llm_pack_outline(&source, &llm_malloc_allocator, NULL, &base, &size, &err), &err));
+	llm_source_close(&source);
+	CHECK_MSG(llm_model_open(base, size, options, llmk_level(0), &llm_malloc_allocator, &m, &err) == status, "%s", err.message);
+	if (status != LLM_OK)
+		CHECK_MSG(strcmp(err.message, expected->message) == 0 && strcmp(err.detail, expected->detail) == 0, "%s, not %s",
+				  err.message, expected->message);
+	llm_model_close(m);
+	llm_memory_pack_free(base, size);
+}
+
 static TestModel
 open_case(const Case *c, LlmKvType kv_type, const LlmKernels *kernels)
 {
@@ -343,6 +364,7 @@ open_case(const Case *c, LlmKvType kv_type, const LlmKernels *kernels)
 	gw_finish(&k.w);
 	fd = gw_memfd(k.w.file.data, k.w.file.len, path);
 	t = test_model_open(path, &options, kernels);
+	check_outline(path, &options, LLM_OK, NULL);
 	close(fd);
 	gw_free(&k.w);
 	return t;
@@ -505,6 +527,7 @@ open_status(TinyMaker *k, LlmError *err)
 	status = llm_model_open(base, size, &options, llmk_level(0), &llm_malloc_allocator, &m, err);
 	llm_model_close(m);
 	llm_memory_pack_free(base, size);
+	check_outline(path, &options, status, err);
 	close(fd);
 	gw_free(&k->w);
 	return status;

@@ -252,12 +252,34 @@ repeated(const char *before, const char *text, int n, const char *after)
 	return all;
 }
 
+/* rules that begin with each other, each through groups */
+static char *
+chain_of_rules(int n, int groups)
+{
+	char	   *all = malloc((size_t) n * (32 + 8 * (size_t) groups) + 32);
+	char	   *to = all + sprintf(all, "root ::= r0\n");
+
+	for (int i = 0; i < n; i++)
+	{
+		to += sprintf(to, "r%d ::= ", i);
+		for (int g = 0; g < groups; g++)
+			to += sprintf(to, "(\"b\"? ");
+		to += sprintf(to, "r%d", i + 1);
+		for (int g = 0; g < groups; g++)
+			*to++ = ')';
+		*to++ = '\n';
+	}
+	sprintf(to, "r%d ::= \"z\"\n", n);
+	return all;
+}
+
 static void
 check_hostile(void)
 {
 	char	   *deep = repeated("", "{\"items\":", 5000, "{}");
 	char	   *parens = repeated("", "(", 5000, "");
 	char	   *rules = repeated("root ::= ", "(", 5000, "");
+	char	   *chain = chain_of_rules(900, 190);
 	char	   *many = repeated("{\"enum\":[\"x\"", ",\"0123456789abcdef\"", 60000, "]}");
 	char	   *wide = repeated("{\"anyOf\":[{\"items\":{\"minimum\":1}}", ",{\"items\":{\"maxLength\":1}}", 30, "]}");
 	LlmGrammar *g;
@@ -267,6 +289,7 @@ check_hostile(void)
 	check_refused(make_schema, deep, LLM_E_LIMIT, "deep");
 	check_refused(llm_grammar_regex, parens, LLM_E_LIMIT, "deep");
 	check_refused(llm_grammar_gbnf, rules, LLM_E_LIMIT, "deep");
+	check_refused(llm_grammar_gbnf, chain, LLM_E_LIMIT, "deep");
 	status = make_schema(str(many), &llm_malloc_allocator, &g, &err);	/* 1 MB: compiled, or over a limit */
 	CHECK(status == LLM_OK || status == LLM_E_LIMIT);
 	if (status == LLM_OK)
@@ -278,6 +301,7 @@ check_hostile(void)
 	free(deep);
 	free(parens);
 	free(rules);
+	free(chain);
 	free(many);
 	free(wide);
 }

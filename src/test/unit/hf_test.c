@@ -369,6 +369,9 @@ test_configs(void)
 		{HF_CONFIG ", \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", LLM_E_UNSUPPORTED, "rope type \"dynamic\""},
 		{HF_CONFIG ", \"rope_scaling\": {\"rope_type\": \"default\", \"unheard\": 2.0}", LLM_E_UNSUPPORTED, "\"unheard\""},
 		{HF_CONFIG ", \"rope_scaling\": 7", LLM_E_UNSUPPORTED, "rope_parameters"},
+		{HF_CONFIG ", \"layer_types\": [\"full_attention\"]", LLM_OK, NULL},
+		{HF_CONFIG ", \"layer_types\": [\"chunked_attention\"]", LLM_E_UNSUPPORTED, "\"layer_types\" = \"chunked_attention\""},
+		{HF_CONFIG ", \"layer_types\": [null]", LLM_E_UNSUPPORTED, "\"layer_types\" = null"},
 		{HF_CONFIG ", \"rope_theta\": \"x\"", LLM_E_FORMAT, "not a number"},
 		{HF_CONFIG ", \"num_hidden_layers\": 5000", LLM_E_FORMAT, "outside 1 to 4096"},
 		{HF_CONFIG ", \"num_hidden_layers\": -1", LLM_E_FORMAT, "not a whole number"},
@@ -536,6 +539,58 @@ test_text_side(void)
 	llm_source_close(&source);
 	hf_write_text("modules.json", "[{\"type\": \"sentence_transformers.models.LSTM\", \"path\": \"1_LSTM\"}]");
 	expect(LLM_E_UNSUPPORTED, "module \"LSTM\"", "a module that is not known");
+	hf_write_text("modules.json", "[{\"type\": \"sentence_transformers.models.Pooling\", \"path\": \"2_Pooling\"}]");
+	expect(LLM_E_UNSUPPORTED, "folder \"2_Pooling\"", "pooling that would not be found");
+	hf_end();
+}
+
+/* how sentence-transformers says what becomes of a text's vectors, before and since its version 6 */
+static void
+test_pooling(void)
+{
+	static const struct
+	{
+		const char *config;
+		uint64_t	type;		/* 0: refused */
+	}			cases[] = {
+		{"{\"pooling_mode_cls_token\": false, \"pooling_mode_mean_tokens\": true}", 1},
+		{"{\"embedding_dimension\": 8, \"pooling_mode\": \"mean\", \"include_prompt\": true}", 1},
+		{"{\"pooling_mode\": \"cls\"}", 2},
+		{"{\"pooling_mode\": [\"lasttoken\"]}", 3},
+		{"{\"pooling_mode\": \"max\"}", 0},
+		{"{\"pooling_mode\": [\"mean\", \"max\"]}", 0},
+		{"{\"pooling_mode\": 1}", 0},
+		{"{\"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": true}", 0},
+		{"{\"pooling_mode_mean_tokens\": true, \"include_prompt\": false}", 0},
+		{"[]", 0},
+	};
+	HfHeader	h = hf_llama(NULL);
+	LlmSource	source;
+	LlmError	err;
+	char		path[128];
+
+	hf_begin();
+	hf_write_text("config.json", "{" HF_CONFIG "}");
+	hf_finish(&h, "model.safetensors");
+	snprintf(path, sizeof(path), "%s/1_Pooling", hf_folder_path);
+	CHECK(mkdir(path, 0700) == 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		hf_write_text("1_Pooling/config.json", cases[i].config);
+		if (cases[i].type == 0)
+			expect(LLM_E_UNSUPPORTED, "1_Pooling/config.json", cases[i].config);
+		else if (llm_source_open(hf_folder_path, &llm_malloc_allocator, NULL, &source, &err) == LLM_OK)
+		{
+			check_number(&source, "llama.pooling_type", cases[i].type);
+			llm_source_close(&source);
+		}
+		else
+			CHECK_MSG(false, "%s: %s", cases[i].config, err.message);
+	}
+	strcat(path, "/config.json");
+	unlink(path);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
 	hf_end();
 }
 
@@ -557,5 +612,6 @@ main(void)
 	test_tensors();
 	test_changes();
 	test_text_side();
+	test_pooling();
 	CHECK_DONE();
 }

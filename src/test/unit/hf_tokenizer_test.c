@@ -1,12 +1,14 @@
 /*
  * hf_tokenizer_test.c: small tokenizer.json files give the ids and texts of the tokenizers library (recorded by
  * src/test/check_hf_tokenizers.py in sql-tests/data/tokenizers); damaged and unknown ones are refused; special tokens come from the template
- * only; a bad expression is an error and no hang.
+ * only; a bad expression is an error and no hang; each failing allocation is reported, a pause leaves nothing behind, and a token becomes
+ * text without an allocation.
  */
 #include "text/tokenizer.h"
 #include "weights/gguf.h"
 
 #include "check.h"
+#include "fail_alloc.h"
 #include "gguf_writer.h"
 
 #include <json-c/json.h>
@@ -206,6 +208,121 @@ test_bad_expression(void)
 	close_json(&f);
 }
 
+/* PCRE2 goes on without machine code if that finds no memory, so a refusal may also leave the result as it is */
+static void
+check_allocations(const Fixture *f, const char *name)
+{
+	const char *text = "The <s> 42 h\xC3\xA9llo";
+	LlmError	err;
+
+	for (long k = 0;; k++)
+	{
+		FailAlloc	fa;
+		LlmTokenizer *t = NULL;
+		LlmTokens	ids;
+		LlmBuf		back;
+		LlmStatus	status;
+
+		fail_alloc_init(&fa, k);
+		llm_tokens_init(&ids, &fa.allocator);
+		llm_buf_init(&back, &fa.allocator);
+		status = llm_tokenizer_create(&f->gguf.meta, &fa.allocator, &t, &err);
+		if (status == LLM_OK)
+			status = llm_tokenize(t, (LlmText) {text, NULL, strlen(text)}, LLM_TOKENIZE_ADD_SPECIAL, NULL, &ids, &err);
+		if (status == LLM_OK)
+			status = llm_detokenize(t, ids.ids, ids.n, true, &back, &err);
+		CHECK_MSG(status == LLM_OK || (status == LLM_E_NOMEM && fa.refused), "%s, allocation %ld: status %d", name, k, status);
+		llm_tokenizer_free(t);
+		llm_tokens_free(&ids);
+		llm_buf_free(&back);
+		CHECK_MSG(fa.n_alive == 0, "%s, allocation %ld: %ld left", name, k, fa.n_alive);
+		if (!fa.refused)
+			break;
+	}
+}
+
+static void
+check_single_tokens(const Fixture *f, const char *name)
+{
+	FailAlloc	fa;
+	LlmTokenizer *t;
+	LlmBuf		out;
+	LlmError	err;
+	long		n_before;
+
+	fail_alloc_init(&fa, -1);
+	llm_buf_init(&out, &fa.allocator);
+	CHECK(llm_tokenizer_create(&f->gguf.meta, &fa.allocator, &t, &err) == LLM_OK && llm_buf_reserve(&out, 4096, &err) == LLM_OK);
+	n_before = fa.n_requests;
+	for (int32_t id = 0; id < llm_tokenizer_vocab_size(t); id++)
+	{
+		out.len = 0;
+		CHECK(llm_detokenize_one(t, id, id % 2 == 0, true, &out, &err) == LLM_OK);
+	}
+	CHECK_MSG(fa.n_requests == n_before, "%s: %ld allocations", name, fa.n_requests - n_before);
+	llm_tokenizer_free(t);
+	llm_buf_free(&out);
+}
+
+static void
+check_memory(const char *name)
+{
+	char		path[128];
+	struct json_object *all;
+	Fixture		f;
+
+	snprintf(path, sizeof(path), FOLDER "%s.json", name);
+	all = json_object_from_file(path);
+	CHECK_MSG(all != NULL, "%s", path);
+	open_json(&f, json_object_to_json_string_ext(json_object_object_get(all, "tokenizer"), JSON_C_TO_STRING_PLAIN));
+	check_allocations(&f, name);
+	check_single_tokens(&f, name);
+	close_json(&f);
+	json_object_put(all);
+}
+
+static bool
+stop_at(void *opaque)
+{
+	return (*(long *) opaque)-- == 0;
+}
+
+/* a file long enough to be asked about, stopped at each place in turn */
+static void
+test_pause(void)
+{
+	const size_t n_zeros = 600000;
+	const char *end = "0]," WORDS "}";
+	char	   *json = malloc(2 * n_zeros + 64 + strlen(end));
+	char	   *at = json + sprintf(json, "{\"unused\":[");
+	Fixture		f;
+	long		n_asked = 0;
+
+	for (size_t i = 0; i < n_zeros; i++, at += 2)
+		memcpy(at, "0,", 2);
+	strcpy(at, end);
+	open_json(&f, json);
+	CHECK(f.status == LLM_OK);
+	for (;; n_asked++)
+	{
+		long		left = n_asked;
+		LlmStop		stop = {stop_at, &left};
+		FailAlloc	fa;
+		LlmTokenizer *t = NULL;
+		LlmStatus	status;
+
+		fail_alloc_init(&fa, -1);
+		status = llm_tokenizer_create_with(&f.gguf.meta, &fa.allocator, &stop, &t, &f.err);
+		CHECK(status == LLM_OK ? left >= 0 : status == LLM_PAUSED && !t && fa.n_alive == 0);
+		llm_tokenizer_free(t);
+		if (status == LLM_OK)
+			break;
+	}
+	CHECK_MSG(n_asked >= 4, "asked %ld times", n_asked);
+	close_json(&f);
+	free(json);
+}
+
 int
 main(void)
 {
@@ -214,9 +331,13 @@ main(void)
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
 		check_recorded(names[i]);
+		check_memory(names[i]);
+	}
 	test_refused();
 	test_origin();
 	test_bad_expression();
+	test_pause();
 	CHECK_DONE();
 }

@@ -525,6 +525,70 @@ test_mapped(const Source *s, const uint8_t *expected, size_t size)
 	unlink(path);
 }
 
+/* directory and short vectors are those of the whole; what is not read costs no room of its own */
+static void
+test_outline(const Source *s, const uint8_t *whole, size_t whole_size)
+{
+	LlmPack		pack;
+	LlmPack		full;
+	const uint8_t *base;
+	size_t		size;
+	size_t		n_read = 0;
+	size_t		largest = 0;	/* of what is not read */
+	LlmError	err;
+
+	CHECK_MSG(llm_pack_outline(&s->weights, alloc, NULL, &base, &size, &err) == LLM_OK, "%s", err.message);
+	CHECK_MSG(llm_pack_open(base, size, alloc, &pack, &err) == LLM_OK, "%s %s", err.message, err.detail);
+	CHECK(llm_pack_open(whole, whole_size, alloc, &full, &err) == LLM_OK);
+	CHECK(pack.n_tensors == full.n_tensors && pack.meta.n_entries == full.meta.n_entries);
+	for (uint64_t i = 0; i < pack.n_tensors; i++)
+	{
+		const LlmPackTensor *a = &pack.tensors[i];
+		const LlmPackTensor *b = &full.tensors[i];
+		bool		is_read = b->is_vector && b->n_cols <= 65536;
+		size_t		n_zeros = 0;
+
+		CHECK(a->type == b->type && a->source_type == b->source_type && a->is_vector == b->is_vector && a->n_bytes == b->n_bytes);
+		CHECK(a->n_cols == b->n_cols && a->n_rows == b->n_rows && a->n_stack == b->n_stack);
+		n_read += is_read ? a->n_bytes : 0;
+		largest = !is_read && a->n_bytes > largest ? a->n_bytes : largest;
+		CHECK(!is_read || memcmp(a->data, b->data, a->n_bytes) == 0);
+		while (!is_read && n_zeros < a->n_bytes && a->data[n_zeros] == 0)
+			n_zeros++;
+		CHECK(is_read || n_zeros == a->n_bytes);
+	}
+	CHECK_MSG(size <= n_read + largest + 64 * 1024, "%zu bytes: %zu read, at most %zu not", size, n_read, largest);
+	llm_pack_close(&full);
+	llm_pack_close(&pack);
+	llm_memory_pack_free(base, size);
+}
+
+/* a stop keeps nothing, and neither does a refused allocation */
+static void
+test_outline_fails(const Source *s)
+{
+	const LlmStop stop = {always, NULL};
+	const uint8_t *base = NULL;
+	size_t		size = 0;
+	LlmError	err;
+
+	CHECK(llm_pack_outline(&s->weights, alloc, &stop, &base, &size, &err) == LLM_PAUSED && base == NULL && size == 0);
+	for (long k = 0;; k++)
+	{
+		FailAlloc	fa;
+		LlmStatus	status;
+
+		fail_alloc_init(&fa, k);
+		status = llm_pack_outline(&s->weights, &fa.allocator, NULL, &base, &size, &err);
+		if (status == LLM_OK)
+			llm_memory_pack_free(base, size);
+		CHECK(status == (fa.refused ? LLM_E_NOMEM : LLM_OK));
+		CHECK(fa.n_alive == 0);
+		if (!fa.refused)
+			break;
+	}
+}
+
 int
 main(void)
 {
@@ -551,6 +615,8 @@ main(void)
 	test_unfinished(&s, size);
 	test_no_memory(&s);
 	test_mapped(&s, base, size);
+	test_outline(&s, base, size);
+	test_outline_fails(&s);
 	llm_memory_pack_free(base, size);
 
 	/* a digest is kept */

@@ -33,15 +33,16 @@ static const char *const harmless[] = {
 };
 
 LlmStatus
-llm_hf_config_open(LlmHfFolder *folder, const LlmStop *stop, LlmHfConfig *config, LlmError *err)
+llm_hf_config_open(LlmHfFolder *folder, const char *file, const LlmStop *stop, LlmHfConfig *config, LlmError *err)
 {
 	struct json_object *part;
 
 	memset(config, 0, sizeof(*config));
+	config->file = file;
 	config->err = err;
-	LLM_TRY(llm_hf_json(folder, "config.json", stop, &config->root, err));
+	LLM_TRY(llm_hf_json(folder, file, stop, &config->root, err));
 	if (!json_object_is_type(config->root, json_type_object))
-		return llm_fail(err, LLM_E_FORMAT, "file \"config.json\" is not a JSON object");
+		return llm_fail(err, LLM_E_FORMAT, "file \"%s\" is not a JSON object", file);
 	config->text = config->root;
 	if (json_object_object_get_ex(config->root, "text_config", &part) && json_object_is_type(part, json_type_object))
 		config->text = part;
@@ -120,8 +121,8 @@ value_text(struct json_object *value)
 static LlmStatus
 wrong_type(LlmHfConfig *config, const char *keys, struct json_object *value, const char *expected)
 {
-	return llm_fail(config->err, LLM_E_FORMAT, "key \"%.*s\" of config.json is %.60s, not %s", (int) strcspn(keys, "|"), keys,
-					value_text(value), expected);
+	return llm_fail(config->err, LLM_E_FORMAT, "key \"%.*s\" of %s is %.60s, not %s", (int) strcspn(keys, "|"), keys,
+					config->file, value_text(value), expected);
 }
 
 LlmStatus
@@ -144,8 +145,8 @@ llm_hf_required(LlmHfConfig *config, const char *keys, uint64_t *value)
 	bool		found;
 
 	LLM_TRY(llm_hf_uint(config, keys, &found, value));
-	return found ? LLM_OK : llm_fail(config->err, LLM_E_FORMAT, "key \"%.*s\" is missing in config.json",
-									 (int) strcspn(keys, "|"), keys);
+	return found ? LLM_OK : llm_fail(config->err, LLM_E_FORMAT, "key \"%.*s\" is missing in %s",
+									 (int) strcspn(keys, "|"), keys, config->file);
 }
 
 LlmStatus
@@ -184,8 +185,8 @@ llm_hf_bool(LlmHfConfig *config, const char *keys, bool *found, bool *value)
 LlmStatus
 llm_hf_refuse(LlmHfConfig *config, const char *key, struct json_object *value)
 {
-	llm_fail(config->err, LLM_E_UNSUPPORTED, "key \"%.80s\" = %.60s of config.json is not supported for \"%.40s\"", key,
-			 value_text(value), config->architecture);
+	llm_fail(config->err, LLM_E_UNSUPPORTED, "key \"%.80s\" = %.60s of %s is not supported for \"%.40s\"", key,
+			 value_text(value), config->file, config->architecture);
 	llm_error_hint(config->err, "What it asks for is not computed, so the answers would be wrong.");
 	return LLM_E_UNSUPPORTED;
 }

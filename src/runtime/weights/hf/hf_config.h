@@ -1,5 +1,5 @@
 /*
- * hf_config.h: a model's config.json. Every key that is asked for is noted; at the end one that nobody asked for, and that is
+ * hf_config.h: a model's config.json (or an adapter's adapter_config.json). Every key that is asked for is noted; at the end one that nobody asked for, and that is
  * not known to leave results alone, is refused by name: it would change answers silently.
  *
  * A key is given as alternatives, "num_hidden_layers|n_layer"; null counts as absent. What the file does not say comes from the
@@ -14,6 +14,7 @@
 
 typedef struct LlmHfConfig
 {
+	const char *file;			/* its name, for messages */
 	struct json_object *root;	/* the whole file */
 	struct json_object *text;	/* what says how text is computed: the whole, or its part "text_config" */
 	struct json_object *defaults;
@@ -23,7 +24,7 @@ typedef struct LlmHfConfig
 	LlmError   *err;
 } LlmHfConfig;
 
-extern LlmStatus llm_hf_config_open(LlmHfFolder *folder, const LlmStop *stop, LlmHfConfig *config, LlmError *err);
+extern LlmStatus llm_hf_config_open(LlmHfFolder *folder, const char *file, const LlmStop *stop, LlmHfConfig *config, LlmError *err);
 extern void llm_hf_config_close(LlmHfConfig *config);
 
 /* the family's defaults, as JSON; NULL: none */

@@ -70,30 +70,39 @@ write_classifier_pooling(LlmHfParams *p)
 	return llm_hf_put_uint(p, "classifier.pooling_type", strcmp(json_object_get_string(pooling), "mean") == 0 ? 1 : 2);
 }
 
-/* in both directions, with what follows the mean in folders of its own: linear, without activation */
+/* a layer that follows the mean: linear, and no more (sentence-transformers takes tanh where no activation is named) */
+static LlmStatus
+check_dense(LlmHfParams *p, const char *file)
+{
+	struct json_object *config;
+	struct json_object *value;
+	bool		is_linear;
+	bool		adds_input;
+
+	LLM_TRY(llm_hf_json(p->folder, file, NULL, &config, p->err));
+	if (!config)
+		return LLM_OK;
+	is_linear = json_object_object_get_ex(config, "activation_function", &value) && json_object_is_type(value, json_type_string) &&
+		strstr(json_object_get_string(value), "Identity") != NULL;
+	adds_input = json_object_object_get_ex(config, "use_residual", &value) && json_object_get_boolean(value);
+	json_object_put(config);
+	if (!is_linear)
+		return llm_fail(p->err, LLM_E_UNSUPPORTED, "activation_function of file \"%s\" is not supported: it is not Identity", file);
+	return adds_input ? llm_fail(p->err, LLM_E_UNSUPPORTED, "use_residual of file \"%s\" is not supported", file) : LLM_OK;
+}
+
+/* in both directions, with what follows the mean in folders of its own */
 LlmStatus
 llm_hf_gemma_embedding(LlmHfParams *p)
 {
-	static const char *const files[] = {"2_Dense/config.json", "3_Dense/config.json"};
-	struct json_object *config;
-	struct json_object *value;
 	bool		both_ways = false;
 	bool		found;
 
 	LLM_TRY(llm_hf_bool(&p->config, "use_bidirectional_attention", &found, &both_ways));
 	if (!both_ways)
 		return llm_fail(p->err, LLM_E_UNSUPPORTED, "model class \"Gemma3TextModel\" is not supported with attention in one direction");
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-	{
-		LLM_TRY(llm_hf_json(p->folder, files[i], NULL, &config, p->err));
-		if (!config)
-			continue;
-		found = !json_object_object_get_ex(config, "activation_function", &value) || !json_object_is_type(value, json_type_string) ||
-			strstr(json_object_get_string(value), "Identity") != NULL;
-		json_object_put(config);
-		if (!found)
-			return llm_fail(p->err, LLM_E_UNSUPPORTED, "activation_function of file \"%s\" is not supported: it is not Identity", files[i]);
-	}
+	LLM_TRY(check_dense(p, "2_Dense/config.json"));
+	LLM_TRY(check_dense(p, "3_Dense/config.json"));
 	return llm_hf_gemma_keys(p);
 }
 
@@ -123,7 +132,7 @@ llm_hf_modern_bert(LlmHfParams *p)
 	LLM_TRY(llm_hf_layer_norm(p));
 	LLM_TRY(llm_hf_copy_uint(p, "local_attention", "attention.sliding_window"));
 	LLM_TRY(llm_hf_uint(&p->config, "global_attn_every_n_layers", &found, &every));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", &local));
+	LLM_TRY(llm_hf_layer_windows(p, &local));
 	if (!local)
 	{
 		LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));

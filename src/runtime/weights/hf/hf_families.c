@@ -520,3 +520,9 @@ llm_hf_family(const char *architecture)
 			return &families[i];
 	return NULL;
 }
+
+const LlmHfFamily *
+llm_hf_family_at(size_t i)
+{
+	return i < sizeof(families) / sizeof(families[0]) ? &families[i] : NULL;
+}

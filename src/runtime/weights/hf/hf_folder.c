@@ -16,6 +16,7 @@
 
 #define INDEX_NAME "model.safetensors.index.json"
 #define WEIGHTS_NAME "model.safetensors"
+#define ADAPTER_WEIGHTS_NAME "adapter_model.safetensors"
 #define MAX_TEXT_BYTES ((uint64_t) 128 << 20)
 #define MAX_NAME_BYTES 255
 #define MAX_OPEN_FILES 1024		/* each keeps a descriptor open */
@@ -222,6 +223,28 @@ missing(const char *folder, const char *name, LlmError *err)
 	return LLM_E_ARGUMENT;
 }
 
+static LlmStatus
+list_adapter(const char *folder, LlmSourceList *list, LlmError *err)
+{
+	static const char *const names[] = {LLM_HF_ADAPTER_CONFIG, ADAPTER_WEIGHTS_NAME};
+
+	if (!is_file(folder, ADAPTER_WEIGHTS_NAME))
+	{
+		missing(folder, ADAPTER_WEIGHTS_NAME, err);
+		llm_error_hint(err, "It is a folder of an adapter, whose weights must be saved as safetensors.");
+		return LLM_E_ARGUMENT;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		LLM_TRY(add_file(list, folder, (LlmStr) {names[i], strlen(names[i])}, err));
+	return LLM_OK;
+}
+
+bool
+llm_hf_is_adapter(const LlmHfFolder *folder)
+{
+	return strcmp(folder->list.names[0], LLM_HF_ADAPTER_CONFIG) == 0;
+}
+
 LlmStatus
 llm_hf_list(const char *folder, LlmSourceList *list, LlmError *err)
 {
@@ -234,6 +257,8 @@ llm_hf_list(const char *folder, LlmSourceList *list, LlmError *err)
 	list->paths = ptr;
 	LLM_TRY(llm_arena_alloc(&list->arena, MAX_OPEN_FILES, sizeof(char *), &ptr, err));
 	list->names = ptr;
+	if (!one_file && !is_file(folder, INDEX_NAME) && is_file(folder, LLM_HF_ADAPTER_CONFIG))
+		return list_adapter(folder, list, err);
 	if (!is_file(folder, known_files[0]))
 		return missing(folder, known_files[0], err);
 	for (uint32_t i = 0; i < N_KNOWN; i++)
@@ -469,7 +494,7 @@ open_folder(const char *path, const LlmStop *stop, LlmHfFolder *folder, LlmError
 	while (folder->first_weights > 0)
 	{
 		const char *name = folder->list.names[folder->first_weights - 1];
-		bool		known = false;
+		bool		known = strcmp(name, LLM_HF_ADAPTER_CONFIG) == 0;
 
 		for (uint32_t i = 0; i < N_KNOWN; i++)
 			known = known || strcmp(name, known_files[i]) == 0;

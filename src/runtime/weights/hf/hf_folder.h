@@ -4,12 +4,17 @@
  * Which files: config.json and those beside it that say something about results (a fixed list, in hf_folder.c), then the
  * weights: model.safetensors, or the files that model.safetensors.index.json names, sorted by name. Names never leave the
  * folder. This order is that of the digest (source.h).
+ *
+ * A folder without weights of a model, but with adapter_config.json, is one of an adapter (PEFT): that file and
+ * adapter_model.safetensors.
  */
 #ifndef LLM_HF_FOLDER_H
 #define LLM_HF_FOLDER_H
 
 #include "weights/source.h"
 #include "weights/hf/safetensors.h"
+
+#define LLM_HF_ADAPTER_CONFIG "adapter_config.json"
 
 struct json_object;
 
@@ -32,6 +37,7 @@ extern LlmStatus llm_hf_list(const char *path, LlmSourceList *list, LlmError *er
 /* open all and read the headers; every tensor that the index names is there. LLM_PAUSED: call again from the start. */
 extern LlmStatus llm_hf_folder_open(const char *path, const LlmAllocator *a, const LlmStop *stop, LlmHfFolder *folder, LlmError *err);
 extern void llm_hf_folder_close(LlmHfFolder *folder);
+extern bool llm_hf_is_adapter(const LlmHfFolder *folder);
 
 /* the text of a file by its name within the folder, in the folder's arena; data NULL if there is none */
 extern LlmStatus llm_hf_text(LlmHfFolder *folder, const char *name, const LlmStop *stop, LlmStr *text, LlmError *err);

@@ -132,6 +132,19 @@ llm_hf_layer_words(LlmHfParams *p, const char *key, const char *words, bool **is
 	return LLM_OK;
 }
 
+LlmStatus
+llm_hf_layer_windows(LlmHfParams *p, bool **local)
+{
+	bool	   *known;
+
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", local));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention|full_attention", &known));
+	for (uint64_t i = 0; *local && i < p->n_layer; i++)
+		if (!known[i])
+			return llm_hf_refuse(&p->config, "layer_types", json_object_array_get_idx(llm_hf_get(&p->config, "layer_types"), i));
+	return LLM_OK;
+}
+
 /* ---- sizes ---- */
 
 static LlmStatus
@@ -197,7 +210,7 @@ write_windows(LlmHfParams *p)
 	uint64_t	every;
 
 	LLM_TRY(llm_hf_bool(&p->config, "use_sliding_window", &found, &used));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", &local));
+	LLM_TRY(llm_hf_layer_windows(p, &local));
 	LLM_TRY(llm_hf_uint(&p->config, "sliding_window", &found, &window));
 	if (!found || !used || window == 0)
 		window = 0;
@@ -229,6 +242,9 @@ check_modules(LlmHfParams *p, const LlmStop *stop)
 		const char *last = name && strrchr(name, '.') ? strrchr(name, '.') + 1 : name ? name : "";
 		bool		is_known = strcmp(last, "Dense") == 0 && folder && (strcmp(folder, "2_Dense") == 0 || strcmp(folder, "3_Dense") == 0);
 
+		if (status == LLM_OK && strcmp(last, "Pooling") == 0 && !(folder && strcmp(folder, "1_Pooling") == 0))
+			status = llm_fail(p->err, LLM_E_UNSUPPORTED, "module \"Pooling\" of file \"modules.json\" is in folder \"%.60s\", not \"1_Pooling\"",
+							  folder ? folder : "");
 		for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
 			is_known = is_known || strcmp(last, known[k]) == 0;
 		if (!is_known && status == LLM_OK)
@@ -238,33 +254,58 @@ check_modules(LlmHfParams *p, const LlmStop *stop)
 	return status;
 }
 
-/* how the vectors of tokens become one: what sentence-transformers stores beside the model */
-static LlmStatus
-write_pooling(LlmHfParams *p, const LlmStop *stop)
+/* how the vectors of tokens become one, as GGUF numbers it: new files have a word, older ones a boolean for each; 0: not known, or several */
+static int
+pooling_type(struct json_object *pooling)
 {
 	static const struct
 	{
+		const char *word;
 		const char *key;
-		int			type;		/* as GGUF numbers them */
-	}			modes[] = {{"pooling_mode_mean_tokens", 1}, {"pooling_mode_cls_token", 2}, {"pooling_mode_lasttoken", 3}};
-	struct json_object *pooling;
+		int			type;
+	}			modes[] = {
+		{"mean", "pooling_mode_mean_tokens", 1}, {"cls", "pooling_mode_cls_token", 2}, {"lasttoken", "pooling_mode_lasttoken", 3},
+		{"max", "pooling_mode_max_tokens", 0}, {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", 0},
+		{"weightedmean", "pooling_mode_weightedmean_tokens", 0},
+	};
+	struct json_object *word = NULL;
 	struct json_object *value;
 	int			type = 0;
 	int			n = 0;
+
+	(void) json_object_object_get_ex(pooling, "pooling_mode", &word);
+	if (json_object_is_type(word, json_type_array) && json_object_array_length(word) == 1)
+		word = json_object_array_get_idx(word, 0);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (word ? json_object_is_type(word, json_type_string) && strcmp(json_object_get_string(word), modes[i].word) == 0 :
+			json_object_object_get_ex(pooling, modes[i].key, &value) && json_object_get_boolean(value))
+		{
+			type = modes[i].type;
+			n++;
+		}
+	return n == 1 ? type : 0;
+}
+
+/* what sentence-transformers stores of it beside the model */
+static LlmStatus
+write_pooling(LlmHfParams *p, const LlmStop *stop)
+{
+	struct json_object *pooling;
+	struct json_object *value;
+	bool		with_prompt;
+	int			type;
 
 	LLM_TRY(check_modules(p, stop));
 	LLM_TRY(llm_hf_json(p->folder, "1_Pooling/config.json", stop, &pooling, p->err));
 	if (!pooling)
 		return LLM_OK;
-	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-		if (json_object_object_get_ex(pooling, modes[i].key, &value) && json_object_get_boolean(value))
-		{
-			type = modes[i].type;
-			n++;
-		}
+	type = pooling_type(pooling);
+	with_prompt = !json_object_object_get_ex(pooling, "include_prompt", &value) || !value || json_object_get_boolean(value);
 	json_object_put(pooling);
-	if (n != 1)
+	if (type == 0)
 		return llm_fail(p->err, LLM_E_UNSUPPORTED, "pooling of file \"1_Pooling/config.json\" is not supported: mean, cls or lasttoken is");
+	if (!with_prompt)
+		return llm_fail(p->err, LLM_E_UNSUPPORTED, "pooling of file \"1_Pooling/config.json\" without the prompt (include_prompt) is not supported");
 	return llm_hf_put_uint(p, "pooling_type", (uint64_t) type);
 }
 
@@ -395,7 +436,7 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 {
 	LlmStr		arch;
 
-	LLM_TRY(llm_hf_config_open(p->folder, stop, &p->config, p->err));
+	LLM_TRY(llm_hf_config_open(p->folder, "config.json", stop, &p->config, p->err));
 	LLM_TRY(find_family(p));
 	LLM_TRY(read_sizes(p));
 	LLM_TRY(read_tied(p));

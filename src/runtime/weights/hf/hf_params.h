@@ -25,6 +25,15 @@ typedef struct LlmHfGiven
 
 typedef struct LlmHfFamily LlmHfFamily;
 
+/* of an adapter (hf_adapter.h) */
+typedef struct LlmHfLora
+{
+	uint64_t	rank;			/* of all pairs; 0: each has its own */
+	double		alpha;
+	struct json_object *alphas; /* of modules with another alpha, by pattern of their names; NULL: none */
+	bool		by_root;		/* alpha is divided by the root of the rank */
+} LlmHfLora;
+
 /* what reading the configuration gives */
 typedef struct LlmHfParams
 {
@@ -49,6 +58,8 @@ typedef struct LlmHfParams
 	bool		tied;			/* the output matrix is that of the embeddings */
 	LlmHfGiven	given[LLM_HF_MAX_GIVEN];
 	int			n_given;
+	bool		is_adapter;		/* then family is NULL, and only lora counts */
+	LlmHfLora	lora;
 } LlmHfParams;
 
 enum
@@ -78,6 +89,7 @@ extern void llm_hf_params_close(LlmHfParams *p);
 
 /* hf_families.c */
 extern const LlmHfFamily *llm_hf_family(const char *architecture);
+extern const LlmHfFamily *llm_hf_family_at(size_t i);	/* all, one after the other; NULL: no more */
 
 /* a key of the architecture, "block_count" */
 extern LlmStatus llm_hf_put_uint(LlmHfParams *p, const char *suffix, uint64_t value);
@@ -94,6 +106,9 @@ extern LlmStatus llm_hf_copy_bool(LlmHfParams *p, const char *keys, const char *
 
 /* for each layer, whether an array of words (layer_types) has this one; *is NULL if there is no such key */
 extern LlmStatus llm_hf_layer_words(LlmHfParams *p, const char *key, const char *words, bool **is);
+
+/* for each layer, whether it has a window; *local NULL if there is no list, and a list with words for other layers is refused */
+extern LlmStatus llm_hf_layer_windows(LlmHfParams *p, bool **local);
 
 /* hf_rope.c: all about positions */
 extern LlmStatus llm_hf_rope(LlmHfParams *p);

@@ -25,6 +25,7 @@ typedef enum LlmHfHow
 	LLM_HF_EVEN_ODD,			/* gpt-oss: inputs are rows; outputs in turn of one and of the other */
 	LLM_HF_EVEN_ODD_BIAS,
 	LLM_HF_TRANSPOSE,			/* a stack with inputs as rows */
+	LLM_HF_COLUMNS,				/* a matrix with inputs as rows */
 	LLM_HF_POSITIONS			/* RoBERTa: the first rows are not positions */
 } LlmHfHow;
 

@@ -3,6 +3,7 @@
  */
 #include "weights/hf/hf_source.h"
 
+#include "weights/hf/hf_adapter.h"
 #include "weights/hf/hf_tensors.h"
 #include "weights/hf/hf_tokens.h"
 #include "kernels.h"
@@ -204,7 +205,8 @@ read_tensor(const LlmSource *source, const LlmTensor *tensor, int64_t first, int
 	LLM_TRY(read_elements(s, tensor, v, first, n, s->scratch, stop, err));
 	llmk_dequantize(type, s->scratch, n, floats);
 	for (int64_t i = 0; i < n; i++)
-		floats[i] = v->value == LLM_HF_VALUE_PLUS_ONE ? floats[i] + 1 : (float) -llmk_exp(floats[i]);
+		floats[i] = v->value == LLM_HF_VALUE_PLUS_ONE ? floats[i] + 1 : v->value == LLM_HF_VALUE_TIMES ? floats[i] * v->factor
+			: (float) -llmk_exp(floats[i]);
 	return LLM_OK;
 }
 
@@ -250,8 +252,13 @@ convert(HfSource *s, LlmHfParams *p, const LlmStop *stop, LlmError *err)
 	LlmHfWeights weights;
 	size_t		used;
 
-	LLM_TRY(llm_hf_params_read(p, stop));
-	LLM_TRY(llm_hf_tokens(&s->folder, p->config.root, p->n_vocab, stop, &s->writer, err));
+	if (llm_hf_is_adapter(&s->folder))
+		LLM_TRY(llm_hf_adapter_read(p, stop));
+	else
+	{
+		LLM_TRY(llm_hf_params_read(p, stop));
+		LLM_TRY(llm_hf_tokens(&s->folder, p->config.root, p->n_vocab, stop, &s->writer, err));
+	}
 	LLM_TRY(llm_hf_weights(&s->folder, &p->quantization, &weights, stop, err));
 	LLM_TRY(llm_hf_tensors(p, &weights, &s->tensors, err));
 	return llm_meta_parse((const uint8_t *) s->writer.buf.data, s->writer.buf.len, s->writer.n_entries, s->allocator, &s->meta, &used,

@@ -6,6 +6,7 @@
  */
 #include "weights/hf/hf_tensors.h"
 
+#include "weights/hf/hf_adapter.h"
 #include "weights/sort_index.h"
 
 #include <stdio.h>
@@ -27,6 +28,7 @@ typedef struct Piece
 	const LlmHfWeight *weight;
 	const LlmHfRule *rule;
 	bool		second;			/* the tensor of to2 */
+	float		factor;			/* of values; 0: as they are */
 } Piece;
 
 typedef struct Builder
@@ -141,6 +143,42 @@ unknown_weight(const Builder *b, const LlmHfWeight *w)
 {
 	return llm_fail(b->err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" is not known for model class \"%s\"",
 					(int) (w->name.len < 100 ? w->name.len : 100), w->name.data, b->p->config.architecture);
+}
+
+/* the rule of an adapted module, whichever family it is of: they do not give one name to different matrices */
+static const LlmHfRule *
+find_module(LlmStr name, uint32_t *layer, uint32_t *expert)
+{
+	const LlmHfFamily *family;
+	LlmStr		ending;
+
+	for (size_t i = 0; (family = llm_hf_family_at(i)) != NULL; i++)
+	{
+		const LlmHfRule *rule = find_rule(family, name, layer, expert, &ending);
+
+		if (rule && ending.len == 0 && (rule->how == LLM_HF_KEEP || rule->how == LLM_HF_ROPE_Q || rule->how == LLM_HF_ROPE_K))
+			return rule;
+	}
+	return NULL;
+}
+
+/* one side of an adapter's pair. Rows of heads stay as they are: only who has the model's architecture can turn them. */
+static LlmStatus
+add_side(Builder *b, const LlmHfWeight *w)
+{
+	static const LlmHfRule as_is = {"", "", LLM_HF_KEEP, NULL};
+	static const LlmHfRule columns = {"", "", LLM_HF_COLUMNS, NULL};
+	Piece	   *piece = &b->pieces[b->n_pieces++];
+	LlmHfSide	side;
+	uint32_t	layer;
+	const LlmHfRule *rule;
+
+	LLM_TRY(llm_hf_adapter_side(b->p, w, &side));
+	*piece = (Piece) {.weight = w, .rule = side.columns ? &columns : &as_is, .factor = side.factor};
+	rule = find_module(without_prefix(side.module), &layer, &piece->expert);
+	if (!rule)
+		return llm_hf_adapter_unknown(b->p, w);
+	return target_name(b, rule->to, layer, side.ending, &piece->target);
 }
 
 static LlmStatus
@@ -274,6 +312,17 @@ transpose_stack(const Builder *b, const Piece *piece, int step, LlmTensor *t, Ll
 	return LLM_OK;
 }
 
+static void
+transpose_matrix(const LlmHfWeight *w, LlmTensor *t, LlmHfView *v)
+{
+	t->dim[0] = w->n_rows;
+	t->dim[1] = w->n_cols;
+	v->n_rows = w->n_cols;
+	v->matrix_rows = w->n_rows;
+	v->transposed = true;
+	v->n_in = w->n_rows;
+}
+
 static LlmStatus
 even_odd_bias(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 {
@@ -331,6 +380,9 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 			return even_odd_bias(b, piece, t, v);
 		case LLM_HF_TRANSPOSE:
 			return transpose_stack(b, piece, 1, t, v);
+		case LLM_HF_COLUMNS:
+			transpose_matrix(w, t, v);
+			return LLM_OK;
 		case LLM_HF_POSITIONS:
 			if (w->n_dims != 2 || w->n_rows <= (int64_t) b->p->first_position)
 				return wrong_shape(b, w, "its rows are positions, of which the first are left out");
@@ -433,6 +485,11 @@ make_tensor(Builder *b, const uint32_t *order, uint32_t n)
 	LLM_TRY(llm_arena_alloc(b->arena, n, sizeof(LlmHfWeight *), &ptr, b->err));
 	v->weights = ptr;
 	LLM_TRY(shape_of(b, first, t, v));
+	if (first->factor != 0)
+	{
+		v->value = LLM_HF_VALUE_TIMES;
+		v->factor = first->factor;
+	}
 	for (uint32_t i = 0; i < n; i++)
 	{
 		const Piece *piece = &b->pieces[order[i]];
@@ -443,8 +500,8 @@ make_tensor(Builder *b, const uint32_t *order, uint32_t n)
 			return llm_fail(b->err, LLM_E_FORMAT, "tensor \"%.*s\" is there twice, or an expert before it is missing",
 							(int) (w->name.len < 100 ? w->name.len : 100), w->name.data);
 		if (w->type != first->weight->type || w->n_dims != first->weight->n_dims ||
-			memcmp(w->dim, first->weight->dim, sizeof(w->dim)) != 0)
-			return llm_fail(b->err, LLM_E_FORMAT, "tensor \"%.*s\" has another shape or type than that of expert 0",
+			memcmp(w->dim, first->weight->dim, sizeof(w->dim)) != 0 || piece->factor != first->factor)
+			return llm_fail(b->err, LLM_E_FORMAT, "tensor \"%.*s\" has another shape or type or scale than that of expert 0",
 							(int) (w->name.len < 100 ? w->name.len : 100), w->name.data);
 	}
 	LLM_TRY(check_type(b, v->weights[0], v));
@@ -561,7 +618,7 @@ llm_hf_tensors(const LlmHfParams *params, const LlmHfWeights *weights, LlmHfTens
 	LLM_TRY(llm_arena_alloc(b.arena, most, sizeof(LlmHfView), &ptr, err));
 	tensors->views = ptr;
 	for (uint32_t i = 0; i < weights->n; i++)
-		LLM_TRY(add_pieces(&b, &weights->weights[i]));
+		LLM_TRY(params->is_adapter ? add_side(&b, &weights->weights[i]) : add_pieces(&b, &weights->weights[i]));
 	LLM_TRY(make_tensors(&b));
 	add_given(&b);
 	return order_by_data(&b);

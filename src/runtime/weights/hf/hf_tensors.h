@@ -14,7 +14,8 @@ typedef enum LlmHfValue
 {
 	LLM_HF_VALUE_AS_IS,
 	LLM_HF_VALUE_PLUS_ONE,		/* these give F32 */
-	LLM_HF_VALUE_NEG_EXP
+	LLM_HF_VALUE_NEG_EXP,
+	LLM_HF_VALUE_TIMES
 } LlmHfValue;
 
 /*
@@ -36,6 +37,7 @@ typedef struct LlmHfView
 	int64_t		n_in;
 	int64_t		turn_rows;		/* rows of a head whose halves come in turn; 0: none */
 	LlmHfValue	value;
+	float		factor;			/* of LLM_HF_VALUE_TIMES */
 	const float *given;			/* not NULL: these are the values, and there is no weight */
 } LlmHfView;
 
