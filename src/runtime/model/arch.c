@@ -336,6 +336,12 @@ static const LlmArch arch_table[] = {
 		.traits = LLM_TRAIT_QK_NORM_SOME,
 	},
 	{
+		.name = "openelm",
+		.note = "OpenELM: heads and feed-forwards that grow from layer to layer",
+		.rope = LLM_ROPE_NEOX,
+		.qk_norm = LLM_QK_NORM_HEAD,
+	},
+	{
 		.name = "arcee",
 		.note = "Arcee AFM: squared ReLU without gate",
 		.rope = LLM_ROPE_NORM,

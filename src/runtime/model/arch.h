@@ -265,7 +265,8 @@ typedef struct LlmHparams
 	LlmRouterParams router;
 	uint32_t	moe_every;		/* only layers i with i % moe_every == 1 have experts; 0: all */
 	uint32_t	n_dense_lead;	/* leading layers without experts */
-	const LlmMetaArray *kv_layers;	/* key/value heads by layer, n_head_kv or 0; NULL: n_head_kv */
+	const LlmMetaArray *head_layers;	/* heads by layer, n_head is then the largest; NULL: n_head */
+	const LlmMetaArray *kv_layers;	/* key/value heads by layer, 0 in those that do not attend, n_head_kv the largest; NULL: n_head_kv */
 	const LlmMetaArray *recurrent_layers;	/* does not attend? by layer, where metadata says so; NULL: see attention_every */
 	uint32_t	attention_every;	/* every so many layers one attends; 0: those with key/value heads */
 	uint32_t	n_layer_draft;	/* further layers in the file, which guess tokens ahead: not computed */
@@ -303,5 +304,8 @@ extern int	llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t 
 extern LlmMixer llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
 extern bool llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer);
 extern uint32_t llm_hparams_ff(const LlmHparams *hp, uint32_t layer);	/* 0: no feed-forward */
+/* heads of a layer, and its key/value heads */
+extern uint32_t llm_hparams_heads(const LlmHparams *hp, uint32_t layer);
+extern uint32_t llm_hparams_heads_kv(const LlmHparams *hp, uint32_t layer);
 
 #endif

@@ -58,20 +58,19 @@ prepare_heads(const LlmModel *m, const LlmNorm *norm, float *x, uint32_t n_head,
 
 /* Source: Llama 4's scaling of queries by position, as Ministral 3 has it */
 static void
-scale_queries(const LlmModel *m, float *q, uint32_t position)
+scale_queries(const LlmModel *m, float *q, uint32_t n_head, uint32_t position)
 {
 	double		steps = position / m->hp.n_ctx_orig;
 	double		factor = 1 + m->hp.query_scale * llmk_log(1 + steps);
 
-	m->kernels->scale(q, (int64_t) m->hp.n_head * m->hp.head_dim_k, (float) factor);
+	m->kernels->scale(q, (int64_t) n_head * m->hp.head_dim_k, (float) factor);
 }
 
 /* the queries of a row that has each head's query and gate */
 static void
-take_queries(const LlmPass *pass, int64_t row, float *q)
+take_queries(const LlmPass *pass, int64_t n_head, int64_t row, float *q)
 {
 	const int64_t n = pass->model->hp.head_dim_k;
-	const int64_t n_head = pass->model->hp.n_head;
 
 	for (int64_t h = 0; h < n_head; h++)
 		memcpy(q + h * n, pass->q_gate + (row * n_head + h) * 2 * n, (size_t) n * sizeof(float));
@@ -85,6 +84,8 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 	const LlmModel *m = pass->model;
 	const LlmHparams *hp = &m->hp;
 	const int	rope = job->layer->rope;
+	const uint32_t n_head = job->layer->n_head;
+	const uint32_t n_head_kv = job->layer->n_head_kv;
 	const uint32_t n_pairs = hp->n_rot / 2;
 
 	(void) thread;
@@ -93,19 +94,19 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 		const LlmSegment *segment = &pass->segments[pass->row_segment[row]];
 		uint32_t	page = pass->row_position[row] / LLMK_PAGE_KEYS;
 		int			slot = (int) (pass->row_position[row] % LLMK_PAGE_KEYS);
-		float	   *q = pass->q + row * hp->n_head * hp->head_dim_k;
-		float	   *k = pass->k + row * hp->n_head_kv * hp->head_dim_k;
-		const float *v = pass->v + row * hp->n_head_kv * hp->head_dim_v;
+		float	   *q = pass->q + row * n_head * hp->head_dim_k;
+		float	   *k = pass->k + row * n_head_kv * hp->head_dim_k;
+		const float *v = pass->v + row * n_head_kv * hp->head_dim_v;
 		const float *cosine = rope < 0 ? NULL : pass->cosine[rope] + row * n_pairs;
 		const float *sine = rope < 0 ? NULL : pass->sine[rope] + row * n_pairs;
 
 		if (m->arch->traits & LLM_TRAIT_OUT_GATE)
-			take_queries(pass, row, q);
-		prepare_heads(m, &job->layer->q_norm, q, hp->n_head, cosine, sine);
-		prepare_heads(m, &job->layer->k_norm, k, hp->n_head_kv, cosine, sine);
+			take_queries(pass, n_head, row, q);
+		prepare_heads(m, &job->layer->q_norm, q, n_head, cosine, sine);
+		prepare_heads(m, &job->layer->k_norm, k, n_head_kv, cosine, sine);
 		if (hp->query_scale != 0)
-			scale_queries(m, q, pass->row_position[row]);
-		for (uint32_t h = 0; h < hp->n_head_kv; h++)
+			scale_queries(m, q, n_head, pass->row_position[row]);
+		for (uint32_t h = 0; h < n_head_kv; h++)
 		{
 			m->kernels->store_key(k + h * hp->head_dim_k, (int) hp->head_dim_k, pass->kv->type, slot,
 								  llm_kv_keys(pass->kv, segment->seq, page, job->layer->state_index, h));
@@ -119,7 +120,7 @@ LlmStatus
 llm_attention_store(LlmPass *pass, const LlmLayer *layer)
 {
 	AttnJob		job = {pass, layer};
-	int64_t		width = (int64_t) (pass->model->hp.n_head + pass->model->hp.n_head_kv) * pass->model->hp.head_dim_k;
+	int64_t		width = (int64_t) (layer->n_head + layer->n_head_kv) * pass->model->hp.head_dim_k;
 
 	return llm_pool_run(pass->pool, store_piece, &job, pass->n_rows, llm_rows_per_piece(width), NULL);
 }
@@ -325,7 +326,7 @@ attend_tile(const AttnJob *job, const LlmTile *tile, uint32_t kv_head, uint32_t 
 	{
 		for (uint32_t h = 0; h < n_heads; h++)
 		{
-			size_t		head = (size_t) (tile->row + t) * hp->n_head + first_head + h;
+			size_t		head = (size_t) (tile->row + t) * job->layer->n_head + first_head + h;
 
 			s->q[t * n_heads + h] = pass->q + head * hp->head_dim_k;
 			s->acc[t * n_heads + h] = pass->attn + head * hp->head_dim_v;
@@ -361,7 +362,8 @@ attend_piece(void *arg, int64_t begin, int64_t end, int thread)
 	const AttnJob *job = arg;
 	const LlmPass *pass = job->pass;
 	const LlmHparams *hp = &pass->model->hp;
-	const uint32_t group = hp->n_head / hp->n_head_kv;
+	const uint32_t n_head_kv = job->layer->n_head_kv;
+	const uint32_t group = job->layer->n_head / n_head_kv;
 	LlmTileScratch *s = &pass->scratch[thread];
 
 	for (uint32_t i = 0; i < LLM_TILE_QUERIES; i++)
@@ -369,8 +371,8 @@ attend_piece(void *arg, int64_t begin, int64_t end, int thread)
 	for (int64_t index = begin; index < end; index++)
 	{
 		uint32_t	head_group = (uint32_t) (index % pass->tile_head_groups);
-		uint32_t	kv_head = (uint32_t) (index / pass->tile_head_groups % hp->n_head_kv);
-		const LlmTile *tile = &pass->tiles[index / pass->tile_head_groups / hp->n_head_kv];
+		uint32_t	kv_head = (uint32_t) (index / pass->tile_head_groups % n_head_kv);
+		const LlmTile *tile = &pass->tiles[index / pass->tile_head_groups / n_head_kv];
 		uint32_t	first = head_group * pass->tile_heads;
 		uint32_t	n_heads = group - first < pass->tile_heads ? group - first : pass->tile_heads;
 
@@ -382,7 +384,7 @@ LlmStatus
 llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	AttnJob		job = {pass, layer};
-	int64_t		n = (int64_t) pass->n_tiles * pass->model->hp.n_head_kv * pass->tile_head_groups;
+	int64_t		n = (int64_t) pass->n_tiles * layer->n_head_kv * pass->tile_head_groups;
 
 	return llm_pool_run(pass->pool, attend_piece, &job, n, 1, stop);
 }
@@ -392,9 +394,10 @@ llm_attention_run(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 static void
 gate_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
-	const LlmPass *pass = arg;
+	const AttnJob *job = arg;
+	const LlmPass *pass = job->pass;
 	const int64_t n = pass->model->hp.head_dim_v;
-	const int64_t n_head = pass->model->hp.n_head;
+	const int64_t n_head = job->layer->n_head;
 
 	(void) thread;
 	for (int64_t i = begin * n_head; i < end * n_head; i++)
@@ -411,11 +414,11 @@ gate_piece(void *arg, int64_t begin, int64_t end, int thread)
 LlmStatus
 llm_attention_gate(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
-	const LlmHparams *hp = &pass->model->hp;
+	AttnJob		job = {pass, layer};
+	const int64_t width = (int64_t) layer->n_head * pass->model->hp.head_dim_v;
 
-	(void) layer;
 	(void) stop;
 	if (!(pass->model->arch->traits & LLM_TRAIT_OUT_GATE))
 		return LLM_OK;
-	return llm_pool_run(pass->pool, gate_piece, pass, pass->n_rows, llm_rows_per_piece((int64_t) hp->n_head * hp->head_dim_v), NULL);
+	return llm_pool_run(pass->pool, gate_piece, &job, pass->n_rows, llm_rows_per_piece(width), NULL);
 }

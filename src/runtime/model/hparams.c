@@ -151,6 +151,18 @@ llm_hparams_ff(const LlmHparams *hp, uint32_t layer)
 	return of_layer(hp->ff_layers, layer, hp->n_ff);
 }
 
+uint32_t
+llm_hparams_heads(const LlmHparams *hp, uint32_t layer)
+{
+	return of_layer(hp->head_layers, layer, hp->n_head);
+}
+
+uint32_t
+llm_hparams_heads_kv(const LlmHparams *hp, uint32_t layer)
+{
+	return of_layer(hp->kv_layers, layer, hp->n_head_kv);
+}
+
 static bool
 attends(const LlmHparams *hp, uint32_t layer)
 {
@@ -158,7 +170,7 @@ attends(const LlmHparams *hp, uint32_t layer)
 		return llm_meta_array_int(hp->recurrent_layers, layer) == 0;
 	if (hp->attention_every > 0)
 		return (layer + 1) % hp->attention_every == 0;
-	return of_layer(hp->kv_layers, layer, hp->n_head_kv) > 0;
+	return llm_hparams_heads_kv(hp, layer) > 0;
 }
 
 LlmMixer
@@ -171,7 +183,18 @@ llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 	return arch->recurrent;
 }
 
-/* key/value heads and feed-forwards by layer are such as are computed */
+/* layers may have fewer heads than others; as many of them share a key/value head, so that a pass is cut into tiles once */
+static bool
+heads_fit(const KeyReader *r, const LlmHparams *hp, uint32_t n_head, uint32_t n_kv)
+{
+	if (n_kv == 0)
+		return r->arch->recurrent != LLM_MIXER_ATTENTION || hp->n_head_kv == 0;	/* none at all is refused later */
+	if (has_trait(r, LLM_TRAIT_LATENT) || has_trait(r, LLM_TRAIT_ALIBI))
+		return n_head == hp->n_head && n_kv == hp->n_head_kv;
+	return (uint64_t) n_head * hp->n_head_kv == (uint64_t) n_kv * hp->n_head;
+}
+
+/* heads and feed-forwards by layer are such as are computed */
 static LlmStatus
 check_layers(const KeyReader *r, LlmHparams *hp)
 {
@@ -179,13 +202,14 @@ check_layers(const KeyReader *r, LlmHparams *hp)
 
 	for (uint32_t i = 0; i < hp->n_layer; i++)
 	{
-		uint32_t	n_kv = of_layer(hp->kv_layers, i, hp->n_head_kv);
+		uint32_t	n_head = llm_hparams_heads(hp, i);
+		uint32_t	n_kv = llm_hparams_heads_kv(hp, i);
 		uint32_t	n_ff = llm_hparams_ff(hp, i);
 		LlmMixer	mixer = llm_hparams_mixer(r->arch, hp, i);
 
-		if (n_kv != hp->n_head_kv && (n_kv != 0 || r->arch->recurrent == LLM_MIXER_ATTENTION))
-			return llm_fail(r->err, LLM_E_UNSUPPORTED, "layers with %u and with %u key/value heads are not supported for "
-							"architecture \"%s\"", n_kv, hp->n_head_kv, r->arch->name);
+		if (!heads_fit(r, hp, n_head, n_kv))
+			return llm_fail(r->err, LLM_E_UNSUPPORTED, "layers with %u and with %u key/value heads for %u and %u heads are not "
+							"supported for architecture \"%s\"", n_kv, hp->n_head_kv, n_head, hp->n_head, r->arch->name);
 		if (one_block ? n_ff > 0 && n_kv > 0 : n_ff == 0)
 			return llm_fail(r->err, LLM_E_FORMAT, "layer %u of architecture \"%s\" cannot have %u key/value heads and a "
 							"feed-forward of %u", i, r->arch->name, n_kv, n_ff);
@@ -216,9 +240,14 @@ static LlmStatus
 read_heads(const KeyReader *r, LlmHparams *hp)
 {
 	const uint32_t min = r->arch->recurrent == LLM_MIXER_ATTENTION ? 1 : 0;
+	KeyName		key;
 
-	LLM_TRY(read_uint(r, "attention.head_count", min > 0, min, MAX_HEADS, &hp->n_head));
+	LLM_TRY(read_by_layer(r, "attention.head_count", min > 0, MAX_HEADS, hp->n_layer, &hp->n_head, &hp->head_layers));
+	if (hp->n_head < min)
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata says that there are %u attention heads", hp->n_head);
 	hp->n_head_kv = hp->n_head;
+	if (!llm_meta_find(r->meta, key_name(r, "attention.head_count_kv", key)))
+		hp->kv_layers = hp->head_layers;
 	LLM_TRY(read_by_layer(r, "attention.head_count_kv", false, MAX_HEADS, hp->n_layer, &hp->n_head_kv, &hp->kv_layers));
 	if (r->arch->recurrent == LLM_MIXER_DELTA_NET)
 		LLM_TRY(read_recurrent_layers(r, hp));

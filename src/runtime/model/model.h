@@ -136,6 +136,8 @@ typedef struct LlmLayer
 	uint32_t	see_before;		/* positions that a token sees before its own, and after; UINT32_MAX: all */
 	uint32_t	see_after;
 	int			rope;			/* LLM_ROPE_* */
+	uint32_t	n_head;
+	uint32_t	n_head_kv;
 	LlmNorm		attn_norm;		/* (n_embd) */
 	LlmLinear	wq;				/* (n_head * head_dim_k, n_embd); with gates twice as many rows */
 	LlmLinear	wk;				/* (n_head_kv * head_dim_k, n_embd) */

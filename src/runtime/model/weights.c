@@ -221,9 +221,9 @@ load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
 	const Part	parts[] = {
-		{&l->wq, (int64_t) hp->n_head * hp->head_dim_k * (ld->model->arch->traits & LLM_TRAIT_OUT_GATE ? 2 : 1)},
-		{&l->wk, (int64_t) hp->n_head_kv * hp->head_dim_k},
-		{&l->wv, (int64_t) hp->n_head_kv * hp->head_dim_v},
+		{&l->wq, (int64_t) l->n_head * hp->head_dim_k * (ld->model->arch->traits & LLM_TRAIT_OUT_GATE ? 2 : 1)},
+		{&l->wk, (int64_t) l->n_head_kv * hp->head_dim_k},
+		{&l->wv, (int64_t) l->n_head_kv * hp->head_dim_v},
 	};
 	TensorName	name;
 
@@ -298,11 +298,11 @@ load_attention(LlmLoader *ld, int layer, LlmLayer *l)
 	TensorName	name;
 
 	LLM_TRY(load_qkv(ld, layer, l));
-	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", hp->n_head, &l->q_norm));
-	LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", hp->n_head_kv, &l->k_norm));
+	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", l->n_head, &l->q_norm));
+	LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", l->n_head_kv, &l->k_norm));
 	if (arch->traits & LLM_TRAIT_SINKS)
-		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), hp->n_head, true, &l->sinks));
-	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) hp->n_head * hp->head_dim_v, &l->wo);
+		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), l->n_head, true, &l->sinks));
+	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) l->n_head * hp->head_dim_v, &l->wo);
 }
 
 /* ---- recurrent layers ---- */
@@ -527,6 +527,8 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 
 	set_sight(ld->model, (uint32_t) layer, l);
 	l->rope = llm_hparams_rope(arch, hp, (uint32_t) layer);
+	l->n_head = llm_hparams_heads(hp, (uint32_t) layer);
+	l->n_head_kv = llm_hparams_heads_kv(hp, (uint32_t) layer);
 	l->mixer = llm_hparams_mixer(arch, hp, (uint32_t) layer);
 	l->has_ffn = llm_hparams_ff(hp, (uint32_t) layer) > 0;
 	if (l->mixer == LLM_MIXER_NONE)

@@ -282,6 +282,10 @@ static const Case cases[] = {
 		.d = {.arch = "stablelm", SHAPE(2, 8, 10000), .layer_norm = true, .norm_before = true, .neox = true},
 	},
 	{
+		.what = "joined queries and keys with norms", .tied = true,
+		.d = {.arch = "openelm", SHAPE(2, 16, 10000), .norm_before = true, .qk_norm = 1, .neox = true, .fused_qkv = true},
+	},
+	{
 		.what = "squared ReLU",
 		.d = {.arch = "arcee", SHAPE(2, 16, 10000), .norm_before = true, .act = NAIVE_RELU_SQR},
 	},

@@ -3,9 +3,7 @@
  * joined) against the same weights in the form of today: the same bytes of logits. And such files damaged.
  */
 #include "fail_alloc.h"
-#include "test_model.h"
-#include "tiny_model.h"
-#include "ways.h"
+#include "rewritten_model.h"
 
 #define N_EXPERT 5
 #define KV_RANK 64
@@ -14,99 +12,6 @@
 #define N_ROT 8
 #define LATENT_ROWS (NAIVE_HEAD * (N_KEY + N_VALUE))
 #define KEY(name, number) {.suffix = name, .value = number}
-
-/* ---- a model with its weights in another form ---- */
-
-/* what becomes of a tensor of n_bytes: true if it was written */
-typedef bool (*Rewrite) (GgufWriter *w, const LlmTensor *t, const char *name, const uint8_t *data);
-
-static void
-write_as_is(GgufWriter *w, const LlmTensor *t, const char *name, const uint8_t *data)
-{
-	uint64_t	dims[LLM_MAX_DIMS];
-
-	for (int i = 0; i < LLM_MAX_DIMS; i++)
-		dims[i] = (uint64_t) t->dim[i];
-	gw_tensor(w, name, t->type, (uint32_t) t->n_dims, dims, data, t->n_bytes);
-}
-
-/* the model with the same weights (they do not depend on keys), under these keys; *w is finished */
-static void
-make_rewritten(const NaiveModel *d, const TinyKey *keys, Rewrite rewrite, GgufWriter *w)
-{
-	TinyMaker	k;
-	LlmSource	source;
-	LlmError	err;
-	char		path[64];
-	int			fd;
-
-	tiny_make(&k, d, keys, false);
-	gw_finish(&k.w);
-	fd = gw_memfd(k.w.file.data, k.w.file.len, path);
-	CHECK(test_ok(llm_source_open(path, &llm_malloc_allocator, NULL, &source, &err), &err));
-	gw_init(w);
-	w->n_keys = k.w.n_keys;
-	gw_put(&w->keys, k.w.keys.data, k.w.keys.len);
-	for (uint64_t i = 0; i < source.n_tensors; i++)
-	{
-		const LlmTensor *t = &source.tensors[i];
-		int64_t		n = t->dim[0] * t->dim[1] * t->dim[2];
-		uint8_t    *data = gw_grow(NULL, t->n_bytes);
-		char		name[96];
-
-		snprintf(name, sizeof name, "%.*s", (int) t->name.len, t->name.data);
-		CHECK(test_ok(llm_source_read(&source, t, 0, n, data, NULL, &err), &err));
-		if (!rewrite || !rewrite(w, t, name, data))
-			write_as_is(w, t, name, data);
-		free(data);
-	}
-	llm_source_close(&source);
-	close(fd);
-	gw_free(&k.w);
-	gw_finish(w);
-}
-
-static void
-logits_of(const GgufWriter *w, float *out)
-{
-	const LlmModelOptions options = {.kv_type = LLM_KV_F32};
-	LlmSchedulerOptions schedule = {.batch_tokens = 48};
-	LlmRequest *request;
-	LlmPool    *pool;
-	LlmScheduler *s;
-	LlmError	err;
-	TestModel	t;
-	char		path[64];
-	int			fd = gw_memfd(w->file.data, w->file.len, path);
-
-	t = test_model_open(path, &options, llmk_level(0));
-	close(fd);
-	CHECK(test_ok(llm_pool_create(&llm_malloc_allocator, 1, &pool, &err), &err));
-	CHECK(test_ok(llm_scheduler_create(t.model, pool, &schedule, &llm_malloc_allocator, &s, &err), &err));
-	CHECK(test_ok(llm_request_logits(s, workload_prompt[0], 60, &request, &err), &err));
-	CHECK(run_to_end(s, NULL));
-	memcpy(out, llm_request_logits_result(request), TINY_VOCAB * sizeof *out);
-	llm_scheduler_free(s);
-	llm_pool_free(pool);
-	test_model_close(&t);
-}
-
-static void
-check_same(GgufWriter *older, GgufWriter *newer, const char *what)
-{
-	float		a[TINY_VOCAB];
-	float		b[TINY_VOCAB];
-	bool		differ = false;
-
-	logits_of(older, a);
-	logits_of(newer, b);
-	CHECK_MSG(memcmp(a, b, sizeof a) == 0, "%s: logits differ", what);
-	for (int i = 1; i < TINY_VOCAB; i++)
-		differ = differ || a[i] != a[0];
-	CHECK_MSG(differ, "%s: all logits are %g", what, a[0]);
-	gw_free(older);
-	gw_free(newer);
-}
 
 /* opening and packing, with an allocator that may fail */
 static LlmStatus
@@ -189,7 +94,7 @@ test_experts(void)
 		CHECK(older.n_tensors == newer.n_tensors + 2 * 3 * (N_EXPERT - 1));
 		if (quantized)
 			check_allocations(&older);
-		check_same(&older, &newer, quantized ? "quantized experts" : "experts");
+		check_same_logits(&older, &newer, quantized ? "quantized experts" : "experts");
 	}
 }
 
@@ -382,7 +287,7 @@ test_latent(void)
 		}
 		else
 			check_allocations(&older);
-		check_same(&older, &newer, quantized ? "quantized latent attention" : "latent attention");
+		check_same_logits(&older, &newer, quantized ? "quantized latent attention" : "latent attention");
 	}
 }
 

@@ -17,6 +17,7 @@ typedef struct TinyKey
 	double		value;
 	const char *text;			/* not NULL: a string */
 	bool		is_bool;
+	const int32_t *by_layer;	/* not NULL: one for each layer, in place of what every model has */
 } TinyKey;
 
 typedef struct TinyMaker
@@ -211,12 +212,23 @@ tiny_key(TinyMaker *k, const TinyKey *key)
 	snprintf(name, sizeof name, "%s.%s", k->d->arch, key->suffix);
 	if (key->text)
 		gw_string(&k->w, name, key->text);
+	else if (key->by_layer)
+		gw_i32s(&k->w, name, key->by_layer, (uint64_t) k->d->n_layer);
 	else if (key->is_bool)
 		gw_bool(&k->w, name, key->value != 0);
 	else if (key->value == floor(key->value))
 		gw_u32(&k->w, name, (uint32_t) key->value);
 	else
 		gw_f32(&k->w, name, (float) key->value);
+}
+
+static inline bool
+tiny_has_by_layer(const TinyKey *keys, const char *suffix)
+{
+	for (; keys->suffix; keys++)
+		if (keys->by_layer && strcmp(keys->suffix, suffix) == 0)
+			return true;
+	return false;
 }
 
 /* the file; the caller frees k->w. keys end with a suffix of NULL. */
@@ -238,7 +250,8 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 	k->layer = -1;
 	gw_string(&k->w, "general.architecture", d->arch);
 	for (size_t i = 0; i < sizeof common / sizeof *common; i++)
-		tiny_key(k, &common[i]);
+		if (!tiny_has_by_layer(keys, common[i].suffix))
+			tiny_key(k, &common[i]);
 	for (; keys->suffix; keys++)
 		tiny_key(k, keys);
 	mixed_add_vocabulary(&k->w);
