@@ -99,6 +99,7 @@ llm_hf_read_added(LlmTokenizer *t, LlmStr json, int32_t n_ids, size_t n_words, L
 	LlmVocab	names;
 	void	   *memory;
 	size_t		n;
+	size_t		n_room;
 	LlmStatus	status;
 
 	n_ids = n_ids > hf->n_rows ? n_ids : hf->n_rows;
@@ -110,16 +111,18 @@ llm_hf_read_added(LlmTokenizer *t, LlmStr json, int32_t n_ids, size_t n_words, L
 		json_object_put(list);
 		return llm_fail(err, n > MAX_ADDED ? LLM_E_LIMIT : LLM_E_FORMAT, "added_tokens of tokenizer.json is no list of at most %d tokens", MAX_ADDED);
 	}
+	/* new ids count from the number of words, which is above all ids if words or ids are there twice */
+	n_room = ((size_t) n_ids > n_words ? (size_t) n_ids : n_words) + n + 1;
 	status = llm_arena_alloc(&hf->arena, n, sizeof(LlmHfAdded), &memory, err);
 	if (status == LLM_OK)
 	{
 		hf->added = memory;
-		status = llm_arena_alloc(&hf->arena, (size_t) n_ids + n + 1, sizeof(int32_t), &memory, err);
+		status = llm_arena_alloc(&hf->arena, n_room, sizeof(int32_t), &memory, err);
 	}
 	if (status == LLM_OK)
 	{
 		hf->added_of = memory;
-		memset(hf->added_of, 0xFF, ((size_t) n_ids + n + 1) * sizeof(int32_t));
+		memset(hf->added_of, 0xFF, n_room * sizeof(int32_t));
 		status = llm_vocab_init(&names, n, hf->allocator, err);
 		if (status == LLM_OK)
 			status = number_all(t, list, n_ids, (int32_t) n_words, &names, err);

@@ -443,6 +443,13 @@ test_ways(const Case *c, const Work *work, int n)
 	test_model_close(&t);
 }
 
+/* sanitizers are slow; there tests of the kernels go through all levels */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 static void
 test_levels(const Case *c)
 {
@@ -740,7 +747,8 @@ main(void)
 		test_ways(&cases[i], edges, N_EDGES);
 		if (cases[i].d.window && !cases[i].n_ctx)
 			test_ways(&cases[i], long_edges, N_LONG_EDGES);
-		test_levels(&cases[i]);
+		if (!SANITIZED)
+			test_levels(&cases[i]);
 	}
 	test_pauses(&cases[case_named("quantized shared expert")]);
 	test_pauses(&cases[case_named("quantized parallel blocks")]);

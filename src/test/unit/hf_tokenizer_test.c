@@ -191,6 +191,21 @@ test_origin(void)
 	close_json(&f);
 }
 
+/* a vocabulary that says its words again and again: added tokens are numbered behind their count, far above all ids */
+static void
+test_repeated_words(void)
+{
+	char		json[4096] = "{" ADDED ",\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"w\",\"vocab\":{\"w\":0";
+	Fixture		f;
+
+	for (int i = 0; i < 200; i++)
+		strcat(json, i % 2 ? ",\"w\":0" : ",\"v\":1");
+	strcat(json, "}}}");
+	open_json(&f, json);
+	CHECK_MSG(f.status == LLM_OK || f.status == LLM_E_FORMAT, "%s", f.err.message);
+	close_json(&f);
+}
+
 static void
 test_bad_expression(void)
 {
@@ -337,6 +352,7 @@ main(void)
 	}
 	test_refused();
 	test_origin();
+	test_repeated_words();
 	test_bad_expression();
 	test_pause();
 	CHECK_DONE();
