@@ -69,3 +69,9 @@ RESET ROLE;
 REVOKE ALL ON FOREIGN SERVER llama3 FROM llm_draft_user;
 DROP ROLE llm_draft_user;
 
+DROP FUNCTION answers, drafted;
+DROP TABLE texts, ways;
+DROP SERVER llama3;
+DROP SERVER same;
+DROP SERVER mistral;
+DROP SERVER hybrid;

@@ -316,6 +316,7 @@ read_draft(const char *key, const JsonbValue *v, PgLlmOptions *o)
 		bad_option(key, "Give \"off\", \"prompt\", or the name of a model.");
 	name = pnstrdup(v->val.string.val, v->val.string.len);
 	o->draft = strcmp(name, "off") == 0 ? LLM_DRAFT_OFF : strcmp(name, "prompt") == 0 ? LLM_DRAFT_PROMPT : LLM_DRAFT_MODEL;
+	o->has_draft = true;
 	o->draft_model = o->draft == LLM_DRAFT_MODEL ? cstring_to_text(name) : NULL;
 }
 

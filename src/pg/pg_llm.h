@@ -193,6 +193,7 @@ typedef struct PgLlmOptions
 	LlmGrammar *grammar;		/* what the answer must fit; NULL: anything */
 	bool		compact;		/* JSON without spaces */
 	LlmDraftKind draft;
+	bool		has_draft;		/* it was given */
 	int			draft_tokens;	/* 0: default */
 	text	   *draft_model;	/* its name, with LLM_DRAFT_MODEL */
 	/* decisions */
