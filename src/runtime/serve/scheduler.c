@@ -180,9 +180,9 @@ end_too_large(LlmScheduler *s, LlmRequest *r, size_t need, size_t limit)
 {
 	LlmError	own;
 
-	llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s, more than the %zu kB that the limit leaves",
+	llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s%s, more than the %zu kB that the limit leaves",
 			 need * s->kv.page_bytes / 1024, s->kv.state_pages > 0 ? "its state" : "keys and values",
-			 limit * s->kv.page_bytes / 1024);
+			 r->draft.drafter ? " of the model and its draft model" : "", limit * s->kv.page_bytes / 1024);
 	llm_error_hint(&own, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
 	llm_request_end_error(r, &own);
 }
