@@ -85,6 +85,8 @@ typedef struct PgLlmBatchStats
 	uint64		prompt_tokens;
 	uint64		cached_tokens;	/* of those, found in the prefix cache */
 	uint64		output_tokens;
+	uint64		drafted_tokens;	/* guesses of next tokens, and those that were right */
+	uint64		accepted_tokens;
 	instr_time	fetch_time;		/* rows of the child */
 	instr_time	prepare_time;	/* evaluation, rendering, tokenizing */
 	instr_time	model_time;

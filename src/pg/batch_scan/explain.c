@@ -90,6 +90,11 @@ pgllm_batch_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 	ExplainPropertyInteger("Prompt Tokens", NULL, (int64) stats->prompt_tokens, es);
 	ExplainPropertyInteger("Cached Tokens", NULL, (int64) stats->cached_tokens, es);
 	ExplainPropertyInteger("Output Tokens", NULL, (int64) stats->output_tokens, es);
+	if (stats->drafted_tokens > 0)
+	{
+		ExplainPropertyInteger("Drafted Tokens", NULL, (int64) stats->drafted_tokens, es);
+		ExplainPropertyInteger("Accepted Tokens", NULL, (int64) stats->accepted_tokens, es);
+	}
 	if (es->timing)
 		explain_times(stats, es);
 }
