@@ -47,6 +47,7 @@ extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
 extern int	pgllm_batching;			/* PgLlmBatching */
 extern int	pgllm_batch_tokens;
+extern bool pgllm_defer_filters_on;
 extern bool pgllm_prefix_cache;
 extern int	pgllm_on_error;			/* PgLlmOnError */
 extern int	pgllm_truncate;			/* PgLlmTruncate */
