@@ -78,11 +78,15 @@ class Row:
         self.data['others'].append(shares[1])
 
 
+def lower_is_better(row):
+    return row['unit'] in ('ms', 's') or row.get('lower', False)
+
+
 def ratio(row, name):
-    """median over rounds of ours / peer (for times, of peer / ours), so that above 1 is always faster"""
+    """median over rounds of ours / peer (for times and losses, of peer / ours), so that above 1 is always faster"""
     pairs = zip(row['ours'], row['peers'][name])
-    slower_is_more = row['unit'] in ('ms', 's')
-    return statistics.median(theirs / ours if slower_is_more else ours / theirs for ours, theirs in pairs)
+    lower = lower_is_better(row)
+    return statistics.median(theirs / ours if lower else ours / theirs for ours, theirs in pairs)
 
 
 def fastest_peer(row):
