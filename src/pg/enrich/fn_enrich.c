@@ -203,15 +203,22 @@ notice_end(const PgLlmEnrich *call, const char *how, const char *hint)
 				 errhint("With on_error 'log' the view llm_job_errors has the reasons.")));
 }
 
+/* in the transaction that takes a chunk: the check locks the table for writing, and computing should not */
+static PgLlmEnrichTarget *
+open_and_check(const PgLlmEnrich *call)
+{
+	PgLlmEnrichTarget *target = pgllm_enrich_target_open(call);
+
+	pgllm_enrich_target_check(call, target);
+	return target;
+}
+
 /* compute and write a chunk, which is committed; its memory goes with it */
 static void
 run_chunk(PgLlmEnrich *call, const PgLlmEnrichChunk *chunk)
 {
-	PgLlmEnrichTarget *target = pgllm_enrich_target_open(call);
-	ErrorData  *error;
+	ErrorData  *error = pgllm_enrich_run(call, pgllm_enrich_target_open(call), chunk);
 
-	pgllm_enrich_target_check(call, target);
-	error = pgllm_enrich_run(call, target, chunk);
 	commit();
 	pgllm_enrich_release(chunk);
 	if (error != NULL)
@@ -226,7 +233,7 @@ run_next(PgLlmEnrich *call, bool *limited)
 	int			rows = rows_within_limit(call);
 
 	*limited = rows == 0;
-	if (*limited || !pgllm_enrich_claim(call, pgllm_enrich_target_open(call), rows, &chunk))
+	if (*limited || !pgllm_enrich_claim(call, open_and_check(call), rows, &chunk))
 		return false;
 	commit();
 	run_chunk(call, &chunk);
@@ -295,8 +302,7 @@ pgllm_fn_llm_enrich(PG_FUNCTION_ARGS)
 	call = create_call();
 	read_arguments(fcinfo, call);
 	commit();
-	target = pgllm_enrich_target_open(call);
-	pgllm_enrich_target_check(call, target);
+	target = open_and_check(call);
 	look_at_where(call, target);
 	pgllm_enrich_job_open(call, target, &resumed);
 	commit();
@@ -338,8 +344,9 @@ pgllm_fn_llm_retry(PG_FUNCTION_ARGS)
 		commit();
 		MemoryContextReset(chunk_context);
 		MemoryContextSwitchTo(chunk_context);
-		if (!pgllm_enrich_take_failed(call, pgllm_enrich_target_open(call), rows, before, &chunk))
+		if (!pgllm_enrich_take_failed(call, open_and_check(call), rows, before, &chunk))
 			break;
+		commit();
 		run_chunk(call, &chunk);
 	}
 	MemoryContextSwitchTo(call->context);
