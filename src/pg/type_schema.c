@@ -206,11 +206,11 @@ scalar_schema(StringInfo s, Oid type, int32 typmod)
 static void
 domain_conditions(Oid domain, PgLlmConditions *conditions)
 {
-	DomainConstraintRef ref;
+	DomainConstraintRef *ref = palloc0(sizeof(DomainConstraintRef));	/* released with its context */
 	ListCell   *cell;
 
-	InitDomainConstraintRef(domain, &ref, CurrentMemoryContext, false);
-	foreach(cell, ref.constraints)
+	InitDomainConstraintRef(domain, ref, CurrentMemoryContext, false);
+	foreach(cell, ref->constraints)
 	{
 		DomainConstraintState *constraint = lfirst(cell);
 
