@@ -146,6 +146,7 @@ typedef struct LlmLiteral
 	const uint8_t *needed;		/* (n): without it reading is given up */
 	LlmStatus	(*label) (void *ctx, const int32_t *labels, int32_t *label);
 	void	   *ctx;
+	bool		no_nul;			/* G: no U+0000, which texts and jsonb cannot hold */
 } LlmLiteral;
 
 extern LlmStatus llm_schema_literal(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out);

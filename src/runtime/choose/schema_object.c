@@ -178,7 +178,7 @@ make_key_dfa(LlmSchemaCompile *c, LlmValueProc *proc)
 	const LlmDfa *dfas[2 + MAX_TESTS];
 	uint8_t		needed[2 + MAX_TESTS] = {1};
 	void	   *ctx[2] = {c, proc};
-	LlmLiteral	literal = {dfas, 2 + (int) proc->tests.n, needed, key_label, ctx};
+	LlmLiteral	literal = {dfas, 2 + (int) proc->tests.n, needed, key_label, ctx, c->offered};
 	LlmDfa	   *trie;
 
 	LLM_TRY(llm_dfa_strings(c->cx, proc->keys.data, proc->keys.n, false, &trie));

@@ -153,7 +153,12 @@ static const GrammarCase offered_cases[] = {
 	{"{\"a\": null, \"b\": 1}", "{\"b\":1,\"a\":null}", "{\"a\": null, \"c\": 1}", "{\"b\": 1}"}},
 	{"{\"properties\":{\"a\":{\"const\":1}},\"additionalProperties\":{\"type\":\"null\"}}", {"{\"a\": 1, \"z\": null}", "{\"z\": null}"},
 	{"{\"z\": null, \"a\": 1}"}},
-	{"{\"type\":\"array\",\"items\":{\"type\":\"number\"}}", {"[]", "[1, 2.5]"}, {"[1,2]", "[1.0]", "[01]", "[1e3]", "[-0]"}},
+	/* amounts as texts write them; a whole number stays one where that matters */
+	{"{\"type\":\"array\",\"items\":{\"type\":\"number\"}}", {"[]", "[1, 2.5]", "[1.0, 120.50]"}, {"[1,2]", "[01]", "[1e3]", "[-0]", "[-0.0]"}},
+	{"{\"type\":\"integer\"}", {"1"}, {"1.0", "1.5"}},
+	{"{\"type\":\"number\",\"minimum\":2.5,\"multipleOf\":0.01}", {"2.5", "2.50", "3.00"}, {"2.49", "2.500", "2.40"}},
+	{"{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"number\",\"maximum\":5}]}", {"2.50", "7"}, {"2", "2.0", "7.0"}},
+	{"{\"type\":\"string\",\"maxLength\":1}", {"\"\\u0001\""}, {"\"\\u0000\""}},
 	{"{\"type\":\"string\"}", {"\"a\\nb\"", "\"é\\u0001\""}, {"\"\\u0041\"", "\"\\/\"", "\"a\nb\""}},
 	{"{\"format\":\"date\",\"type\":\"string\"}", {"\"2024-02-29\""}, {"\"0000-01-01\""}},
 };
