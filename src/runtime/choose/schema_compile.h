@@ -65,6 +65,7 @@ typedef struct LlmSchemaCompile
 	bool		compact;
 	LlmVec		procs;			/* LlmValueProc * */
 	LlmVec		pending;		/* LlmPending: calls whose exits lead on */
+	size_t		n_exits;		/* of all procedures */
 	LlmVec		work;			/* LlmWork: states of arrays and objects to be expanded */
 	LlmVec		ranked;			/* LlmStr: keys and strings of the whole schema, sorted */
 	LlmVec		slot;			/* int32_t: of a schema in the parts of the procedure at hand; -1: none */
