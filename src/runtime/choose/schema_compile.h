@@ -45,6 +45,8 @@ typedef struct LlmValueProc
 	LlmDfa	   *key_dfa;		/* all keys; labels: declared keys, then classes of others */
 	LlmKeySet	states;			/* of arrays and objects */
 	LlmVec		state_numbers;	/* int32_t: state of the machine for each, -1: not feasible */
+	LlmKeySet	children;		/* what follows declared keys, as states are */
+	LlmVec		child_states;	/* int32_t: state of the machine before their values, -1: none */
 	int32_t		count_cap;		/* numbers of items or properties that need to be told apart */
 } LlmValueProc;
 
