@@ -278,6 +278,28 @@ chain_of_rules(int n, int groups)
 	return all;
 }
 
+/* wide and long schemas that are no trouble */
+static void
+check_large(void)
+{
+	char		properties[300 * 40] = "{\"properties\":{\"p0\":{\"type\":\"integer\"}";
+	LlmGrammar *g;
+	LlmError	err;
+	bool		accepted;
+
+	for (int i = 1; i < 300; i++)
+		sprintf(properties + strlen(properties), ",\"p%d\":{\"type\":\"integer\"}", i);
+	strcat(properties, "}}");
+	CHECK_OK(make_schema(str(properties), &llm_malloc_allocator, &g, &err), &err);
+	CHECK_OK(llm_grammar_accepts(g, str("{\"p7\": 1, \"p100\": 2, \"p299\": 3}"), &accepted, &err), &err);
+	CHECK(accepted);
+	CHECK_OK(llm_grammar_accepts(g, str("{\"p7\": 1, \"p299\": 2, \"p100\": 3}"), &accepted, &err), &err);
+	CHECK(!accepted);
+	llm_grammar_free(g);
+	CHECK_OK(make_schema(str("{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"maxItems\":20000}"), &llm_malloc_allocator, &g, &err), &err);
+	llm_grammar_free(g);
+}
+
 static void
 check_hostile(void)
 {
@@ -351,6 +373,7 @@ main(void)
 	check_schemas();
 	check_choices_and_compact();
 	check_refusals();
+	check_large();
 	check_hostile();
 	check_failing_allocations();
 	CHECK_DONE();
