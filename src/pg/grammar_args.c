@@ -8,6 +8,7 @@
 
 #include "llm_call.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_schema_accepts);
@@ -113,7 +114,7 @@ pgllm_compile_schema(PgLlmOptions *o)
 
 	if (o->schema.data == NULL || o->grammar != NULL)
 		return;
-	PGLLM_CHECK(llm_grammar_json_schema(o->schema, o->compact, pgllm_allocator(o->grammar_context), &o->grammar, &err), &err);
+	PGLLM_RUN(llm_grammar_json_schema(o->schema, o->compact, pgllm_allocator(o->grammar_context), pgllm_stop(), &o->grammar, &err), &err);
 }
 
 bool

@@ -166,7 +166,7 @@ static const GrammarCase offered_cases[] = {
 static LlmStatus
 make_schema(LlmStr text, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
 {
-	return llm_grammar_json_schema(text, false, a, out, err);
+	return llm_grammar_json_schema(text, false, a, NULL, out, err);
 }
 
 static void
@@ -185,7 +185,7 @@ check_choices_and_compact(void)
 	CHECK(llm_grammar_least_bytes(g) == 1);
 	llm_grammar_free(g);
 	CHECK(llm_grammar_choice(texts, 0, &llm_malloc_allocator, &g, &err) == LLM_E_ARGUMENT);
-	CHECK_OK(llm_grammar_json_schema(str("{\"properties\":{\"a\":{\"items\":{}}}}"), true, &llm_malloc_allocator, &g, &err), &err);
+	CHECK_OK(llm_grammar_json_schema(str("{\"properties\":{\"a\":{\"items\":{}}}}"), true, &llm_malloc_allocator, NULL, &g, &err), &err);
 	CHECK_OK(llm_grammar_accepts(g, str("{\"a\":[1,{\"b\":2}]}"), &accepted, &err), &err);
 	CHECK(accepted);
 	llm_grammar_free(g);
