@@ -4,7 +4,7 @@
  * Requests of other calls (a stream half read, say) may be in the same scheduler; a step serves them too, but nobody waits
  * for more than the own request. A call's memory is one context; the request hangs on it, so an ERROR frees both.
  */
-#include "llm_call.h"
+#include "call_stats.h"
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -37,7 +37,10 @@ step(PgLlmCall *call)
 	bool		more;
 
 	if (call->request == NULL)
+	{
+		pgllm_stats_call_done(call);
 		return false;
+	}
 	if (llm_request_finish(call->request) == LLM_FINISH_NONE)
 	{
 		pgllm_model_step(call->model, &more);
@@ -55,6 +58,8 @@ step(PgLlmCall *call)
 			llm_error_hint(&call->error,
 						   "Give a shorter prompt or a smaller max_tokens, or ask a superuser to raise pg_llm.memory_limit.");
 	}
+	if (finish != LLM_FINISH_NONE)
+		pgllm_stats_call_done(call);
 	return finish == LLM_FINISH_NONE;
 }
 

@@ -79,6 +79,7 @@ typedef struct PgLlmCall
 	size_t		n_prompt;
 	uint32_t	max_output;		/* tokens that may be generated */
 	instr_time	begun;
+	bool		counted;		/* by call_stats.c */
 	bool		reads_calls;	/* an answer that calls tools becomes a message (fn_chat.c) */
 } PgLlmCall;
 
