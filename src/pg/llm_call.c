@@ -27,6 +27,21 @@ pgllm_call_set_request(PgLlmCall *call, LlmRequest *request)
 {
 	call->request = request;
 	pgllm_request_own(call->context, request);
+	pgllm_stats_call_begin(call);
+}
+
+/* one step of the scheduler, on the time of the call */
+static void
+model_step(PgLlmCall *call, bool *more)
+{
+	instr_time	begun;
+	instr_time	took;
+
+	INSTR_TIME_SET_CURRENT(begun);
+	pgllm_model_step(call->model, more);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begun);
+	pgllm_stats_call_step(call, &took);
 }
 
 /* true while the request is not done; an error of its own is kept in the call */
@@ -38,12 +53,12 @@ step(PgLlmCall *call)
 
 	if (call->request == NULL)
 	{
-		pgllm_stats_call_done(call);
+		pgllm_stats_call_end(call);
 		return false;
 	}
 	if (llm_request_finish(call->request) == LLM_FINISH_NONE)
 	{
-		pgllm_model_step(call->model, &more);
+		model_step(call, &more);
 		if (!more && llm_request_finish(call->request) == LLM_FINISH_NONE)
 			elog(ERROR, "scheduler stopped before the request was done");
 	}
@@ -59,7 +74,7 @@ step(PgLlmCall *call)
 						   "Give a shorter prompt or a smaller max_tokens, or ask a superuser to raise pg_llm.memory_limit.");
 	}
 	if (finish != LLM_FINISH_NONE)
-		pgllm_stats_call_done(call);
+		pgllm_stats_call_end(call);
 	return finish == LLM_FINISH_NONE;
 }
 

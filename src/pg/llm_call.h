@@ -13,6 +13,7 @@
 #define PGLLM_LLM_CALL_H
 
 #include "pg_llm.h"
+#include "lib/ilist.h"
 #include "portability/instr_time.h"
 #include "utils/array.h"
 
@@ -79,8 +80,16 @@ typedef struct PgLlmCall
 	size_t		n_prompt;
 	uint32_t	max_output;		/* tokens that may be generated */
 	instr_time	begun;
-	bool		counted;		/* by call_stats.c */
 	bool		reads_calls;	/* an answer that calls tools becomes a message (fn_chat.c) */
+	struct						/* call_stats.c */
+	{
+		bool		live;		/* in the list of calls with a request */
+		bool		counted;
+		dlist_node	node;
+		MemoryContextCallback callback;
+		const char *function;	/* that it is made for */
+		uint64		us;			/* that the model computed while it was waited for */
+	}			stats;
 } PgLlmCall;
 
 extern PgLlmCall *pgllm_call_create(PgLlmModel *model);
