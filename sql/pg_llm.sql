@@ -140,6 +140,11 @@ CREATE FUNCTION llm_clear_result_cache() RETURNS void
 COMMENT ON FUNCTION llm_clear_result_cache() IS 'forgets the answers that sessions share';
 REVOKE ALL ON FUNCTION llm_clear_result_cache() FROM PUBLIC;
 
+CREATE FUNCTION llm_estimate(query text)
+	RETURNS TABLE (calls bigint, prompt_tokens bigint, output_tokens bigint, seconds float8)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_estimate' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION llm_estimate(text) IS 'what a query would take, from its plan and a sample of its rows, without running it';
+
 /* ---- functions over rows ---- */
 
 /* generate */

@@ -6,6 +6,7 @@
  * role, query, model and function, until it is handed over to the table of statistics.
  */
 #include "call_stats.h"
+#include "estimate.h"
 
 #include "models.h"
 #include "progress.h"
@@ -176,7 +177,7 @@ check_limit(uint64 more)
 {
 	uint64		tokens;
 
-	if (pgllm_statement_token_limit == 0)
+	if (pgllm_statement_token_limit == 0 || pgllm_estimating())
 		return;
 	tokens = statement_tokens();
 	if (tokens + more <= (uint64) pgllm_statement_token_limit)
@@ -184,8 +185,10 @@ check_limit(uint64 more)
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("statement needs more tokens than pg_llm.statement_token_limit allows"),
-			 errdetail("Prompts and answers have taken %llu tokens, the next needs %llu, the limit is %d.",
-					   (unsigned long long) tokens, (unsigned long long) more, pgllm_statement_token_limit),
+			 more > 0 ? errdetail("Prompts and answers have taken %llu tokens, the next needs %llu, the limit is %d.",
+								  (unsigned long long) tokens, (unsigned long long) more, pgllm_statement_token_limit) :
+			 errdetail("Prompts and answers have taken %llu tokens, the limit is %d.", (unsigned long long) tokens,
+					   pgllm_statement_token_limit),
 			 errhint("Let the statement work on fewer rows, or ask a superuser to raise the limit; llm_estimate() tells what a query needs.")));
 }
 
@@ -232,6 +235,15 @@ pgllm_stats_call_end(PgLlmCall *call)
 	taken.us = call->stats.us;
 	count(call->model, call->stats.live ? call->stats.function : current_function, &taken);
 	call->stats.live = false;
+}
+
+void
+pgllm_stats_call_forget(PgLlmCall *call)
+{
+	if (call->stats.live)
+		dlist_delete(&call->stats.node);
+	call->stats.live = false;
+	call->stats.counted = true;
 }
 
 void

@@ -54,6 +54,9 @@ extern void pgllm_stats_call_step(PgLlmCall *call, const instr_time *took);
 /* a call is done or given up: count it, once */
 extern void pgllm_stats_call_end(PgLlmCall *call);
 
+/* a call is given up that ran for no statement: do not count it */
+extern void pgllm_stats_call_forget(PgLlmCall *call);
+
 /* ---- for module.c ---- */
 
 /* requests are about to be freed with their schedulers */

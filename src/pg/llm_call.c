@@ -5,6 +5,7 @@
  * for more than the own request. A call's memory is one context; the request hangs on it, so an ERROR frees both.
  */
 #include "call_stats.h"
+#include "estimate.h"
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -37,6 +38,12 @@ model_step(PgLlmCall *call, bool *more)
 	instr_time	begun;
 	instr_time	took;
 
+	if (pgllm_estimating())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("llm_estimate() cannot tell what this query takes"),
+				 errdetail("A function in it runs a model for other than the rows of the query."),
+				 errhint("Estimate the query without that function.")));
 	INSTR_TIME_SET_CURRENT(begun);
 	pgllm_model_step(call->model, more);
 	INSTR_TIME_SET_CURRENT(took);

@@ -10,6 +10,7 @@
 #include "access/transam.h"
 #include "batch_scan/memo.h"
 #include "call_stats.h"
+#include "estimate.h"
 #include "models.h"
 #include "result_cache.h"
 #include "catalog/dependency.h"
@@ -293,6 +294,8 @@ pgllm_function_call(FunctionCallInfo fcinfo, const PgLlmFunction *function)
 
 	if ((function->stable && pgllm_planner_evaluates()) || !pgllm_function_prepare(fcinfo, function, &prepared))
 		PG_RETURN_NULL();
+	if (pgllm_estimating())
+		return pgllm_estimate_call(fcinfo, function, &prepared);
 	if (pgllm_ahead != NULL && prepared.drawn)
 		answer = NULL;			/* belongs to the call that is made for the row */
 	else

@@ -12,6 +12,7 @@
  * A recheck (EvalPlanQual) replaces rows below; there, and with pg_llm.batching off, rows pass one by one.
  */
 #include "batch_scan/batch_scan.h"
+#include "estimate.h"
 #include "progress.h"
 
 #include "executor/executor.h"
@@ -150,7 +151,7 @@ start(PgLlmBatchState *b)
 	b->n_expected = (int64) Min(outerPlan(b->css.ss.ps.plan)->plan_rows, (double) PG_INT32_MAX);
 	b->next_rows = 1;
 	b->batching = pgllm_batching >= (b->uncertain ? PGLLM_BATCHING_EAGER : PGLLM_BATCHING_ON) && b->n_sites > 0 && estate->es_epq_active == NULL &&
-		ScanDirectionIsForward(estate->es_direction);
+		ScanDirectionIsForward(estate->es_direction) && !pgllm_estimating();
 	b->batch_tokens = pgllm_batch_tokens;
 	if (!b->batching)
 		return;
