@@ -7,11 +7,8 @@
  */
 #include "estimate.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
+#include "batch_scan/batch_plan.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/parsetree.h"
-#include "utils/syscache.h"
 
 typedef struct PlanWalk
 {
@@ -88,26 +85,6 @@ walk_expressions(PlanWalk *walk, Plan *plan, void *expressions, double rows, dou
 	(void) expression_walker(expressions, walk);
 }
 
-/* rows of the table that a scan reads, to begin with */
-static double
-table_rows(const PlanWalk *walk, const Plan *plan)
-{
-	Index		relid = ((const Scan *) plan)->scanrelid;
-	RangeTblEntry *rte = relid > 0 ? rt_fetch(relid, walk->stmt->rtable) : NULL;
-	HeapTuple	tuple;
-	double		rows = plan->plan_rows;
-
-	if (rte == NULL || rte->rtekind != RTE_RELATION)
-		return rows;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(rte->relid));
-	if (HeapTupleIsValid(tuple))
-	{
-		rows = Max(rows, ((Form_pg_class) GETSTRUCT(tuple))->reltuples);
-		ReleaseSysCache(tuple);
-	}
-	return rows;
-}
-
 static bool
 is_join(const Plan *plan)
 {
@@ -122,7 +99,7 @@ rows_before(const PlanWalk *walk, const Plan *plan)
 	{
 		case T_SeqScan:
 		case T_SampleScan:
-			return table_rows(walk, plan);
+			return Max(pgllm_table_rows(walk->stmt, plan), plan->plan_rows);
 		case T_NestLoop:
 			return Max(outerPlan(plan)->plan_rows * innerPlan(plan)->plan_rows, plan->plan_rows);
 		case T_SubqueryScan:

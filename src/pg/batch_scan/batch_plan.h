@@ -65,6 +65,14 @@ typedef Plan *(*PgLlmPlanFn) (Plan *child, Plan *parent, void *context);
 /* put in place of each child what fn returns for it */
 extern void pgllm_plan_map(Plan *plan, PgLlmPlanFn fn, void *context);
 
+/* ---- numbers of rows (row_counts.c) ---- */
+
+/* rows of the table that a scan reads, by the catalog; -1: not known */
+extern double pgllm_table_rows(const PlannedStmt *stmt, const Plan *scan);
+
+/* rows of a node without some of its conditions */
+extern double pgllm_rows_without(const PlannedStmt *stmt, const Plan *plan, List *quals, List *kept_quals);
+
 /* ---- JIT (jit_flags.c) ---- */
 
 /* take back JIT that only the cost of calls on models brought about */
