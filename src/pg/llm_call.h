@@ -42,8 +42,8 @@ typedef struct PgLlmSite
  */
 extern PgLlmSite *pgllm_site(FunctionCallInfo fcinfo, uint32 args);
 
-/* digest of a call at this site: its constants, its other arguments, and some bytes of the caller's */
-extern void pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, const void *bytes, size_t n_bytes, uint8 *digest);
+/* digest of a call at this site: its constants, its other arguments but for model_arg, and some bytes of the caller's */
+extern void pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, int model_arg, const void *bytes, size_t n_bytes, uint8 *digest);
 
 /* ---- fitting a prompt into the context (prompt_fit.c) ---- */
 

@@ -230,7 +230,7 @@ pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction *function, P
 	strlcpy(identity.function, function->symbol, sizeof identity.function);
 	memcpy(identity.model, prepared->model->identity, sizeof identity.model);
 	identity.time = pgllm_model_time(prepared->model);
-	pgllm_site_digest(fcinfo, site, &identity, sizeof identity, prepared->key.digest);
+	pgllm_site_digest(fcinfo, site, function->model_arg, &identity, sizeof identity, prepared->key.digest);
 	return true;
 }
 

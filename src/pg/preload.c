@@ -13,6 +13,7 @@
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -139,6 +140,8 @@ pgllm_preload_launcher(Datum arg)
 	ListCell   *cell;
 
 	pqsignal(SIGTERM, die);
+	/* sets the latch when a worker has ended; ignored by default in a worker without a database */
+	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
 	BackgroundWorkerUnblockSignals();
 	CurrentMemoryContext = TopMemoryContext;
 	if (split_setting(preload_models, &entries))
