@@ -39,7 +39,7 @@ SET pg_llm.statement_token_limit = 20;
 SELECT code, message, hint FROM fails($$SELECT llm_complete('x', 'stats', max_tokens => 30)$$);
 SELECT code FROM fails($$SELECT llm_complete(repeat('word ', 40), 'stats', max_tokens => 1)$$);
 SELECT code FROM fails($$SELECT llm_complete('x' || i, 'stats', max_tokens => 3) FROM generate_series(1, 20) i$$);
-SELECT code FROM fails($$DO $x$ BEGIN FOR i IN 1 .. 20 LOOP PERFORM llm_complete('x' || i, 'stats', max_tokens => 3); END LOOP; END $x$$$);
+SELECT code FROM fails($$DO $x$ BEGIN FOR i IN 1 .. 20 LOOP PERFORM llm_complete('x' || i, 'stats', max_tokens => 3); END LOOP; END $x$ $$);
 SELECT length(llm_complete('x', 'stats', max_tokens => 3)) > 0 AS answered;
 SELECT length(llm_complete('x', 'stats', max_tokens => 3)) > 0 AS answered_again;
 RESET pg_llm.statement_token_limit;
@@ -54,7 +54,7 @@ RESET ROLE;
 SET pg_llm.on_error = 'null';
 SELECT count(llm_complete(t, 'narrow', max_tokens => 1)), count(*)
 FROM unnest(ARRAY['a', repeat('word ', 80), repeat('word ', 90)]) t;
-SELECT count(llm_complete(t, 'narrow', max_tokens => 1)) + count(llm_classify(repeat(t, 100), '{a,b}', 'narrow', 'x')), count(*)
+SELECT count(llm_complete(t, 'narrow', max_tokens => 1)) + count(llm_embed(repeat(t, 100), 'vectors')), count(*)
 FROM unnest(ARRAY['a', repeat('word ', 80), repeat('word ', 90)]) t;
 RESET pg_llm.on_error;
 

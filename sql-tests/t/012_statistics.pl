@@ -135,7 +135,7 @@ $two[0]->send($long);
 wait_until('it computes', sub { slurp_file("/proc/$two[0]->{pid}/cmdline") =~ /pg_llm: row/ });
 is($two[1]->run('SELECT count(*) FROM llm_stat_progress'), '0', 'there is no progress view');
 $two[1]->run("SELECT pg_cancel_backend($two[0]->{pid})");
-$two[0]->result;
+(undef, $error) = $two[0]->result;
 (undef, $error) = $two[0]->run('SET pg_llm.result_cache = shared');
 like($error, qr/ERROR:  55000/, 'no shared result cache to ask for');
 $alone->append_conf('postgresql.conf', "pg_llm.result_cache = 'shared'\n");
