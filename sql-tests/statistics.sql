@@ -2,6 +2,8 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set setup :abs_srcdir '/sql/data/setup.sql'
 \i :setup
+CREATE SCHEMA stats_test;
+SET search_path = stats_test, public;
 CREATE SERVER stats FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
 CREATE SERVER narrow FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', context '64');
 CREATE SERVER vectors FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'bert');
@@ -44,6 +46,7 @@ SELECT length(llm_complete('x', 'stats', max_tokens => 3)) > 0 AS answered;
 SELECT length(llm_complete('x', 'stats', max_tokens => 3)) > 0 AS answered_again;
 RESET pg_llm.statement_token_limit;
 CREATE ROLE regress_llm_reader;
+GRANT USAGE ON SCHEMA stats_test TO regress_llm_reader;
 SET ROLE regress_llm_reader;
 SELECT s, code FROM unnest('{SET pg_llm.statement_token_limit = 0,SELECT llm_stat_reset(),SELECT llm_clear_result_cache()}'::text[]) s, fails(s);
 SELECT count(*) FROM llm_stat_calls;
@@ -83,5 +86,10 @@ SELECT code FROM fails($$SELECT * FROM llm_estimate('SELECT * FROM answers')$$);
 SELECT code FROM fails($$SELECT * FROM llm_estimate('UPDATE texts SET i = 1')$$);
 SELECT code FROM fails($$SELECT * FROM llm_estimate('SELECT llm_complete(t, ''stats'') FROM texts')$$);
 RESET ROLE;
-REVOKE ALL ON texts FROM regress_llm_reader;
+\set VERBOSITY terse
+SET client_min_messages = warning;
+DROP SCHEMA stats_test CASCADE;
+DROP SERVER stats;
+DROP SERVER narrow;
+DROP SERVER vectors;
 DROP ROLE regress_llm_reader;
