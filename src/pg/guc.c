@@ -25,6 +25,7 @@ int			pgllm_threads = 0;
 int			pgllm_memory_limit_kb = 0;
 int			pgllm_batching = PGLLM_BATCHING_ON;
 int			pgllm_batch_tokens = 512;
+bool		pgllm_defer_filters_on = true;
 bool		pgllm_prefix_cache = true;
 int			pgllm_result_cache = PGLLM_RESULTS_STATEMENT;
 int			pgllm_statement_token_limit = 0;
@@ -150,6 +151,9 @@ pgllm_guc_init(void)
 							 "Sends rows through the model together.",
 							 "on; eager: also for actions of MERGE and ON CONFLICT, which may not come about. Results are the same without.",
 							 &pgllm_batching, PGLLM_BATCHING_ON, batching_options, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pg_llm.defer_filters",
+							 "Moves filters that run a model above joins that leave fewer rows.",
+							 NULL, &pgllm_defer_filters_on, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pg_llm.batch_tokens",
 							"Tokens of one step of the model at most.",
 							NULL, &pgllm_batch_tokens, 512, 1, 65536, PGC_USERSET, 0, NULL, NULL, NULL);

@@ -299,12 +299,20 @@ count_tokens(PgLlmBatchState *b, const PgLlmWork *work)
 {
 	for (int i = 0; i < work->n_calls; i++)
 	{
+		const PgLlmCall *call = work->calls[i];
 		PgLlmTotals taken;
+		uint64_t	n_drafted;
+		uint64_t	n_accepted;
 
-		pgllm_call_taken(work->calls[i], &taken);
+		pgllm_call_taken(call, &taken);
 		b->stats.prompt_tokens += taken.prompt_tokens;
 		b->stats.cached_tokens += taken.cached_tokens;
 		b->stats.output_tokens += taken.output_tokens;
+		if (call->request == NULL || call->max_output == 0)
+			continue;
+		llm_request_drafts(call->request, &n_drafted, &n_accepted);
+		b->stats.drafted_tokens += n_drafted;
+		b->stats.accepted_tokens += n_accepted;
 	}
 }
 
