@@ -105,6 +105,83 @@ CREATE VIEW llm_stat_cache AS SELECT * FROM llm_cached_models();
 COMMENT ON VIEW llm_stat_cache IS 'models in the shared cache of this server; database and model as who loaded it called it';
 GRANT SELECT ON llm_stat_cache TO PUBLIC;
 
+/* ---- jobs: enrichment of tables ---- */
+
+/* who may see what of the tables is said by the views; not dumped: a job is about these rows, in this place */
+CREATE TABLE llm_job_state (
+	job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	owner oid NOT NULL,
+	target oid NOT NULL,
+	set_column name NOT NULL,
+	expression text NOT NULL,
+	where_clause text,
+	key_columns text[] NOT NULL,
+	given text[],				-- key up to which rows were given to sessions; NULL: none were
+	exhausted bool NOT NULL DEFAULT false,	-- no rows are left to be given
+	rows_written bigint NOT NULL DEFAULT 0,
+	rows_skipped bigint NOT NULL DEFAULT 0,
+	tokens bigint NOT NULL DEFAULT 0,
+	started timestamptz NOT NULL DEFAULT clock_timestamp(),
+	changed timestamptz NOT NULL DEFAULT clock_timestamp(),
+	finished timestamptz
+);
+COMMENT ON TABLE llm_job_state IS 'jobs of llm_enrich; see the view llm_jobs';
+
+CREATE TABLE llm_job_chunks (
+	chunk bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	job bigint NOT NULL,
+	after text[],				-- rows with keys above this one; NULL: from the first
+	upto text[] NOT NULL
+);
+COMMENT ON TABLE llm_job_chunks IS 'ranges of rows that were given to a session of llm_enrich and are not written';
+
+CREATE TABLE llm_job_failures (
+	job bigint NOT NULL,
+	key text[] NOT NULL,
+	code text NOT NULL,
+	message text NOT NULL,
+	detail text,
+	hint text,
+	at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX llm_job_failures_job ON llm_job_failures (job, at);
+CREATE INDEX llm_job_failures_key ON llm_job_failures USING hash (key);
+COMMENT ON TABLE llm_job_failures IS 'rows of jobs that failed; see the view llm_job_errors';
+
+CREATE PROCEDURE llm_enrich(target regclass, set_column name, expression text, where_clause text DEFAULT NULL,
+							batch_rows int DEFAULT 256, token_limit bigint DEFAULT NULL, on_error text DEFAULT 'log')
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_enrich' LANGUAGE C;
+COMMENT ON PROCEDURE llm_enrich(regclass, name, text, text, int, bigint, text) IS
+	'sets a column to an expression, chunk by chunk, each committed; resumes where it stopped';
+
+CREATE PROCEDURE llm_retry(job bigint, batch_rows int DEFAULT 256, token_limit bigint DEFAULT NULL)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_retry' LANGUAGE C;
+COMMENT ON PROCEDURE llm_retry(bigint, int, bigint) IS 'tries the failed rows of a job of llm_enrich again';
+
+CREATE FUNCTION llm_drop_job(job bigint) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_drop_job' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_drop_job(bigint) IS 'forgets a job of llm_enrich with its failed rows; the table stays as it is';
+
+CREATE VIEW llm_jobs WITH (security_barrier) AS
+	SELECT j.job, pg_get_userbyid(j.owner) AS owner, j.target::regclass AS target, j.set_column, j.expression, j.where_clause,
+		   CASE WHEN j.finished IS NOT NULL THEN 'done' WHEN w.sessions > 0 THEN 'running' ELSE 'stopped' END AS state,
+		   w.sessions, j.rows_written, f.rows_failed, j.rows_skipped, j.tokens, j.started, j.changed, j.finished
+	FROM llm_job_state j,
+		 LATERAL (SELECT count(*) AS sessions FROM llm_job_chunks c JOIN pg_locks l
+				  ON l.locktype = 'object' AND l.classid = 'llm_job_chunks'::regclass AND l.objid = (c.chunk & 4294967295)::oid
+				  WHERE c.job = j.job AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) w,
+		 LATERAL (SELECT count(*) AS rows_failed FROM llm_job_failures f WHERE f.job = j.job) f
+	WHERE pg_has_role(j.owner, 'USAGE');
+COMMENT ON VIEW llm_jobs IS 'jobs of llm_enrich of the roles that the reader has';
+GRANT SELECT ON llm_jobs TO PUBLIC;
+
+CREATE VIEW llm_job_errors WITH (security_barrier) AS
+	SELECT f.job, j.target::regclass AS target, jsonb_object(j.key_columns, f.key) AS key, f.code, f.message, f.detail, f.hint, f.at
+	FROM llm_job_failures f JOIN llm_job_state j USING (job)
+	WHERE pg_has_role(j.owner, 'USAGE');
+COMMENT ON VIEW llm_job_errors IS 'rows that failed in jobs of llm_enrich, with the reason';
+GRANT SELECT ON llm_job_errors TO PUBLIC;
+
 /* ---- functions over rows ---- */
 
 /* generate */

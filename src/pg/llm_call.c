@@ -82,9 +82,25 @@ pgllm_call_settle(PgLlmCall *call)
 		continue;
 }
 
+static uint64 tokens_spent = 0;
+
+uint64
+pgllm_tokens_spent(void)
+{
+	return tokens_spent;
+}
+
 void
 pgllm_call_free(PgLlmCall *call)
 {
+	if (call->request != NULL)
+	{
+		LlmGeneration generation = {0};
+
+		if (call->max_output > 0)
+			llm_request_generation(call->request, &generation);
+		tokens_spent += call->n_prompt + generation.n_tokens;
+	}
 	MemoryContextDelete(call->context);
 }
 

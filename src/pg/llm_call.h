@@ -99,6 +99,9 @@ extern void pgllm_call_settle(PgLlmCall *call);
 /* ends the request too if it is still running */
 extern void pgllm_call_free(PgLlmCall *call);
 
+/* tokens of prompts and answers of all calls that this session has made */
+extern uint64 pgllm_tokens_spent(void);
+
 /* true if the call failed and the row becomes NULL; raises by pg_llm.on_error */
 extern bool pgllm_call_failed(const PgLlmCall *call);
 
