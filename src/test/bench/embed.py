@@ -10,7 +10,7 @@ import os
 import time
 import zipfile
 
-from common import Clock, Failed, LLM, PYTHON, Row, bound, probe, run, say
+from common import Clock, LLM, PYTHON, Row, run, say
 
 FOLDER = 'build/bench-models/minilm'
 TEXTS = int(os.environ.get('BENCH_TEXTS') or 512)

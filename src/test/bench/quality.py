@@ -10,7 +10,7 @@ import os
 import re
 
 import models
-from common import Clock, Failed, LLM, PEER, PYTHON, Row, SMOLLM, run, say
+from common import Failed, LLM, PEER, PYTHON, Row, SMOLLM, run, say
 
 WINDOW = 512
 WINDOWS = int(os.environ.get('BENCH_WINDOWS') or 20)
