@@ -6,15 +6,15 @@
 #   bench-report     the tables and the plot again, from the results under build/bench
 #
 # BENCH_THREADS, BENCH_ROUNDS (15), BENCH_MINUTES (a group stops after them; 0: never), BENCH_OUT (the page), BENCH_ROWS (2000),
-# BENCH_REFERENCES (folder of models with exact logits, for `quality`) and BENCH_TORCH (a Python with torch and transformers, for
-# `embed`) can be set.
+# BENCH_TEXTS (512), BENCH_WINDOWS (20, for `quality`), BENCH_REFERENCES (folder of models with exact logits, for `quality`) and
+# BENCH_TORCH (a Python with torch and transformers, for `embed`) can be set.
 BENCH_WHAT    ?= smollm2 types shapes threads busy embed quality
 BENCH_THREADS ?= $(shell nproc)
 BENCH_ROUNDS  ?= 15
 BENCH_MINUTES ?= 0
 BENCH_OUT     ?= docs/performance.md
 BENCH_WORDS    = --threads "$(BENCH_THREADS)" --rounds "$(BENCH_ROUNDS)" --minutes "$(BENCH_MINUTES)" --out "$(BENCH_OUT)"
-export BENCH_ROWS BENCH_REFERENCES BENCH_TORCH
+export BENCH_ROWS BENCH_TEXTS BENCH_WINDOWS BENCH_REFERENCES BENCH_TORCH
 
 build/machine_bench: src/test/bench/machine_bench.c
 	@mkdir -p $(@D)

