@@ -43,6 +43,9 @@ stream_begin(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(0))
 		return stream;
 	args = pgllm_generate_parse(fcinfo, &stream_argno);
+	/* right guesses come in one piece, and how many there are depends on what else is computed: only if asked for */
+	if (!args->options.has_draft)
+		args->options.draft = LLM_DRAFT_OFF;
 	model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(stream_argno.model), PGLLM_KIND_GENERATE);
 	stream->call = pgllm_generate_turn(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
 	return stream;

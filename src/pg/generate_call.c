@@ -6,6 +6,7 @@
  * of a message, so none of it can become a special token.
  */
 #include "generate_call.h"
+#include "models.h"
 
 #include "funcapi.h"
 #include "access/htup_details.h"
@@ -163,7 +164,8 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	PgLlmFit	fit = {.build = build, .source = source, .n_max = n_ctx, .n_cut = n_ctx - n_answer,
 		.truncate = options->truncate, .model_name = pgllm_cstring_to_utf8(call->model->name).data};
 	LlmGenerateParams params = {.sampling = options->sampling, .max_tokens = options->max_tokens,
-		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text};
+		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text,
+		.draft = options->draft, .draft_tokens = options->draft_tokens};
 	LlmRequest *request;
 	LlmError	err;
 
@@ -189,6 +191,8 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 				 errhint("Give a seed.")));
 	if (options->grammar != NULL)
 		constrain(source, &params);
+	if (options->draft == LLM_DRAFT_MODEL)
+		params.draft_model = pgllm_model_open(options->draft_model)->model;
 	PGLLM_CHECK(llm_request_generate(call->model->scheduler, source->tokens.ids, source->tokens.n, &params, &request, &err), &err);
 	pgllm_call_set_request(call, request);
 }

@@ -24,6 +24,7 @@ int			pgllm_threads = 0;
 int			pgllm_memory_limit_kb = 0;
 int			pgllm_batching = PGLLM_BATCHING_ON;
 int			pgllm_batch_tokens = 512;
+bool		pgllm_defer_filters_on = true;
 bool		pgllm_prefix_cache = true;
 int			pgllm_on_error = PGLLM_ON_ERROR_ERROR;
 int			pgllm_truncate = PGLLM_TRUNCATE_ERROR;
@@ -128,6 +129,9 @@ pgllm_guc_init(void)
 							 "Sends rows through the model together.",
 							 "on; eager: also for actions of MERGE and ON CONFLICT, which may not come about. Results are the same without.",
 							 &pgllm_batching, PGLLM_BATCHING_ON, batching_options, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pg_llm.defer_filters",
+							 "Moves filters that run a model above joins that leave fewer rows.",
+							 NULL, &pgllm_defer_filters_on, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pg_llm.batch_tokens",
 							"Tokens of one step of the model at most.",
 							NULL, &pgllm_batch_tokens, 512, 1, 65536, PGC_USERSET, 0, NULL, NULL, NULL);

@@ -306,6 +306,26 @@ read_variants(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	}
 }
 
+/* off, prompt, or the name of a model, which is looked up when it is used */
+static void
+read_draft(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	const char *name;
+
+	if (v->type != jbvString || v->val.string.len == 0)
+		bad_option(key, "Give \"off\", \"prompt\", or the name of a model.");
+	name = pnstrdup(v->val.string.val, v->val.string.len);
+	o->draft = strcmp(name, "off") == 0 ? LLM_DRAFT_OFF : strcmp(name, "prompt") == 0 ? LLM_DRAFT_PROMPT : LLM_DRAFT_MODEL;
+	o->has_draft = true;
+	o->draft_model = o->draft == LLM_DRAFT_MODEL ? cstring_to_text(name) : NULL;
+}
+
+static void
+read_draft_tokens(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->draft_tokens = integer_of(key, v, 1, LLM_DRAFT_MAX);
+}
+
 /* ---- the keys ---- */
 
 static const struct
@@ -332,6 +352,8 @@ static const struct
 	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"choice", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"compact", PGLLM_OPT_SAMPLING, pgllm_read_compact},
+	{"draft", PGLLM_OPT_SAMPLING, read_draft},
+	{"draft_tokens", PGLLM_OPT_SAMPLING, read_draft_tokens},
 	{"form", PGLLM_OPT_LABELS, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
@@ -384,6 +406,7 @@ pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
 	out->truncate = (PgLlmTruncate) pgllm_truncate;
 	out->form = LLM_FORM_AUTO;
 	out->calibrate = -1;
+	out->draft = LLM_DRAFT_PROMPT;
 	if (options == NULL)
 		return;
 	if (!JB_ROOT_IS_OBJECT(options))

@@ -47,6 +47,7 @@ extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
 extern int	pgllm_batching;			/* PgLlmBatching */
 extern int	pgllm_batch_tokens;
+extern bool pgllm_defer_filters_on;
 extern bool pgllm_prefix_cache;
 extern int	pgllm_on_error;			/* PgLlmOnError */
 extern int	pgllm_truncate;			/* PgLlmTruncate */
@@ -192,6 +193,10 @@ typedef struct PgLlmOptions
 	LlmStr		answer_prefix;	/* data NULL: none */
 	LlmGrammar *grammar;		/* what the answer must fit; NULL: anything */
 	bool		compact;		/* JSON without spaces */
+	LlmDraftKind draft;
+	bool		has_draft;		/* it was given */
+	int			draft_tokens;	/* 0: default */
+	text	   *draft_model;	/* its name, with LLM_DRAFT_MODEL */
 	/* decisions */
 	LlmLabelForm form;
 	int			calibrate;		/* -1: default of the form, 0 off, 1 on */
@@ -207,7 +212,7 @@ typedef struct PgLlmOptions
 } PgLlmOptions;
 
 /* which keys a function takes */
-#define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias */
+#define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias draft … */
 #define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
 #define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
 #define PGLLM_OPT_RAW		8	/* truncate */

@@ -43,9 +43,14 @@ extern Bitmapset *pgllm_multiexpr_params(Node *node, Bitmapset *params);
 #define PGLLM_SCAN_LIMIT(scan)  ((Expr *) lsecond((scan)->custom_exprs))
 #define PGLLM_SCAN_OFFSET(scan)  ((Expr *) lthird((scan)->custom_exprs))
 
-/* custom_private is a list of two integers: all rows will be asked for if the plan runs to its end; calls may not be made */
+/*
+ * custom_private is a list of four integers: all rows will be asked for if the plan runs to its end; calls may not be made;
+ * how many joins filters of the node were moved above, and how many per mille of the rows these leave
+ */
 #define PGLLM_SCAN_ALL_ROWS(scan)  (intVal(linitial((scan)->custom_private)) != 0)
 #define PGLLM_SCAN_UNCERTAIN(scan)  (intVal(lsecond((scan)->custom_private)) != 0)
+#define PGLLM_SCAN_JOINS_PASSED(scan)  (intVal(lthird((scan)->custom_private)))
+#define PGLLM_SCAN_PER_MILLE_KEPT(scan)  (intVal(lfourth((scan)->custom_private)))
 
 extern const CustomScanMethods pgllm_batch_scan_methods;
 
@@ -85,6 +90,8 @@ typedef struct PgLlmBatchStats
 	uint64		prompt_tokens;
 	uint64		cached_tokens;	/* of those, found in the prefix cache */
 	uint64		output_tokens;
+	uint64		drafted_tokens;	/* guesses of next tokens, and those that were right */
+	uint64		accepted_tokens;
 	instr_time	fetch_time;		/* rows of the child */
 	instr_time	prepare_time;	/* evaluation, rendering, tokenizing */
 	instr_time	model_time;

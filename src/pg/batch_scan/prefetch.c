@@ -298,6 +298,8 @@ count_tokens(PgLlmBatchState *b, const PgLlmWork *work)
 	{
 		const PgLlmCall *call = work->calls[i];
 		LlmGeneration generation;
+		uint64_t	n_drafted;
+		uint64_t	n_accepted;
 
 		if (call->request == NULL)
 			continue;
@@ -307,6 +309,9 @@ count_tokens(PgLlmBatchState *b, const PgLlmWork *work)
 			continue;
 		llm_request_generation(call->request, &generation);
 		b->stats.output_tokens += generation.n_tokens;
+		llm_request_drafts(call->request, &n_drafted, &n_accepted);
+		b->stats.drafted_tokens += n_drafted;
+		b->stats.accepted_tokens += n_accepted;
 	}
 }
 

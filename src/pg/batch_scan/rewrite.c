@@ -5,7 +5,8 @@
  * from its own columns is split (split.c). Calls that cannot move, as they are in aggregates, in join conditions, in
  * RETURNING or in set-returning functions, get a batch node below, which computes them ahead from the columns it sees.
  *
- * Nothing is reordered: quals are evaluated in the order that the planner gave them, so a security barrier stays one.
+ * Quals are evaluated in the order that the planner gave them, so a security barrier stays one; before, filters may move
+ * above joins (defer.c), where there is no barrier.
  */
 #include "batch_scan/batch_plan.h"
 
@@ -459,6 +460,13 @@ pgllm_batch_plan(PlannedStmt *stmt, int cursor_options)
 	foreach(cell, stmt->subplans)
 		if (lfirst(cell) != NULL)
 			(void) survey(lfirst(cell), NULL, &r);
+	if (pgllm_defer_filters_on)
+	{
+		foreach(cell, stmt->subplans)
+			if (lfirst(cell) != NULL)
+				pgllm_defer_filters(&r, lfirst(cell));
+		pgllm_defer_filters(&r, stmt->planTree);
+	}
 	foreach(cell, stmt->subplans)
 		if (lfirst(cell) != NULL)
 			lfirst(cell) = rewrite(&r, lfirst(cell), from_expression);
