@@ -192,11 +192,16 @@ static struct
 	LlmError	first;
 }			row_errors;
 
+bool		pgllm_raised_for_row = false;
+
 bool
 pgllm_row_error(const LlmError *err)
 {
 	if (pgllm_on_error != PGLLM_ON_ERROR_NULL)
+	{
+		pgllm_raised_for_row = true;
 		pgllm_raise(err);
+	}
 	if (row_errors.n_rows++ == 0)
 		row_errors.first = *err;
 	return true;
