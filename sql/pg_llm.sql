@@ -257,6 +257,36 @@ CREATE FUNCTION llm_prompt(template text, VARIADIC args "any") RETURNS text
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_prompt' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION llm_prompt(text, "any") IS 'a prompt template with values in place of {1}, {2}, …';
 
+/* extract */
+
+CREATE FUNCTION llm_extract(input text, schema json, model text DEFAULT NULL, instruction text DEFAULT NULL,
+							examples json DEFAULT NULL, max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_extract' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_extract(text, json, text, text, json, int, jsonb) IS
+	'the data of a text as JSON that fits a JSON Schema';
+
+CREATE FUNCTION llm_populate(base anyelement, input text, model text DEFAULT NULL, instruction text DEFAULT NULL,
+							 examples json DEFAULT NULL, max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS anyelement
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_populate' LANGUAGE C STABLE PARALLEL UNSAFE COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_populate(anyelement, text, text, text, json, int, jsonb) IS
+	'the data of a text as a row of a composite type: llm_populate(NULL::invoices, body)';
+
+CREATE FUNCTION llm_to_record(input text, model text DEFAULT NULL, instruction text DEFAULT NULL, examples json DEFAULT NULL,
+							  max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_to_record' LANGUAGE C STABLE PARALLEL UNSAFE COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_to_record(text, text, text, json, int, jsonb) IS
+	'the data of a text as a row: FROM t, llm_to_record(body) AS x(vendor text, total numeric)';
+
+CREATE FUNCTION llm_to_recordset(input text, model text DEFAULT NULL, instruction text DEFAULT NULL, examples json DEFAULT NULL,
+								 max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_to_recordset' LANGUAGE C STABLE PARALLEL UNSAFE COST 10000 ROWS 10
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_to_recordset(text, text, text, json, int, jsonb) IS
+	'all that a text lists as rows: FROM t, llm_to_recordset(body) AS x(item text, price numeric)';
+
 /* decide */
 
 CREATE FUNCTION llm_classify(input text, labels text[], model text DEFAULT NULL, instruction text DEFAULT NULL,

@@ -6,6 +6,7 @@
  * of a message, so none of it can become a special token.
  */
 #include "generate_call.h"
+#include "grammar_args.h"
 #include "models.h"
 
 #include "funcapi.h"
@@ -20,9 +21,10 @@
 typedef struct PromptSource
 {
 	PgLlmCall  *call;
-	const PgLlmGenerateArgs *args;
+	PgLlmGenerateArgs *args;
 	const LlmValue *messages;	/* of a chat; NULL: [system] and a user turn */
 	size_t		cut_message;	/* whose content may be cut */
+	const LlmLabelQuestion *question;	/* of build_question */
 	const LlmValue *extra;		/* variables for the template */
 	bool		starts_text;	/* the answer is a text of its own, not the rest of one */
 	LlmArena	arena;			/* of one building */
@@ -123,8 +125,21 @@ build_raw(void *opaque, LlmStr data)
 	return source->tokens.n;
 }
 
+/* PgLlmBuildFn of questions about a text */
+static size_t
+build_question(void *opaque, LlmStr data)
+{
+	PromptSource *source = opaque;
+	LlmError	err;
+
+	source->tokens.n = 0;
+	PGLLM_RUN(llm_question_prompt(source->call->model->model, source->question, data, source->extra, pgllm_statement_time(),
+								  source->call->allocator, pgllm_stop(), &source->tokens, &err), &err);
+	return source->tokens.n;
+}
+
 static void
-source_init(PromptSource *source, PgLlmCall *call, const PgLlmGenerateArgs *args)
+source_init(PromptSource *source, PgLlmCall *call, PgLlmGenerateArgs *args)
 {
 	memset(source, 0, sizeof *source);
 	source->call = call;
@@ -169,6 +184,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	LlmRequest *request;
 	LlmError	err;
 
+	pgllm_compile_schema(&source->args->options);
 	PGLLM_CHECK(llm_sampling_check(&options->sampling, (int32_t) call->model->model->hp.n_vocab, &err), &err);
 	if (!pgllm_fit_prompt(&fit, data, &call->truncated, &call->error))
 	{
@@ -198,7 +214,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 }
 
 PgLlmCall *
-pgllm_generate_turn(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prompt)
+pgllm_generate_turn(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr prompt)
 {
 	PgLlmCall  *call = pgllm_call_create(model);
 	MemoryContext old = MemoryContextSwitchTo(call->context);
@@ -211,7 +227,7 @@ pgllm_generate_turn(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr pro
 }
 
 PgLlmCall *
-pgllm_generate_raw(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prompt)
+pgllm_generate_raw(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr prompt)
 {
 	PgLlmCall  *call = pgllm_call_create(model);
 	MemoryContext old = MemoryContextSwitchTo(call->context);
@@ -220,6 +236,22 @@ pgllm_generate_raw(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prom
 	source_init(&source, call, args);
 	source.starts_text = false;
 	begin(&source, build_raw, prompt);
+	MemoryContextSwitchTo(old);
+	return call;
+}
+
+PgLlmCall *
+pgllm_generate_answer_to(PgLlmModel *model, PgLlmGenerateArgs *args, const LlmLabelQuestion *question, LlmStr input)
+{
+	PgLlmCall  *call = pgllm_call_create(model);
+	MemoryContext old = MemoryContextSwitchTo(call->context);
+	PromptSource source;
+
+	source_init(&source, call, args);
+	source.question = question;
+	if (llm_label_form(model->model, question->form) == LLM_FORM_PLAIN)
+		source.starts_text = false;
+	begin(&source, build_question, input);
 	MemoryContextSwitchTo(old);
 	return call;
 }
@@ -302,7 +334,7 @@ check_tools_rendered(const PgLlmCall *call, const LlmValue *messages, const LlmV
 }
 
 PgLlmCall *
-pgllm_generate_chat(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr messages, const LlmStr *tools)
+pgllm_generate_chat(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr messages, const LlmStr *tools)
 {
 	PgLlmCall  *call = pgllm_call_create(model);
 	MemoryContext old = MemoryContextSwitchTo(call->context);
@@ -393,6 +425,12 @@ static Datum
 text_of(const GenerateAnswer *data)
 {
 	return PointerGetDatum(cstring_to_text_with_len(data->text, data->text_bytes));
+}
+
+text *
+pgllm_generate_text(const PgLlmAnswer *answer)
+{
+	return DatumGetTextPP(text_of((const GenerateAnswer *) answer->data));
 }
 
 Datum

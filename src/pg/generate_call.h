@@ -31,14 +31,18 @@ typedef struct PgLlmGenerateArgs
 /* parse into the current memory context */
 extern PgLlmGenerateArgs *pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno);
 
+extern void pgllm_check_max_tokens(const PgLlmOptions *options);
+
 /* begin a call; args must live as long as the call */
-extern PgLlmCall *pgllm_generate_turn(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prompt);	/* [system] and a user turn */
-extern PgLlmCall *pgllm_generate_chat(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr messages, const LlmStr *tools);	/* JSON */
-extern PgLlmCall *pgllm_generate_raw(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prompt);	/* no template */
+extern PgLlmCall *pgllm_generate_turn(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr prompt);	/* [system] and a user turn */
+extern PgLlmCall *pgllm_generate_chat(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr messages, const LlmStr *tools);	/* JSON */
+extern PgLlmCall *pgllm_generate_raw(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr prompt);	/* no template */
+extern PgLlmCall *pgllm_generate_answer_to(PgLlmModel *model, PgLlmGenerateArgs *args, const LlmLabelQuestion *question, LlmStr input);
 
 /* the parts of a generating function that all of them share (see llm_function.h); parsed is PgLlmGenerateArgs */
 extern bool pgllm_generate_drawn(const void *parsed);
 extern PgLlmAnswer *pgllm_generate_answer(PgLlmWork *work);
+extern text *pgllm_generate_text(const PgLlmAnswer *answer);	/* of an answer without error */
 extern Datum pgllm_generate_finish_text(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
 extern Datum pgllm_generate_finish_row(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
 

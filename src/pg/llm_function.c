@@ -25,6 +25,10 @@ static const PgLlmFunction *const functions[] = {
 	&pgllm_function_generate_detail,
 	&pgllm_function_complete,
 	&pgllm_function_chat,
+	&pgllm_function_extract,
+	&pgllm_function_populate,
+	&pgllm_function_to_record,
+	&pgllm_function_to_recordset,
 	&pgllm_function_classify,
 	&pgllm_function_classify_enum,
 	&pgllm_function_classify_probs,
@@ -202,6 +206,7 @@ pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction *function, P
 	{
 		const PgLlmFunction *function;
 		uint64		model;
+		PgLlmKey	shape;
 	}			identity;
 	PgLlmSite  *site;
 
@@ -219,6 +224,9 @@ pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction *function, P
 	prepared->parsed = site->parsed;
 	prepared->model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(function->model_arg), pgllm_function_kinds(function));
 	prepared->drawn = function->drawn != NULL && function->drawn(site->parsed);
+	memset(&identity, 0, sizeof identity);
+	if (function->shape != NULL)
+		identity.shape = *function->shape(site->parsed);
 	identity.function = function;
 	identity.model = prepared->model->serial;
 	pgllm_site_digest(fcinfo, site, &identity, sizeof identity, prepared->key.digest);

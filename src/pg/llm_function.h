@@ -68,6 +68,7 @@ typedef struct PgLlmFunction
 	int			max_tokens_arg; /* bounds the tokens of its answer; 0: it generates none */
 	int			rows_arg;		/* array with an element for each row that it returns; 0: it returns no set */
 	void	   *(*parse) (FunctionCallInfo fcinfo); /* into the current memory context */
+	const PgLlmKey *(*shape) (const void *parsed);	/* what the answer depends on beside arguments; NULL: nothing */
 	bool		(*drawn) (const void *parsed);	/* NULL: never */
 	void		(*begin) (FunctionCallInfo fcinfo, PgLlmWork *work);	/* fills calls */
 	PgLlmAnswer *(*answer) (PgLlmWork *work);	/* all calls are done; some may have failed */
@@ -78,6 +79,10 @@ extern const PgLlmFunction pgllm_function_generate;
 extern const PgLlmFunction pgllm_function_generate_detail;
 extern const PgLlmFunction pgllm_function_complete;
 extern const PgLlmFunction pgllm_function_chat;
+extern const PgLlmFunction pgllm_function_extract;
+extern const PgLlmFunction pgllm_function_populate;
+extern const PgLlmFunction pgllm_function_to_record;
+extern const PgLlmFunction pgllm_function_to_recordset;
 extern const PgLlmFunction pgllm_function_classify;
 extern const PgLlmFunction pgllm_function_classify_enum;
 extern const PgLlmFunction pgllm_function_classify_probs;

@@ -211,6 +211,19 @@ read_template_kwargs(const char *key, const JsonbValue *v, PgLlmOptions *o)
 }
 
 static void
+read_temperature(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.temperature = (float) number_of(key, v, 0, PGLLM_MAX_TEMPERATURE);
+}
+
+static void
+read_seed(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.seed = (uint64_t) (int64) number_of(key, v, -9007199254740992.0, 9007199254740992.0);
+	o->has_seed = true;
+}
+
+static void
 read_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
 	o->prefix = string_of(key, v);
@@ -354,7 +367,9 @@ static const struct
 	{"compact", PGLLM_OPT_SAMPLING, pgllm_read_compact},
 	{"draft", PGLLM_OPT_SAMPLING, read_draft},
 	{"draft_tokens", PGLLM_OPT_SAMPLING, read_draft_tokens},
-	{"form", PGLLM_OPT_LABELS, read_form},
+	{"temperature", PGLLM_OPT_EXTRACT, read_temperature},
+	{"seed", PGLLM_OPT_EXTRACT, read_seed},
+	{"form", PGLLM_OPT_LABELS | PGLLM_OPT_EXTRACT, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
 	{"variants", PGLLM_OPT_LABELS, read_variants},

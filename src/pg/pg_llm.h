@@ -194,7 +194,9 @@ typedef struct PgLlmOptions
 	PgLlmTruncate truncate;
 	LlmValue   *template_kwargs;	/* a map; NULL: none */
 	LlmStr		answer_prefix;	/* data NULL: none */
-	LlmGrammar *grammar;		/* what the answer must fit; NULL: anything */
+	LlmGrammar *grammar;		/* what the answer must fit; NULL: anything, or schema is to be compiled */
+	LlmStr		schema;			/* data NULL: none */
+	MemoryContext grammar_context;	/* that schema is compiled into, by the first call that runs */
 	bool		compact;		/* JSON without spaces */
 	LlmDraftKind draft;
 	bool		has_draft;		/* it was given */
@@ -221,6 +223,9 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_RAW		8	/* truncate */
 #define PGLLM_OPT_EMBED		16	/* truncate prefix */
 #define PGLLM_OPT_RERANK	32	/* truncate instruction */
+#define PGLLM_OPT_EXTRACT	1024	/* temperature seed form */
+
+#define PGLLM_MAX_TEMPERATURE 1000000
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);

@@ -16,10 +16,11 @@
 
 /*
  * One call in an expression: the call itself and the conditions under which it is reached, all of which must be true (a
- * list for ExecInitQual). As a node, so that plans can be copied: a list of these two.
+ * list for ExecInitQual); of a call in FROM also the columns that the query names. As a node, so that plans can be copied: a list of these three.
  */
 #define PGLLM_SITE_CALL(site)  linitial_node(FuncExpr, (List *) (site))
 #define PGLLM_SITE_GUARDS(site)  ((List *) lsecond((List *) (site)))
+#define PGLLM_SITE_COLUMNS(site)  ((RangeTblFunction *) lthird((List *) (site)))	/* NULL: none */
 
 /* whether an expression has a call of one of our functions, sub-plans left out */
 extern bool pgllm_has_call(Node *node);

@@ -15,6 +15,7 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
@@ -89,6 +90,20 @@ init_expressions(PgLlmBatchState *b, PgLlmSiteState *site)
 	MemoryContextSwitchTo(old);
 }
 
+/* what the query says of a result in FROM */
+static Node *
+result_info(const RangeTblFunction *columns)
+{
+	ReturnSetInfo *info;
+
+	if (columns == NULL)
+		return NULL;
+	info = makeNode(ReturnSetInfo);
+	info->allowedModes = SFRM_Materialize;
+	info->expectedDesc = BuildDescFromLists(columns->funccolnames, columns->funccoltypes, columns->funccoltypmods, columns->funccolcollations);
+	return (Node *) info;
+}
+
 static void
 init_site(PgLlmBatchState *b, PgLlmSiteState *site, List *node)
 {
@@ -105,7 +120,7 @@ init_site(PgLlmBatchState *b, PgLlmSiteState *site, List *node)
 	fmgr_info(site->call->funcid, &site->flinfo);
 	fmgr_info_set_expr((Node *) site->call, &site->flinfo);
 	site->fcinfo = palloc0(SizeForFunctionCallInfo(n_args));
-	InitFunctionCallInfoData(*site->fcinfo, &site->flinfo, n_args, site->call->inputcollid, NULL, NULL);
+	InitFunctionCallInfoData(*site->fcinfo, &site->flinfo, n_args, site->call->inputcollid, NULL, result_info(PGLLM_SITE_COLUMNS(node)));
 	/* calls within: the sites of these come before */
 	if (pgllm_has_call((Node *) site->call->args) || pgllm_has_call((Node *) site->guard_exprs))
 		site->level = ++b->max_level;
