@@ -144,6 +144,15 @@ cmp_ok($calls, '>=', int($tokens / 1400), 'each keeps to it');
 is(content(), $expected, 'the same table');
 is(job('tokens'), $tokens, 'the same tokens');
 
+# ---- what is not a row's own trouble ----
+start_anew();
+$first->run("SET pg_llm.memory_limit = '100kB'");
+like(($first->run(call()))[1], qr/ERROR:  54000: .*pg_llm\.memory_limit/s, 'too little memory ends the call');
+is(job("rows_written || ' ' || rows_failed"), '0 0', 'and no row has failed');
+$first->run('RESET pg_llm.memory_limit');
+like(($first->run(call()))[1], qr/is done: $rows rows/, 'with enough memory it goes on');
+is(content(), $expected, 'the same table');
+
 # ---- a table that is changed between two calls ----
 start_anew();
 $first = blocked_session();

@@ -204,6 +204,8 @@ static struct
 	Reason		reasons[MAX_REASONS];	/* rows with others count in n_rows only */
 }			row_errors;
 
+bool		pgllm_raised_for_row = false;
+
 static bool
 same_reason(const char *a, const char *b)
 {
@@ -226,7 +228,10 @@ pgllm_row_error(const LlmError *err)
 	int			i = 0;
 
 	if (pgllm_on_error != PGLLM_ON_ERROR_NULL)
+	{
+		pgllm_raised_for_row = true;
 		pgllm_raise(err);
+	}
 	row_errors.n_rows++;
 	while (i < row_errors.n_reasons && !same_reason(row_errors.reasons[i].first.message, err->message))
 		i++;

@@ -100,6 +100,9 @@ extern const LlmAllocator *pgllm_allocator(MemoryContext context);
  */
 extern bool pgllm_row_error(const LlmError *err);
 
+/* it raised since whoever wants to know set this to false: SQLSTATEs alone do not tell a row's limits from the session's */
+extern bool pgllm_raised_for_row;
+
 /* emit that WARNING if any row was counted, and start counting anew (module.c: end of the outermost statement) */
 extern void pgllm_row_errors_report(void);
 extern void pgllm_row_errors_forget(void);	/* the transaction failed */

@@ -10,6 +10,8 @@
 #
 #   batch-statements LONG_STATEMENTS (400) generated statements on a private server, with batching and without: the same
 #                    rows, errors and tables
+#   interrupts       cancel, timeout and termination at LONG_INTERRUPTS (100) random moments of each phase; the server's user
+#                    must be able to read this folder
 #   pgvector         embeddings in columns of pgvector (check_pgvector.sh), for each of LONG_PGVECTOR: paths of pg_config of
 #                    servers with pgvector; left out if there are none
 #   minilm           all-MiniLM-L6-v2 through SQL (check_minilm.py): LONG_MINILM, its wheel or folder, LONG_REFERENCE, its
@@ -21,6 +23,7 @@ LONG_FUZZ_SECONDS ?= 300
 LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
 LONG_TEXT         ?= docs/functions.md
 LONG_STATEMENTS   ?= 400
+LONG_INTERRUPTS   ?= 100
 LONG_PGVECTOR     ?=
 LONG_MINILM       ?=
 LONG_REFERENCE    ?=
@@ -73,6 +76,11 @@ large-shapes: build/llm
 
 batch-statements:
 	@PG_CONFIG='$(PG_CONFIG)' bash src/test/batch_statements.sh $(LONG_STATEMENTS)
+
+.PHONY: interrupts
+test-long: interrupts
+interrupts:
+	@PG_CONFIG='$(PG_CONFIG)' bash src/test/interrupts.sh $(LONG_INTERRUPTS)
 
 .PHONY: pgvector minilm
 test-long: pgvector minilm

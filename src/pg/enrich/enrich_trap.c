@@ -1,9 +1,9 @@
 /*
  * enrich_trap.c: which errors are a row's own, and how they are caught.
  *
- * A row's own is what its data can cause: data exceptions, constraints, limits (a prompt longer than the context), no finite
- * numbers, and what a user's function raises. Cancel, shutdown, no memory, disks, wrong names, missing privileges and the like
- * concern the whole call. While a row is written a policy or a trigger may refuse it, which is the row's trouble too;
+ * A row's own is what its data can cause: data exceptions, constraints, what a user's function raises, and what a model says
+ * of a row (a prompt longer than the context, no finite numbers). Cancel, shutdown, no memory, disks, wrong names, missing
+ * privileges and the like concern the whole call. While a row is written a policy or a trigger may refuse it, which is the row's trouble too;
  * and so is a conflict with other transactions, which the caller of the step may try again.
  */
 #include "enrich/enrich.h"
@@ -24,14 +24,17 @@ is_of_row(int code, bool writes)
 		case MAKE_SQLSTATE('0', '9', '0', '0', '0'):	/* triggered action exception */
 		case MAKE_SQLSTATE('3', '8', '0', '0', '0'):	/* external routine exception */
 		case MAKE_SQLSTATE('4', '4', '0', '0', '0'):	/* with check option violation */
-		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):	/* program limit exceeded */
 		case MAKE_SQLSTATE('P', '0', '0', '0', '0'):	/* raised by PL/pgSQL */
 			return true;
 		case MAKE_SQLSTATE('4', '0', '0', '0', '0'):	/* transaction rollback */
 			return writes;
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):	/* insufficient resources */
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'):	/* operator intervention */
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'):	/* system error */
+			return false;
 	}
-	/* no finite numbers of a model; a policy of row security that refuses what would be written */
-	return code == ERRCODE_DATA_CORRUPTED || (writes && code == ERRCODE_INSUFFICIENT_PRIVILEGE);
+	/* a policy of row security refuses what would be written */
+	return pgllm_raised_for_row || (writes && code == ERRCODE_INSUFFICIENT_PRIVILEGE);
 }
 
 ErrorData *
@@ -41,6 +44,7 @@ pgllm_enrich_trap(void (*step) (void *arg), void *arg, bool writes)
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
 
+	pgllm_raised_for_row = false;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
