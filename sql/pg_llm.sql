@@ -301,3 +301,15 @@ CREATE FUNCTION llm_rrf(ranks bigint[], k int DEFAULT 60) RETURNS float8
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_rrf' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1;
 COMMENT ON FUNCTION llm_rrf(bigint[], int) IS
 	'reciprocal rank fusion: the sum of 1 / (k + rank); NULL is the rank of what a list does not have';
+
+/* measure */
+
+CREATE FUNCTION llm_exact_match(prediction text, gold text, rule text DEFAULT 'exact') RETURNS boolean
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_exact_match' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_exact_match(text, text, text) IS
+	'does a text have the gold answer? by rule exact, gsm8k_strict, gsm8k_flexible or gsm8k_cot';
+
+CREATE FUNCTION llm_drop_score(prediction text[], gold jsonb, OUT em float8, OUT f1 float8) RETURNS record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_drop_score' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_drop_score(text[], jsonb) IS
+	'exact match and F1 of an answer by the official rules of DROP; of several gold answers the best counts';

@@ -131,20 +131,24 @@ put_token(LlmRequest *r, int32_t token, double logprob, bool top, LlmError *err)
 	return LLM_OK;
 }
 
-/* append the chosen token, or what a grammar makes of it; *whole: the text ends here */
+/* append the chosen token, or what a grammar or the end of thinking makes of it; *whole: the text ends here */
 static LlmStatus
 put_choice(LlmRequest *r, bool *whole, LlmError *err)
 {
 	LlmTokens	put;
 	LlmStatus	status;
-	bool		was_free;
+	bool		thinking;
 
 	*whole = false;
-	if (!r->constraint)
+	llm_think_part_begin(&r->think, r->n_output, r->pending_token);
+	thinking = r->think.open;
+	if (!r->constraint && !thinking)
 		return put_token(r, r->pending_token, r->pending_logprob, true, err);
-	was_free = r->constraint->free;
 	llm_tokens_init(&put, r->scheduler->allocator);
-	status = llm_constrain_token(r, r->pending_token, &put, whole, err);
+	if (r->constraint)
+		status = llm_constrain_token(r, r->pending_token, &put, whole, err);
+	else
+		status = llm_think_part_token(&r->think, r->tokens + r->n_prompt, r->n_output, r->pending_token, true, &put, err);
 	for (size_t i = 0; i < put.n && status == LLM_OK && r->n_output < r->max_output; i++)
 	{
 		bool		chosen = i == 0 && put.ids[0] == r->pending_token;
@@ -152,8 +156,8 @@ put_choice(LlmRequest *r, bool *whole, LlmError *err)
 		status = put_token(r, put.ids[i], chosen ? r->pending_logprob : 0, chosen, err);
 	}
 	/* nothing is put if the text is whole already, and the token begins a character that there is no room to end */
-	if (status == LLM_OK && (was_free || (put.n > 0 && put.ids[0] == r->constraint->think_token)))
-		r->constraint->answer_off = r->text.len;
+	if (status == LLM_OK && thinking)
+		r->think.answer_off = r->text.len;
 	llm_tokens_free(&put);
 	return status;
 }

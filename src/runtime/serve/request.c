@@ -119,6 +119,7 @@ fill_generate(LlmRequest *r, const LlmGenerateParams *params, LlmError *err)
 	void	   *p;
 
 	LLM_TRY(copy_params(r, params, err));
+	LLM_TRY(llm_think_part_init(&r->think, params, a, err));
 	LLM_TRY(llm_alloc(a, r->max_output, sizeof(float), &p, err));
 	r->logprobs = p;
 	if (params->top_logprobs > 0)
@@ -348,6 +349,7 @@ llm_request_free(LlmRequest *r)
 	else
 		s->last = r->previous;
 	llm_constrain_free(r);
+	llm_free(s->allocator, r->think.end);
 	llm_buf_free(&r->text);
 	llm_free(s->allocator, r->tokens);
 	llm_free(s->allocator, r->stop);
@@ -384,7 +386,7 @@ llm_request_generation(const LlmRequest *r, LlmGeneration *out)
 	out->text = r->text.data ? r->text.data : "";
 	out->text_len = r->text_len;
 	out->stable_len = r->stable_len;
-	out->answer_off = r->constraint ? r->constraint->answer_off : 0;
+	out->answer_off = r->think.answer_off;
 	out->finish = r->finish;
 	out->logprob = r->logprob;
 	out->token_logprobs = r->logprobs;

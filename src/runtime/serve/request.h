@@ -12,6 +12,7 @@
 #include "serve/constrain.h"
 #include "model/forward.h"
 #include "serve/scheduler.h"
+#include "serve/think_part.h"
 #include "state/prefix_cache.h"
 
 typedef enum LlmRequestKind
@@ -74,6 +75,7 @@ struct LlmRequest
 	size_t		text_len;
 	size_t		stable_len;
 	LlmConstraint *constraint;	/* NULL: none */
+	LlmThinkPart think;
 	int32_t		pending_token;
 	double		pending_logprob;
 
