@@ -153,6 +153,18 @@ CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens in
 COMMENT ON FUNCTION llm_complete(text, text, int, float8, bigint, text[], json, jsonb) IS
 	'how the model continues a text, without chat template';
 
+CREATE FUNCTION llm_summarize(input text, max_words int DEFAULT 60, model text DEFAULT NULL, max_tokens int DEFAULT 256,
+							  options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_summarize' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_summarize(text, int, text, int, jsonb) IS 'a text in at most so many words, as the model is asked';
+
+CREATE FUNCTION llm_translate(input text, to_language text, model text DEFAULT NULL, max_tokens int DEFAULT 256,
+							  options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_translate' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_translate(text, text, text, int, jsonb) IS 'a text in another language';
+
 CREATE FUNCTION llm_tool_calls(answer text) RETURNS json
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tool_calls' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with calls of tools stands for; NULL if it calls none';
