@@ -105,6 +105,123 @@ CREATE VIEW llm_stat_cache AS SELECT * FROM llm_cached_models();
 COMMENT ON VIEW llm_stat_cache IS 'models in the shared cache of this server; database and model as who loaded it called it';
 GRANT SELECT ON llm_stat_cache TO PUBLIC;
 
+/* ---- statistics ---- */
+
+CREATE FUNCTION llm_call_stats(OUT role name, OUT database name, OUT query_id bigint, OUT model name, OUT function name,
+							   OUT calls bigint, OUT rows bigint, OUT errors bigint, OUT cache_hits bigint, OUT prompt_tokens bigint,
+							   OUT cached_tokens bigint, OUT output_tokens bigint, OUT ms float8, OUT last_used timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_call_stats' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_call_stats() IS 'what calls on models took; for the view llm_stat_calls';
+
+CREATE VIEW llm_stat_calls AS SELECT * FROM llm_call_stats();
+COMMENT ON VIEW llm_stat_calls IS 'what calls on models took, by role, database, query, model and function';
+GRANT SELECT ON llm_stat_calls TO PUBLIC;
+
+CREATE FUNCTION llm_progress(OUT pid int, OUT database name, OUT role name, OUT query_id bigint, OUT phase text, OUT model name,
+							 OUT function name, OUT rows_done bigint, OUT rows_expected bigint, OUT prompt_tokens bigint,
+							 OUT cached_tokens bigint, OUT output_tokens bigint, OUT tokens_per_second float8,
+							 OUT time_left interval, OUT started timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_progress' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_progress() IS 'what sessions do with models now; for the view llm_stat_progress';
+
+CREATE VIEW llm_stat_progress AS SELECT * FROM llm_progress();
+COMMENT ON VIEW llm_stat_progress IS 'statements that run models now, and how far they are; needs preloading';
+GRANT SELECT ON llm_stat_progress TO PUBLIC;
+
+CREATE FUNCTION llm_stat_reset() RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_stat_reset' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_stat_reset() IS 'empties llm_stat_calls';
+REVOKE ALL ON FUNCTION llm_stat_reset() FROM PUBLIC;
+
+CREATE FUNCTION llm_clear_result_cache() RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_clear_result_cache' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_clear_result_cache() IS 'forgets the answers that sessions share';
+REVOKE ALL ON FUNCTION llm_clear_result_cache() FROM PUBLIC;
+
+CREATE FUNCTION llm_estimate(query text)
+	RETURNS TABLE (calls bigint, prompt_tokens bigint, output_tokens bigint, seconds float8)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_estimate' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION llm_estimate(text) IS 'what a query would take, from its plan and a sample of its rows, without running it';
+
+/* ---- jobs: enrichment of tables ---- */
+
+/* who may see what of the tables is said by the views; not dumped: a job is about these rows, in this place */
+CREATE TABLE llm_job_state (
+	job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	owner oid NOT NULL,
+	target oid NOT NULL,
+	set_column name NOT NULL,
+	expression text NOT NULL,
+	where_clause text,
+	key_columns text[] NOT NULL,
+	given text[],				-- key up to which rows were given to sessions; NULL: none were
+	exhausted bool NOT NULL DEFAULT false,	-- no rows are left to be given
+	rows_written bigint NOT NULL DEFAULT 0,
+	rows_skipped bigint NOT NULL DEFAULT 0,
+	tokens bigint NOT NULL DEFAULT 0,
+	started timestamptz NOT NULL DEFAULT clock_timestamp(),
+	changed timestamptz NOT NULL DEFAULT clock_timestamp(),
+	finished timestamptz
+);
+COMMENT ON TABLE llm_job_state IS 'jobs of llm_enrich; see the view llm_jobs';
+
+CREATE TABLE llm_job_chunks (
+	chunk bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	job bigint NOT NULL,
+	after text[],				-- rows with keys above this one; NULL: from the first
+	upto text[] NOT NULL
+);
+COMMENT ON TABLE llm_job_chunks IS 'ranges of rows that were given to a session of llm_enrich and are not written';
+
+CREATE TABLE llm_job_failures (
+	job bigint NOT NULL,
+	key text[] NOT NULL,
+	code text NOT NULL,
+	message text NOT NULL,
+	detail text,
+	hint text,
+	at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX llm_job_failures_job ON llm_job_failures (job, at);
+CREATE INDEX llm_job_failures_key ON llm_job_failures USING hash (key);
+COMMENT ON TABLE llm_job_failures IS 'rows of jobs that failed; see the view llm_job_errors';
+
+CREATE PROCEDURE llm_enrich(target regclass, set_column name, expression text, where_clause text DEFAULT NULL,
+							batch_rows int DEFAULT 256, token_limit bigint DEFAULT NULL, on_error text DEFAULT 'log')
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_enrich' LANGUAGE C;
+COMMENT ON PROCEDURE llm_enrich(regclass, name, text, text, int, bigint, text) IS
+	'sets a column to an expression, chunk by chunk, each committed; resumes where it stopped';
+
+CREATE PROCEDURE llm_retry(job bigint, batch_rows int DEFAULT 256, token_limit bigint DEFAULT NULL)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_retry' LANGUAGE C;
+COMMENT ON PROCEDURE llm_retry(bigint, int, bigint) IS 'tries the failed rows of a job of llm_enrich again';
+
+CREATE FUNCTION llm_drop_job(job bigint) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_drop_job' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_drop_job(bigint) IS 'forgets a job of llm_enrich with its failed rows; the table stays as it is';
+
+CREATE VIEW llm_jobs WITH (security_barrier) AS
+	SELECT j.job, pg_get_userbyid(j.owner) AS owner, j.target::regclass AS target, j.set_column, j.expression, j.where_clause,
+		   CASE WHEN j.finished IS NOT NULL THEN 'done' WHEN w.sessions > 0 THEN 'running' ELSE 'stopped' END AS state,
+		   w.sessions, j.rows_written, f.rows_failed, j.rows_skipped, j.tokens, j.started, j.changed, j.finished
+	FROM llm_job_state j,
+		 LATERAL (SELECT count(*) AS sessions FROM llm_job_chunks c JOIN pg_locks l
+				  ON l.locktype = 'object' AND l.classid = 'llm_job_chunks'::regclass AND l.objid = (c.chunk & 4294967295)::oid
+				  WHERE c.job = j.job AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) w,
+		 LATERAL (SELECT count(*) AS rows_failed FROM llm_job_failures f WHERE f.job = j.job) f
+	WHERE pg_has_role(j.owner, 'USAGE');
+COMMENT ON VIEW llm_jobs IS 'jobs of llm_enrich of the roles that the reader has';
+GRANT SELECT ON llm_jobs TO PUBLIC;
+
+CREATE VIEW llm_job_errors WITH (security_barrier) AS
+	SELECT f.job, j.target::regclass AS target, jsonb_object(j.key_columns, f.key) AS key, f.code, f.message, f.detail, f.hint, f.at
+	FROM llm_job_failures f JOIN llm_job_state j USING (job)
+	WHERE pg_has_role(j.owner, 'USAGE');
+COMMENT ON VIEW llm_job_errors IS 'rows that failed in jobs of llm_enrich, with the reason';
+GRANT SELECT ON llm_job_errors TO PUBLIC;
+
 /* ---- functions over rows ---- */
 
 /* generate */
@@ -191,6 +308,36 @@ COMMENT ON FUNCTION llm_prompt(text) IS 'a prompt template without values';
 CREATE FUNCTION llm_prompt(template text, VARIADIC args "any") RETURNS text
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_prompt' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION llm_prompt(text, "any") IS 'a prompt template with values in place of {1}, {2}, …';
+
+/* extract */
+
+CREATE FUNCTION llm_extract(input text, schema json, model text DEFAULT NULL, instruction text DEFAULT NULL,
+							examples json DEFAULT NULL, max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_extract' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_extract(text, json, text, text, json, int, jsonb) IS
+	'the data of a text as JSON that fits a JSON Schema';
+
+CREATE FUNCTION llm_populate(base anyelement, input text, model text DEFAULT NULL, instruction text DEFAULT NULL,
+							 examples json DEFAULT NULL, max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS anyelement
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_populate' LANGUAGE C STABLE PARALLEL UNSAFE COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_populate(anyelement, text, text, text, json, int, jsonb) IS
+	'the data of a text as a row of a composite type: llm_populate(NULL::invoices, body)';
+
+CREATE FUNCTION llm_to_record(input text, model text DEFAULT NULL, instruction text DEFAULT NULL, examples json DEFAULT NULL,
+							  max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_to_record' LANGUAGE C STABLE PARALLEL UNSAFE COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_to_record(text, text, text, json, int, jsonb) IS
+	'the data of a text as a row: FROM t, llm_to_record(body) AS x(vendor text, total numeric)';
+
+CREATE FUNCTION llm_to_recordset(input text, model text DEFAULT NULL, instruction text DEFAULT NULL, examples json DEFAULT NULL,
+								 max_tokens int DEFAULT 512, options jsonb DEFAULT NULL) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_to_recordset' LANGUAGE C STABLE PARALLEL UNSAFE COST 10000 ROWS 10
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_to_recordset(text, text, text, json, int, jsonb) IS
+	'all that a text lists as rows: FROM t, llm_to_recordset(body) AS x(item text, price numeric)';
 
 /* decide */
 

@@ -9,11 +9,8 @@
  * 8 * 32 * 127 in magnitude, below 2^15. Q4_1 and Q4_K need no offset: 16 * 15 * 127; nor do Q5_1 and Q5_K, whose lanes take
  * 8 products of 31. The last step, a multiply of 16-bit pairs by 1 or by the scales of Q6_K, widens to 32 bits.
  *
- * The table of IQ4_NL and IQ4_XS spans 240, too much for a pair. Its entries are 16 * high + low - 127, and both nibbles are
- * multiplied like Q4_1.
- *
- * 8-bit weights sum to 18 bits. Instead of widening after every product, two wrapping sums are kept: of the products, and
- * of the products shifted right by 4. The second gives the high part; the difference, at most 8 * 15, the rest.
+ * 8-bit weights, also those of the table of IQ4_NL and IQ4_XS, give their sign to q and are multiplied as magnitudes. A pair
+ * of products fills 16 bits, so each is widened before it is added.
  */
 #ifndef LLMK_DOT_MADDUBS_H
 #define LLMK_DOT_MADDUBS_H
@@ -53,8 +50,6 @@ dot_start(const LlmType type, PanelTerm *p, const int16_t *s)
 
 	if (type == LLM_TYPE_Q2_K)
 		p->start[0] = dot_both_sums(s);
-	else if (dot_is_iq4(type))
-		p->start[0] = (uint32_t) (-127 * (s[0] + s[1]));
 	else if (dot_has_halves(type))
 	{
 		p->start[0] = scale_halves(pair_sums(p->q), -offset);
@@ -91,30 +86,6 @@ dot_nibbles(const LlmType type, const vec_i *w, const PanelTerm *p)
 	return vec_madd(vec_add16(even, odd), vec_set16(1));
 }
 
-/* table entries plus 127, 0 .. 240, are cut into nibbles: w[k] has the low ones of quad k, w[8 + k] the high ones */
-VEC_INLINE void
-dot_iq4_weights(const vec_i *codes, vec_i *w)
-{
-	static const int8_t low[16] = {0, 7, 12, 14, 14, 12, 9, 5, 0, 12, 8, 5, 4, 4, 8, 0};
-	static const int8_t high[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12, 13, 15};
-	int			k;
-
-	for (k = 0; k < 8; k++)
-	{
-		w[8 + k] = vec_lookup8(high, codes[k]);
-		w[k] = vec_lookup8(low, codes[k]);
-	}
-}
-
-VEC_INLINE vec_i
-dot_iq4(const vec_i *w, const PanelTerm *p)
-{
-	vec_i		low = vec_add16(dot_every_other(w, p, 0), dot_every_other(w, p, 1));
-	vec_i		high = vec_add16(dot_every_other(w + 8, p, 0), dot_every_other(w + 8, p, 1));
-
-	return vec_add32(vec_add32(vec_madd(high, vec_set16(16)), vec_madd(low, vec_set16(1))), vec_bcast(&p->start[0]));
-}
-
 /* scales of 16 columns as dot_halves wants them, from 32-bit lanes: in both 16-bit halves */
 VEC_INLINE vec_i
 dot_half_scale(vec_i scale)
@@ -149,24 +120,47 @@ dot_q8_0_weight(vec_i w)
 	return vec_abs8(w);
 }
 
+/* 32-bit sums of the products of 8 quads with the q of every other one, from `first` on; magnitudes and signed weights */
+VEC_INLINE vec_i
+dot_signed(const vec_i *magnitude, const vec_i *w, const PanelTerm *p, int first)
+{
+	vec_i		sum = vec_madd(vec_maddubs(magnitude[first], vec_sign8(vec_bcast(p->q + 4 * first), w[first])), vec_set16(1));
+	int			k;
+
+	for (k = first + 2; k < 8; k += 2)
+		sum = vec_add32(sum, vec_madd(vec_maddubs(magnitude[k], vec_sign8(vec_bcast(p->q + 4 * k), w[k])), vec_set16(1)));
+	return sum;
+}
+
 /* w: 8 vectors of magnitudes; block: the packed bytes, for the signs */
 VEC_INLINE vec_i
 dot_q8_0(const vec_i *w, const uint8_t *block, size_t group_stride, const PanelTerm *p)
 {
-	vec_i		sum = vec_set32(0);
-	vec_i		high = vec_set32(0);
+	vec_i		packed[8];
+	int			k;
+
+	for (k = 0; k < 8; k++)
+		packed[k] = vec_load(block + 32 * k, group_stride);
+	return vec_add32(dot_signed(w, packed, p, 0), dot_signed(w, packed, p, 1));
+}
+
+/* w[k]: magnitudes of the table entries of quad k, w[8 + k] the entries */
+VEC_INLINE void
+dot_iq4_weights(const vec_i *codes, vec_i *w)
+{
 	int			k;
 
 	for (k = 0; k < 8; k++)
 	{
-		vec_i		q = vec_sign8(vec_bcast(p->q + 4 * k), vec_load(block + 32 * k, group_stride));
-		vec_i		product = vec_maddubs(w[k], q);
-
-		sum = vec_add16(sum, product);
-		high = vec_add16(high, vec_sra16(product, 4));
+		w[8 + k] = vec_lookup8(llmk_iq4_values, codes[k]);
+		w[k] = vec_abs8(w[8 + k]);
 	}
-	sum = vec_sub16(sum, vec_sll16(high, 4));
-	return vec_add32(vec_madd(high, vec_set16(16)), vec_madd(sum, vec_set16(1)));
+}
+
+VEC_INLINE vec_i
+dot_iq4(const vec_i *w, const PanelTerm *p)
+{
+	return vec_add32(dot_signed(w, w + 8, p, 0), dot_signed(w, w + 8, p, 1));
 }
 
 #endif

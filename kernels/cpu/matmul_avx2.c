@@ -4,6 +4,8 @@
 #include "cpu/levels.h"
 #include "cpu/vec256.h"
 #include "cpu/dot_maddubs.h"
+
+#define LLMK_SPREAD
 #include "cpu/matmul_quant.h"
 #include "cpu/matmul_float.h"
 #include "cpu/matmul_wide.h"

@@ -8,7 +8,8 @@
  * Order of work: a tile of up to TILE_TOKENS tokens; of its blocks as many as a panel holds; then all groups of rows. For
  * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
  * in the first-level cache. So decoding is paid once per tile, and a term costs 8 byte multiplies and little else. One
- * token takes the same way, with its sums in a register and all its columns in one panel, and streams the weights.
+ * token takes the same way, with its sums in a register and all its columns in one panel, and streams the weights. A level
+ * that defines LLMK_SPREAD has another way for many tokens (matmul_spread.h).
  */
 #ifndef LLMK_MATMUL_QUANT_H
 #define LLMK_MATMUL_QUANT_H
@@ -131,6 +132,10 @@ fill_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, Panel
 	dot_start(type, p, s);
 }
 
+#ifdef LLMK_SPREAD
+#include "cpu/matmul_spread.h"
+#endif
+
 /* lay out tokens [t0, t0 + n_tokens) from block b0 on: at least one block, as the panel holds more than two terms a token */
 VEC_INLINE void
 fill_panel(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b0, Panel *panel)
@@ -166,6 +171,13 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 	_Alignas(64) float acc[TILE_TOKENS * VEC_LANES];
 	int64_t		t0;
 
+#ifdef LLMK_SPREAD
+	if (acts->n_tokens >= SPREAD_MIN_TOKENS && is_spread(type))
+	{
+		matmul_spread(type, w, acts, group_begin, group_end, out, ld_out);
+		return;
+	}
+#endif
 	for (t0 = 0; t0 < acts->n_tokens; t0 += TILE_TOKENS)
 	{
 		const int	n = acts->n_tokens - t0 < TILE_TOKENS ? (int) (acts->n_tokens - t0) : TILE_TOKENS;

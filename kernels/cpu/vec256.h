@@ -138,12 +138,6 @@ vec_sll16(vec_i a, int n)
 }
 
 VEC_INLINE vec_i
-vec_sra16(vec_i a, int n)
-{
-	return _mm256_srai_epi16(a, n);
-}
-
-VEC_INLINE vec_i
 vec_sll32(vec_i a, int n)
 {
 	return _mm256_slli_epi32(a, n);
@@ -180,12 +174,6 @@ VEC_INLINE vec_i
 vec_add16(vec_i a, vec_i b)
 {
 	return _mm256_add_epi16(a, b);
-}
-
-VEC_INLINE vec_i
-vec_sub16(vec_i a, vec_i b)
-{
-	return _mm256_sub_epi16(a, b);
 }
 
 VEC_INLINE vec_i

@@ -152,12 +152,6 @@ vec_sll16(vec_i a, int n)
 }
 
 VEC_INLINE vec_i
-vec_sra16(vec_i a, int n)
-{
-	return _mm512_srai_epi16(a, (unsigned int) n);
-}
-
-VEC_INLINE vec_i
 vec_sll32(vec_i a, int n)
 {
 	return _mm512_slli_epi32(a, (unsigned int) n);
@@ -196,12 +190,6 @@ VEC_INLINE vec_i
 vec_add16(vec_i a, vec_i b)
 {
 	return _mm512_add_epi16(a, b);
-}
-
-VEC_INLINE vec_i
-vec_sub16(vec_i a, vec_i b)
-{
-	return _mm512_sub_epi16(a, b);
 }
 
 VEC_INLINE vec_i

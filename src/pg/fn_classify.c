@@ -4,21 +4,16 @@
  * The instruction, when none is given, is "Classify each text as one of: a, b, c."; each description is a line "label:
  * text" after it.
  */
+#include "enum_labels.h"
 #include "label_question.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_classify);
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_classify_probs);
@@ -88,38 +83,6 @@ make_instruction(const text *given, const LlmStr *labels, int n_labels, const Ll
 	return (LlmStr) {.data = s.data, .len = (size_t) s.len};
 }
 
-/* labels of an enum type in its sort order, as seen by this statement */
-static LlmStr *
-enum_labels(Oid type, int *n)
-{
-	Relation	rel = table_open(EnumRelationId, AccessShareLock);
-	Relation	index = index_open(EnumTypIdSortOrderIndexId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	LlmStr	   *labels = NULL;
-	int			capacity = 0;
-
-	*n = 0;
-	ScanKeyInit(&key, Anum_pg_enum_enumtypid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(type));
-	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
-	{
-		Form_pg_enum form = (Form_pg_enum) GETSTRUCT(tuple);
-
-		if (*n == capacity)
-		{
-			capacity = Max(16, capacity * 2);
-			labels = labels ? repalloc(labels, sizeof(LlmStr) * capacity) : palloc(sizeof(LlmStr) * capacity);
-		}
-		labels[(*n)++] = pgllm_str_copy(pgllm_cstring_to_utf8(NameStr(form->enumlabel)));
-	}
-	systable_endscan_ordered(scan);
-	index_close(index, AccessShareLock);
-	table_close(rel, AccessShareLock);
-	return labels;
-}
-
 /* enum type of argument ARG_LABELS */
 static Oid
 enum_argument(FunctionCallInfo fcinfo)
@@ -186,8 +149,12 @@ parse_enum(FunctionCallInfo fcinfo)
 	Oid			type = enum_argument(fcinfo);
 	Oid			input_function;
 	Oid			io_param;
+	char	  **names;
 
-	c->labels = enum_labels(type, &c->n_labels);
+	names = pgllm_enum_labels(type, &c->n_labels);
+	c->labels = palloc(sizeof(LlmStr) * Max(c->n_labels, 1));
+	for (int i = 0; i < c->n_labels; i++)
+		c->labels[i] = pgllm_str_copy(pgllm_cstring_to_utf8(names[i]));
 	parse_question(fcinfo, ARG_OPTIONS, c);
 	c->min_confidence = pgllm_fraction_arg(fcinfo, ARG_MIN_CONFIDENCE, "min_confidence", 0);
 	c->by_value = true;			/* as all enums */
@@ -287,6 +254,7 @@ const PgLlmFunction pgllm_function_classify = {
 	.constant_args = BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_MIN_CONFIDENCE) | BIT(ARG_OPTIONS),
 	.required_args = BIT(ARG_INPUT),
 	.stable = true,
+	.shareable = true,
 	.parse = parse_classify,
 	.begin = begin,
 	.answer = read_answer,
@@ -313,6 +281,7 @@ const PgLlmFunction pgllm_function_classify_probs = {
 	.constant_args = BIT(ARG_LABELS) | QUESTION_ARGS | BIT(ARG_PROBS_OPTIONS),
 	.required_args = BIT(ARG_INPUT),
 	.rows_arg = ARG_LABELS,
+	.shareable = true,
 	.parse = parse_probs,
 	.begin = begin,
 	.answer = read_answer,

@@ -10,7 +10,6 @@
 #include "utils/builtins.h"
 
 #define MAX_STOP_STRINGS 16
-#define MAX_TEMPERATURE 1000000
 
 static void
 parse_stop(ArrayType *array, PgLlmOptions *options)
@@ -32,12 +31,22 @@ parse_stop(ArrayType *array, PgLlmOptions *options)
 static void
 parse_temperature(float8 temperature, PgLlmOptions *options)
 {
-	if (!(temperature >= 0 && temperature <= MAX_TEMPERATURE))
+	if (!(temperature >= 0 && temperature <= PGLLM_MAX_TEMPERATURE))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("temperature must be from 0 to %d, is %g", MAX_TEMPERATURE, temperature),
+				 errmsg("temperature must be from 0 to %d, is %g", PGLLM_MAX_TEMPERATURE, temperature),
 				 errhint("0 always takes the most likely token; 1 draws by the model's own probabilities.")));
 	options->sampling.temperature = (float) temperature;
+}
+
+void
+pgllm_check_max_tokens(const PgLlmOptions *options)
+{
+	if (options->max_tokens < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_tokens must be at least 1, is %d", options->max_tokens),
+				 errhint("To look at a prompt without generating, use llm_count_tokens().")));
 }
 
 PgLlmGenerateArgs *
@@ -55,11 +64,7 @@ pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno)
 	}
 	if (!PG_ARGISNULL(argno->max_tokens))
 		args->options.max_tokens = PG_GETARG_INT32(argno->max_tokens);
-	if (args->options.max_tokens < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_tokens must be at least 1, is %d", args->options.max_tokens),
-				 errhint("To look at a prompt without generating, use llm_count_tokens().")));
+	pgllm_check_max_tokens(&args->options);
 	if (!PG_ARGISNULL(argno->temperature))
 		parse_temperature(PG_GETARG_FLOAT8(argno->temperature), &args->options);
 	if (!PG_ARGISNULL(argno->seed))

@@ -6,6 +6,8 @@
  * of a message, so none of it can become a special token.
  */
 #include "generate_call.h"
+#include "grammar_args.h"
+#include "models.h"
 
 #include "funcapi.h"
 #include "access/htup_details.h"
@@ -19,9 +21,10 @@
 typedef struct PromptSource
 {
 	PgLlmCall  *call;
-	const PgLlmGenerateArgs *args;
+	PgLlmGenerateArgs *args;
 	const LlmValue *messages;	/* of a chat; NULL: [system] and a user turn */
 	size_t		cut_message;	/* whose content may be cut */
+	const LlmLabelQuestion *question;	/* of build_question */
 	const LlmValue *extra;		/* variables for the template */
 	bool		starts_text;	/* the answer is a text of its own, not the rest of one */
 	LlmStr		before;			/* of the user turn, around the text that may be cut */
@@ -134,8 +137,21 @@ build_raw(void *opaque, LlmStr data)
 	return source->tokens.n;
 }
 
+/* PgLlmBuildFn of questions about a text */
+static size_t
+build_question(void *opaque, LlmStr data)
+{
+	PromptSource *source = opaque;
+	LlmError	err;
+
+	source->tokens.n = 0;
+	PGLLM_RUN(llm_question_prompt(source->call->model->model, source->question, data, source->extra, pgllm_statement_time(),
+								  source->call->allocator, pgllm_stop(), &source->tokens, &err), &err);
+	return source->tokens.n;
+}
+
 static void
-source_init(PromptSource *source, PgLlmCall *call, const PgLlmGenerateArgs *args)
+source_init(PromptSource *source, PgLlmCall *call, PgLlmGenerateArgs *args)
 {
 	memset(source, 0, sizeof *source);
 	source->call = call;
@@ -192,10 +208,12 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	PgLlmCall  *call = source->call;
 	const PgLlmOptions *options = &source->args->options;
 	LlmGenerateParams params = {.sampling = options->sampling, .max_tokens = options->max_tokens,
-		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text};
+		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text,
+		.draft = options->draft, .draft_tokens = options->draft_tokens};
 	LlmRequest *request;
 	LlmError	err;
 
+	pgllm_compile_schema(&source->args->options);
 	PGLLM_CHECK(llm_sampling_check(&options->sampling, (int32_t) call->model->model->hp.n_vocab, &err), &err);
 	if (!fit(source, build, data))
 		return;
@@ -209,12 +227,14 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	params.grammar = options->grammar;
 	if (options->grammar != NULL && source->starts_text)
 		pgllm_generate_thinking(call, &source->tokens, &params);
+	if (options->draft == LLM_DRAFT_MODEL)
+		params.draft_model = pgllm_model_open(options->draft_model)->model;
 	PGLLM_CHECK(llm_request_generate(call->model->scheduler, source->tokens.ids, source->tokens.n, &params, &request, &err), &err);
 	pgllm_call_set_request(call, request);
 }
 
 bool
-pgllm_generate_prompt(PgLlmCall *call, const PgLlmGenerateArgs *args, LlmStr before, LlmStr data, LlmStr after, LlmTokens *out)
+pgllm_generate_prompt(PgLlmCall *call, PgLlmGenerateArgs *args, LlmStr before, LlmStr data, LlmStr after, LlmTokens *out)
 {
 	MemoryContext old = MemoryContextSwitchTo(call->context);
 	PromptSource source;
@@ -230,7 +250,7 @@ pgllm_generate_prompt(PgLlmCall *call, const PgLlmGenerateArgs *args, LlmStr bef
 }
 
 PgLlmCall *
-pgllm_generate_turn(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prompt)
+pgllm_generate_turn(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr prompt)
 {
 	PgLlmCall  *call = pgllm_call_create(model);
 	MemoryContext old = MemoryContextSwitchTo(call->context);
@@ -243,7 +263,7 @@ pgllm_generate_turn(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr pro
 }
 
 PgLlmCall *
-pgllm_generate_raw(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prompt)
+pgllm_generate_raw(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr prompt)
 {
 	PgLlmCall  *call = pgllm_call_create(model);
 	MemoryContext old = MemoryContextSwitchTo(call->context);
@@ -252,6 +272,22 @@ pgllm_generate_raw(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr prom
 	source_init(&source, call, args);
 	source.starts_text = false;
 	begin(&source, build_raw, prompt);
+	MemoryContextSwitchTo(old);
+	return call;
+}
+
+PgLlmCall *
+pgllm_generate_answer_to(PgLlmModel *model, PgLlmGenerateArgs *args, const LlmLabelQuestion *question, LlmStr input)
+{
+	PgLlmCall  *call = pgllm_call_create(model);
+	MemoryContext old = MemoryContextSwitchTo(call->context);
+	PromptSource source;
+
+	source_init(&source, call, args);
+	source.question = question;
+	if (llm_label_form(model->model, question->form) == LLM_FORM_PLAIN)
+		source.starts_text = false;
+	begin(&source, build_question, input);
 	MemoryContextSwitchTo(old);
 	return call;
 }
@@ -334,7 +370,7 @@ check_tools_rendered(const PgLlmCall *call, const LlmValue *messages, const LlmV
 }
 
 PgLlmCall *
-pgllm_generate_chat(PgLlmModel *model, const PgLlmGenerateArgs *args, LlmStr messages, const LlmStr *tools)
+pgllm_generate_chat(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr messages, const LlmStr *tools)
 {
 	PgLlmCall  *call = pgllm_call_create(model);
 	MemoryContext old = MemoryContextSwitchTo(call->context);
@@ -425,6 +461,12 @@ static Datum
 text_of(const GenerateAnswer *data)
 {
 	return PointerGetDatum(cstring_to_text_with_len(data->text, data->text_bytes));
+}
+
+text *
+pgllm_generate_text(const PgLlmAnswer *answer)
+{
+	return DatumGetTextPP(text_of((const GenerateAnswer *) answer->data));
 }
 
 Datum

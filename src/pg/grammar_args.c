@@ -1,12 +1,14 @@
 /*
  * grammar_args.c: compiling what an answer must look like, and llm_schema_accepts.
  *
- * A grammar is compiled into the current memory context, that of the call site, and so ends with the statement.
+ * A grammar is compiled into the memory context of the call site, and so ends with the statement. A schema is compiled by
+ * the first call that runs the model: where a batch node has found the answers ahead, there is none.
  */
 #include "grammar_args.h"
 
 #include "llm_call.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_schema_accepts);
@@ -94,11 +96,37 @@ pgllm_read_compact(const char *key, const JsonbValue *v, PgLlmOptions *o)
 void
 pgllm_read_schema(const text *schema, PgLlmOptions *o)
 {
+	pgllm_set_schema(pgllm_str_copy(pgllm_to_utf8(schema)), o);
+}
+
+void
+pgllm_set_schema(LlmStr schema, PgLlmOptions *o)
+{
+	check_only_one(o);
+	o->schema = schema;
+	o->grammar_context = CurrentMemoryContext;
+}
+
+void
+pgllm_compile_schema(PgLlmOptions *o)
+{
 	LlmError	err;
 
-	check_only_one(o);
-	PGLLM_CHECK(llm_grammar_json_schema(pgllm_to_utf8(schema), o->compact, pgllm_allocator(CurrentMemoryContext), &o->grammar, &err),
-				&err);
+	if (o->schema.data == NULL || o->grammar != NULL)
+		return;
+	PGLLM_RUN(llm_grammar_json_schema(o->schema, o->compact, pgllm_allocator(o->grammar_context), pgllm_stop(), &o->grammar, &err), &err);
+}
+
+bool
+pgllm_pattern_compiles(const char *pattern)
+{
+	LlmGrammar *grammar;
+	LlmError	err;
+
+	if (llm_grammar_regex(pgllm_cstring_to_utf8(pattern), pgllm_allocator(CurrentMemoryContext), &grammar, &err) != LLM_OK)
+		return false;
+	llm_grammar_free(grammar);
+	return true;
 }
 
 Datum

@@ -10,7 +10,14 @@
 extern void pgllm_read_grammar(const char *key, const JsonbValue *v, PgLlmOptions *o);
 extern void pgllm_read_compact(const char *key, const JsonbValue *v, PgLlmOptions *o);
 
-/* argument schema; after the options */
+/* argument schema, after the options; UTF-8 that lives as long as o, or what a user gave */
+extern void pgllm_set_schema(LlmStr schema, PgLlmOptions *o);
 extern void pgllm_read_schema(const text *schema, PgLlmOptions *o);
+
+/* make the grammar of the schema, if there is one and it was not made before */
+extern void pgllm_compile_schema(PgLlmOptions *o);
+
+/* whether a pattern (ECMA-262, server's encoding) is one that can be compiled */
+extern bool pgllm_pattern_compiles(const char *pattern);
 
 #endif

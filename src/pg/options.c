@@ -211,6 +211,19 @@ read_template_kwargs(const char *key, const JsonbValue *v, PgLlmOptions *o)
 }
 
 static void
+read_temperature(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.temperature = (float) number_of(key, v, 0, PGLLM_MAX_TEMPERATURE);
+}
+
+static void
+read_seed(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->sampling.seed = (uint64_t) (int64) number_of(key, v, -9007199254740992.0, 9007199254740992.0);
+	o->has_seed = true;
+}
+
+static void
 read_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
 	o->prefix = string_of(key, v);
@@ -306,6 +319,26 @@ read_variants(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	}
 }
 
+/* off, prompt, or the name of a model, which is looked up when it is used */
+static void
+read_draft(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	const char *name;
+
+	if (v->type != jbvString || v->val.string.len == 0)
+		bad_option(key, "Give \"off\", \"prompt\", or the name of a model.");
+	name = pnstrdup(v->val.string.val, v->val.string.len);
+	o->draft = strcmp(name, "off") == 0 ? LLM_DRAFT_OFF : strcmp(name, "prompt") == 0 ? LLM_DRAFT_PROMPT : LLM_DRAFT_MODEL;
+	o->has_draft = true;
+	o->draft_model = o->draft == LLM_DRAFT_MODEL ? cstring_to_text(name) : NULL;
+}
+
+static void
+read_draft_tokens(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->draft_tokens = integer_of(key, v, 1, LLM_DRAFT_MAX);
+}
+
 /* ---- the keys ---- */
 
 static const struct
@@ -332,7 +365,11 @@ static const struct
 	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"choice", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"compact", PGLLM_OPT_SAMPLING, pgllm_read_compact},
-	{"form", PGLLM_OPT_LABELS, read_form},
+	{"draft", PGLLM_OPT_SAMPLING, read_draft},
+	{"draft_tokens", PGLLM_OPT_SAMPLING, read_draft_tokens},
+	{"temperature", PGLLM_OPT_EXTRACT, read_temperature},
+	{"seed", PGLLM_OPT_EXTRACT, read_seed},
+	{"form", PGLLM_OPT_LABELS | PGLLM_OPT_EXTRACT, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
 	{"variants", PGLLM_OPT_LABELS, read_variants},
@@ -384,6 +421,7 @@ pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
 	out->truncate = (PgLlmTruncate) pgllm_truncate;
 	out->form = LLM_FORM_AUTO;
 	out->calibrate = -1;
+	out->draft = LLM_DRAFT_PROMPT;
 	if (options == NULL)
 		return;
 	if (!JB_ROOT_IS_OBJECT(options))

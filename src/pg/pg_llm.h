@@ -31,6 +31,13 @@ typedef enum PgLlmBatching
 	PGLLM_BATCHING_EAGER			/* also for actions that may not come about */
 } PgLlmBatching;
 
+typedef enum PgLlmResults
+{
+	PGLLM_RESULTS_OFF,
+	PGLLM_RESULTS_STATEMENT,
+	PGLLM_RESULTS_SHARED
+} PgLlmResults;
+
 typedef enum PgLlmTruncate
 {
 	PGLLM_TRUNCATE_ERROR,
@@ -47,7 +54,10 @@ extern int	pgllm_threads;			/* 0: as many as CPUs this process may use */
 extern int	pgllm_memory_limit_kb;	/* per process; 0: none */
 extern int	pgllm_batching;			/* PgLlmBatching */
 extern int	pgllm_batch_tokens;
+extern bool pgllm_defer_filters_on;
 extern bool pgllm_prefix_cache;
+extern int	pgllm_result_cache;		/* PgLlmResults */
+extern int	pgllm_statement_token_limit;	/* 0: none */
 extern int	pgllm_on_error;			/* PgLlmOnError */
 extern int	pgllm_truncate;			/* PgLlmTruncate */
 extern char *pgllm_cpu_kernels;	/* auto, or the name of a CPU level */
@@ -120,6 +130,14 @@ typedef enum PgLlmKind
 
 extern const char *pgllm_kind_name(PgLlmKind kind);
 
+/* how often an answer may change for the time that a chat template prints */
+typedef enum PgLlmClock
+{
+	PGLLM_CLOCK_NONE,
+	PGLLM_CLOCK_DAY,
+	PGLLM_CLOCK_SECOND
+} PgLlmClock;
+
 typedef struct PgLlmModel
 {
 	Oid			server_oid;
@@ -129,6 +147,8 @@ typedef struct PgLlmModel
 	LlmModel   *model;
 	LlmScheduler *scheduler;
 	char		digest[65];		/* hex SHA-256 of the source */
+	uint8		identity[32];	/* models that answer alike have the same (model_identity.c) */
+	PgLlmClock	clock;
 	char	   *query_prefix;	/* UTF-8, by the owner; NULL: the model's own */
 	char	   *document_prefix;
 } PgLlmModel;
@@ -190,8 +210,14 @@ typedef struct PgLlmOptions
 	PgLlmTruncate truncate;
 	LlmValue   *template_kwargs;	/* a map; NULL: none */
 	LlmStr		answer_prefix;	/* data NULL: none */
-	LlmGrammar *grammar;		/* what the answer must fit; NULL: anything */
+	LlmGrammar *grammar;		/* what the answer must fit; NULL: anything, or schema is to be compiled */
+	LlmStr		schema;			/* data NULL: none */
+	MemoryContext grammar_context;	/* that schema is compiled into, by the first call that runs */
 	bool		compact;		/* JSON without spaces */
+	LlmDraftKind draft;
+	bool		has_draft;		/* it was given */
+	int			draft_tokens;	/* 0: default */
+	text	   *draft_model;	/* its name, with LLM_DRAFT_MODEL */
 	/* decisions */
 	LlmLabelForm form;
 	int			calibrate;		/* -1: default of the form, 0 off, 1 on */
@@ -207,12 +233,15 @@ typedef struct PgLlmOptions
 } PgLlmOptions;
 
 /* which keys a function takes */
-#define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias */
+#define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias draft … */
 #define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
 #define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
 #define PGLLM_OPT_RAW		8	/* truncate */
 #define PGLLM_OPT_EMBED		16	/* truncate prefix */
 #define PGLLM_OPT_RERANK	32	/* truncate instruction */
+#define PGLLM_OPT_EXTRACT	1024	/* temperature seed form */
+
+#define PGLLM_MAX_TEMPERATURE 1000000
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);

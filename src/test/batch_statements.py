@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-batch_statements.py: generated statements give the same with pg_llm.batching on and off.
+batch_statements.py: generated statements give the same with pg_llm.batching and pg_llm.defer_filters on and off.
 
 A fixed seed makes statements of many kinds: joins, CASE, LIMIT, cursors, nested calls, volatile functions, sub-plans, outer
 joins, LATERAL, MERGE, partitions, row security, triggers, PL/pgSQL, parallel plans, foreign tables. psql runs all of them
@@ -268,7 +268,8 @@ class Maker:
 
 def script(statements, batching):
     lines = ["SET client_min_messages = warning;", "SET search_path = generated, public;", "SET pg_llm.default_model = 'generated_model';",
-             f"SET pg_llm.batching = {batching};", "LOAD 'pg_llm';", "SELECT setval('s', 1);"]
+             f"SET pg_llm.batching = {batching};",
+             f"SET pg_llm.defer_filters = {'off' if batching == 'off' else 'on'};", "LOAD 'pg_llm';", "SELECT setval('s', 1);"]
     for number, (settings, body) in enumerate(statements):
         lines += [f"\\echo === {number}", "BEGIN;", settings, body + ";"]
         lines += [f"SELECT '{table}', string_agg(x::text, ' ' ORDER BY x::text) FROM {table} x;" for table in CHANGED

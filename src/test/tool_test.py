@@ -271,6 +271,9 @@ check((value["threads"], value["prompt"], value["generate"], value["sequences"])
 rc, out, err = llm("bench", MODEL, "--prompt", "4", "--generate", "1", "--sequences", "1", "--repeat", "1")
 check(rc == 0 and "prefill" in out, "bench as text")
 bad("bench", MODEL, "--prompt", "1000000", "--repeat", "1", says="context")
+value, = good("bench", MODEL, "--only", "batch", "--depth", "20", "--generate", "4", "--sequences", "3", "--repeat", "1", "--json")
+check("batch_decode_tps" in value and "prefill_tps" not in value and value["depth"] == 20, "bench of one thing")
+bad("bench", MODEL, "--only", "all", says="--only")
 bad("bench", MODEL, "--sequences", "5000", says="--sequences")
 
 # ---- output that cannot be written ----

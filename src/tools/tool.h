@@ -37,6 +37,14 @@ typedef enum ToolCommand
 /* commands that run the model, and so take --ctx, --kv, --threads and --kernels */
 #define TOOL_COMPUTING (TOOL_LOGITS | TOOL_GENERATE | TOOL_SCORE | TOOL_PERPLEXITY | TOOL_BENCH | TOOL_EMBED | TOOL_RERANK)
 
+/* what bench measures */
+typedef enum ToolMeasure
+{
+	TOOL_PREFILL = 1,
+	TOOL_DECODE,
+	TOOL_BATCH
+} ToolMeasure;
+
 typedef struct ToolOptions
 {
 	ToolCommand command;
@@ -61,6 +69,8 @@ typedef struct ToolOptions
 	int64_t		generate;
 	int64_t		sequences;
 	int64_t		repeat;
+	int64_t		depth;			/* tokens of a sequence before the decoding that is measured */
+	ToolMeasure only;			/* 0: all */
 	const char *task;			/* of texts to embed; NULL: none */
 	int64_t		dimensions;		/* of embeddings; 0: all */
 	bool		raw;			/* embeddings as the model makes them, not of unit length */

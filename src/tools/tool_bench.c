@@ -2,9 +2,9 @@
  * tool_bench.c: tokens per second of a model, through the same scheduler that answers rows.
  *
  * prefill: one prompt of P tokens, up to the logits of its last position. decode: N tokens of one sequence, batch decode:
- * N tokens of each of S sequences at once; both begin from a prompt of one token, and the time runs from the step after
- * which every sequence has its first token. Prompts are pseudo-random tokens, new ones in every run. Medians of R runs,
- * after a short one that is not counted.
+ * N tokens of each of S sequences at once; both begin from a prompt of one token after D others, and the time runs from the
+ * step after which every sequence has its first token. Prompts are pseudo-random tokens, new ones in every run. Medians of R
+ * runs, after a short one that is not counted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ typedef struct Bench
 {
 	ToolModel	m;
 	uint64_t	random;			/* state of next_token */
-	int32_t    *ids;			/* scratch for the prompt */
+	int32_t    *ids;			/* scratch for a prompt */
 	LlmRequest **requests;		/* scratch for the sequences */
 	double	   *runs;			/* results of the runs */
 } Bench;
@@ -38,6 +38,13 @@ next_token(Bench *b)
 	return (int32_t) ((b->random >> 33) % b->m.model->hp.n_vocab);
 }
 
+static void
+fill_prompt(Bench *b, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		b->ids[i] = next_token(b);
+}
+
 static LlmStatus
 run_prefill(Bench *b, int64_t n_prompt, double *tps, LlmError *err)
 {
@@ -45,8 +52,7 @@ run_prefill(Bench *b, int64_t n_prompt, double *tps, LlmError *err)
 	double		start;
 	LlmStatus	status;
 
-	for (int64_t i = 0; i < n_prompt; i++)
-		b->ids[i] = next_token(b);
+	fill_prompt(b, n_prompt);
 	start = now_seconds();
 	LLM_TRY(llm_request_logits(b->m.scheduler, b->ids, (size_t) n_prompt, &request, err));
 	status = tool_run_request(&b->m, request, err);
@@ -105,7 +111,7 @@ time_decode(Bench *b, int64_t n_sequences, double *tps, LlmError *err)
 }
 
 static LlmStatus
-run_decode(Bench *b, int64_t n_sequences, int64_t n_tokens, double *tps, LlmError *err)
+run_decode(Bench *b, int64_t n_sequences, int64_t depth, int64_t n_tokens, double *tps, LlmError *err)
 {
 	LlmGenerateParams params;
 	int64_t		n_added = 0;
@@ -117,9 +123,8 @@ run_decode(Bench *b, int64_t n_sequences, int64_t n_tokens, double *tps, LlmErro
 	params.ignore_end = true;
 	while (status == LLM_OK && n_added < n_sequences)
 	{
-		int32_t		id = next_token(b);
-
-		status = llm_request_generate(b->m.scheduler, &id, 1, &params, &b->requests[n_added], err);
+		fill_prompt(b, depth + 1);
+		status = llm_request_generate(b->m.scheduler, b->ids, (size_t) depth + 1, &params, &b->requests[n_added], err);
 		if (status == LLM_OK)
 			n_added++;
 	}
@@ -146,23 +151,55 @@ median(double *values, int64_t n)
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-/* medians in the order prefill, decode, batch decode */
+typedef LlmStatus (*RunFn) (Bench *b, const ToolOptions *o, double *tps, LlmError *err);
+
+static LlmStatus
+prefill_once(Bench *b, const ToolOptions *o, double *tps, LlmError *err)
+{
+	return run_prefill(b, o->prompt, tps, err);
+}
+
+static LlmStatus
+decode_once(Bench *b, const ToolOptions *o, double *tps, LlmError *err)
+{
+	return run_decode(b, 1, o->depth, o->generate, tps, err);
+}
+
+static LlmStatus
+batch_once(Bench *b, const ToolOptions *o, double *tps, LlmError *err)
+{
+	return run_decode(b, o->sequences, o->depth, o->generate, tps, err);
+}
+
+static const struct
+{
+	RunFn		run;
+	const char *name;			/* in the table */
+	const char *key;			/* in JSON */
+}			measures[] = {
+	[TOOL_PREFILL] = {prefill_once, "prefill", "prefill_tps"},
+	[TOOL_DECODE] = {decode_once, "decode", "decode_tps"},
+	[TOOL_BATCH] = {batch_once, "batch", "batch_decode_tps"},
+};
+
+#define N_MEASURES (TOOL_BATCH + 1)
+
+/* results by ToolMeasure; 0: left out */
 static LlmStatus
 measure(Bench *b, const ToolOptions *o, double *results, LlmError *err)
 {
 	double		ignored;
 
 	LLM_TRY(run_prefill(b, o->prompt < 32 ? o->prompt : 32, &ignored, err));
-	LLM_TRY(run_decode(b, 1, 4, &ignored, err));
-	for (int64_t i = 0; i < o->repeat; i++)
-		LLM_TRY(run_prefill(b, o->prompt, &b->runs[i], err));
-	results[0] = median(b->runs, o->repeat);
-	for (int64_t i = 0; i < o->repeat; i++)
-		LLM_TRY(run_decode(b, 1, o->generate, &b->runs[i], err));
-	results[1] = median(b->runs, o->repeat);
-	for (int64_t i = 0; i < o->repeat; i++)
-		LLM_TRY(run_decode(b, o->sequences, o->generate, &b->runs[i], err));
-	results[2] = median(b->runs, o->repeat);
+	LLM_TRY(run_decode(b, 1, 0, 4, &ignored, err));
+	for (int what = TOOL_PREFILL; what < N_MEASURES; what++)
+	{
+		if (o->only != 0 && (int) o->only != what)
+			continue;
+		for (int64_t i = 0; i < o->repeat; i++)
+			LLM_TRY(measures[what].run(b, o, &b->runs[i], err));
+		results[what] = median(b->runs, o->repeat);
+	}
 	return LLM_OK;
 }
 
@@ -174,10 +211,14 @@ fill_object(const Bench *b, const ToolOptions *o, const double *results, struct 
 	LLM_TRY(tool_json_set_int(object, "prompt", o->prompt, err));
 	LLM_TRY(tool_json_set_int(object, "generate", o->generate, err));
 	LLM_TRY(tool_json_set_int(object, "sequences", o->sequences, err));
+	LLM_TRY(tool_json_set_int(object, "depth", o->depth, err));
 	LLM_TRY(tool_json_set_int(object, "repeat", o->repeat, err));
-	LLM_TRY(tool_json_set_number(object, "prefill_tps", results[0], err));
-	LLM_TRY(tool_json_set_number(object, "decode_tps", results[1], err));
-	return tool_json_set_number(object, "batch_decode_tps", results[2], err);
+	for (int what = TOOL_PREFILL; what < N_MEASURES; what++)
+	{
+		if (results[what] > 0)
+			LLM_TRY(tool_json_set_number(object, measures[what].key, results[what], err));
+	}
+	return LLM_OK;
 }
 
 static LlmStatus
@@ -190,10 +231,11 @@ report(const Bench *b, const ToolOptions *o, const double *results, LlmError *er
 	{
 		printf("kernels %s, %d threads, median of %lld runs, tokens per second\n", b->m.model->kernels->name,
 			   llm_pool_threads(b->m.pool), (long long) o->repeat);
-		printf("%-10s %10.2f  prompt of %lld tokens\n", "prefill", results[0], (long long) o->prompt);
-		printf("%-10s %10.2f  %lld tokens\n", "decode", results[1], (long long) o->generate);
-		printf("%-10s %10.2f  %lld tokens of each of %lld sequences\n", "batch", results[2], (long long) o->generate,
-			   (long long) o->sequences);
+		for (int what = TOOL_PREFILL; what < N_MEASURES; what++)
+		{
+			if (results[what] > 0)
+				printf("%-10s %10.2f\n", measures[what].name, results[what]);
+		}
 		return LLM_OK;
 	}
 	object = json_object_new_object();
@@ -211,12 +253,13 @@ tool_bench(const ToolOptions *options, LlmError *err)
 {
 	const LlmAllocator *a = &llm_malloc_allocator;
 	Bench		b;
-	double		results[3];
+	double		results[N_MEASURES] = {0};
 	LlmStatus	status;
 
 	memset(&b, 0, sizeof b);
 	LLM_TRY(tool_model_open(options, &b.m, err));
-	status = llm_alloc(a, (size_t) options->prompt, sizeof(int32_t), (void **) &b.ids, err);
+	status = llm_alloc(a, (size_t) (options->prompt > options->depth ? options->prompt : options->depth + 1), sizeof(int32_t),
+					   (void **) &b.ids, err);
 	if (status == LLM_OK)
 		status = llm_alloc(a, (size_t) options->sequences, sizeof(LlmRequest *), (void **) &b.requests, err);
 	if (status == LLM_OK)

@@ -185,7 +185,7 @@ read_grammar(struct json_object *object, LlmGrammar **grammar, LlmError *err)
 	{
 		const char *text = json_object_to_json_string_ext(item, JSON_C_TO_STRING_PLAIN);
 
-		return llm_grammar_json_schema((LlmStr) {text, strlen(text)}, false, a, grammar, err);
+		return llm_grammar_json_schema((LlmStr) {text, strlen(text)}, false, a, NULL, grammar, err);
 	}
 	if (json_object_object_get_ex(object, "regex", &item))
 		return llm_grammar_regex((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, grammar, err);

@@ -18,6 +18,7 @@ typedef enum OptionKind
 	OPTION_NUMBER,
 	OPTION_ROPE,				/* a name of rope_options.h, with dashes */
 	OPTION_POOLING,
+	OPTION_MEASURE,
 	OPTION_TIME
 } OptionKind;
 
@@ -66,6 +67,8 @@ static const Option option_table[] = {
 	{"--generate", OPTION_INT, TOOL_BENCH, FIELD(generate), 1, MAX_POSITIONS},
 	{"--sequences", OPTION_INT, TOOL_BENCH, FIELD(sequences), 1, 4096},
 	{"--repeat", OPTION_INT, TOOL_BENCH, FIELD(repeat), 1, 1000},
+	{"--depth", OPTION_INT, TOOL_BENCH, FIELD(depth), 0, MAX_POSITIONS},
+	{"--only", OPTION_MEASURE, TOOL_BENCH, FIELD(only), 0, 0},
 };
 
 static const struct
@@ -126,9 +129,10 @@ tool_usage(FILE *to)
 		  "        -> {\"scores\": […] (0 to 1), \"outputs\": [[…], …] (of the classifier)}\n"
 		  "  perplexity MODEL FILE --ctx N [--from I]\n"
 		  "        FILE's tokens in windows of N, each by itself; positions I (1) and later of a window count\n"
-		  "  bench MODEL [--prompt P] [--generate N] [--sequences S] [--repeat R] [--json]\n"
+		  "  bench MODEL [--prompt P] [--generate N] [--sequences S] [--depth D] [--repeat R]\n"
+		  "        [--only prefill|decode|batch] [--json]\n"
 		  "        tokens per second: a prompt of P (512), N (128) new tokens of one sequence, the same of S (8)\n"
-		  "        sequences at once; medians of R (3) runs\n"
+		  "        sequences at once, each after D (0) other tokens; medians of R (3) runs\n"
 		  "\n"
 		  "Commands that run the model also take:\n"
 		  "  --ctx N            positions of a sequence at most (default: the model's own)\n"
@@ -299,6 +303,22 @@ parse_pooling(const char *name, const char *word, LlmPooling *out, LlmError *err
 }
 
 static LlmStatus
+parse_measure(const char *name, const char *word, ToolMeasure *out, LlmError *err)
+{
+	static const char *const words[] = {[TOOL_PREFILL] = "prefill", [TOOL_DECODE] = "decode", [TOOL_BATCH] = "batch"};
+
+	for (int measure = TOOL_PREFILL; measure <= TOOL_BATCH; measure++)
+	{
+		if (strcmp(word, words[measure]) == 0)
+		{
+			*out = (ToolMeasure) measure;
+			return LLM_OK;
+		}
+	}
+	return llm_fail(err, LLM_E_ARGUMENT, "%s must be prefill, decode or batch, is \"%s\"", name, word);
+}
+
+static LlmStatus
 set_option(const Option *option, const char *word, ToolOptions *options, LlmError *err)
 {
 	void	   *field = (char *) options + option->field;
@@ -321,6 +341,8 @@ set_option(const Option *option, const char *word, ToolOptions *options, LlmErro
 			return set_rope(option->name, word, field, err);
 		case OPTION_POOLING:
 			return parse_pooling(option->name, word, field, err);
+		case OPTION_MEASURE:
+			return parse_measure(option->name, word, field, err);
 		case OPTION_KV:
 			if (!llm_kv_type_find(word, field))
 				return llm_fail(err, LLM_E_ARGUMENT, "%s must be f32, f16 or q8, is \"%s\"", option->name, word);

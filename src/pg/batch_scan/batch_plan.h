@@ -15,9 +15,18 @@ typedef struct PgLlmFlow
 	bool		uncertain;		/* calls for them may not be made: computed ahead only if pg_llm.batching says so */
 } PgLlmFlow;
 
+/* filters that were moved to a join (defer.c) */
+typedef struct PgLlmDeferred
+{
+	Plan	   *plan;
+	int			n_joins;		/* that they passed */
+	double		kept;			/* the part of the rows that the joins leave, by the planner's estimate */
+} PgLlmDeferred;
+
 typedef struct PgLlmRewrite
 {
 	PlannedStmt *stmt;
+	List	   *deferred;		/* of PgLlmDeferred * */
 	Bitmapset  *multiexpr_params;
 	int			last_node_id;
 } PgLlmRewrite;
@@ -62,8 +71,23 @@ extern bool pgllm_may_run_ahead(Plan *plan, const PgLlmSplit *split);
 /* ---- walking plans (plan_walk.c) ---- */
 typedef Plan *(*PgLlmPlanFn) (Plan *child, Plan *parent, void *context);
 
+extern bool pgllm_is_join(const Plan *plan);
+
 /* put in place of each child what fn returns for it */
 extern void pgllm_plan_map(Plan *plan, PgLlmPlanFn fn, void *context);
+
+/* ---- numbers of rows (row_counts.c) ---- */
+
+/* rows of the table that a scan reads, by the catalog; -1: not known */
+extern double pgllm_table_rows(const PlannedStmt *stmt, const Plan *scan);
+
+/* rows of a node without some of its conditions */
+extern double pgllm_rows_without(const PlannedStmt *stmt, const Plan *plan, List *quals, List *kept_quals);
+
+/* ---- filters above joins (defer.c) ---- */
+
+/* move filters with calls to joins that leave fewer rows; notes them in r->deferred */
+extern void pgllm_defer_filters(PgLlmRewrite *r, Plan *plan);
 
 /* ---- JIT (jit_flags.c) ---- */
 

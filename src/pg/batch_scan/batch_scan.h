@@ -16,10 +16,11 @@
 
 /*
  * One call in an expression: the call itself and the conditions under which it is reached, all of which must be true (a
- * list for ExecInitQual). As a node, so that plans can be copied: a list of these two.
+ * list for ExecInitQual); of a call in FROM also the columns that the query names. As a node, so that plans can be copied: a list of these three.
  */
 #define PGLLM_SITE_CALL(site)  linitial_node(FuncExpr, (List *) (site))
 #define PGLLM_SITE_GUARDS(site)  ((List *) lsecond((List *) (site)))
+#define PGLLM_SITE_COLUMNS(site)  ((RangeTblFunction *) lthird((List *) (site)))	/* NULL: none */
 
 /* whether an expression has a call of one of our functions, sub-plans left out */
 extern bool pgllm_has_call(Node *node);
@@ -43,9 +44,14 @@ extern Bitmapset *pgllm_multiexpr_params(Node *node, Bitmapset *params);
 #define PGLLM_SCAN_LIMIT(scan)  ((Expr *) lsecond((scan)->custom_exprs))
 #define PGLLM_SCAN_OFFSET(scan)  ((Expr *) lthird((scan)->custom_exprs))
 
-/* custom_private is a list of two integers: all rows will be asked for if the plan runs to its end; calls may not be made */
+/*
+ * custom_private is a list of four integers: all rows will be asked for if the plan runs to its end; calls may not be made;
+ * how many joins filters of the node were moved above, and how many per mille of the rows these leave
+ */
 #define PGLLM_SCAN_ALL_ROWS(scan)  (intVal(linitial((scan)->custom_private)) != 0)
 #define PGLLM_SCAN_UNCERTAIN(scan)  (intVal(lsecond((scan)->custom_private)) != 0)
+#define PGLLM_SCAN_JOINS_PASSED(scan)  (intVal(lthird((scan)->custom_private)))
+#define PGLLM_SCAN_PER_MILLE_KEPT(scan)  (intVal(lfourth((scan)->custom_private)))
 
 extern const CustomScanMethods pgllm_batch_scan_methods;
 
@@ -82,9 +88,12 @@ typedef struct PgLlmBatchStats
 	uint64		largest;		/* rows of a batch */
 	uint64		calls;
 	uint64		inputs;			/* calls that the model ran for */
+	uint64		shared_hits;	/* calls answered from the shared result cache */
 	uint64		prompt_tokens;
 	uint64		cached_tokens;	/* of those, found in the prefix cache */
 	uint64		output_tokens;
+	uint64		drafted_tokens;	/* guesses of next tokens, and those that were right */
+	uint64		accepted_tokens;
 	instr_time	fetch_time;		/* rows of the child */
 	instr_time	prepare_time;	/* evaluation, rendering, tokenizing */
 	instr_time	model_time;
@@ -107,6 +116,7 @@ typedef struct PgLlmBatchState
 	int			batch_tokens;
 	int64		bound;			/* rows that will be asked for at most; -1: not known */
 	int64		n_fetched;
+	int64		n_expected;		/* rows that the planner expects; more if there were more */
 	int64		next_rows;		/* size of the next batch */
 	bool		child_done;
 

@@ -60,6 +60,22 @@ explain_calls(const PgLlmBatchState *b, ExplainState *es)
 		ExplainPropertyText("Batching", "off", es);
 }
 
+/* filters that moved above joins, and why */
+static void
+explain_deferred(const CustomScan *scan, ExplainState *es)
+{
+	int			joins = PGLLM_SCAN_JOINS_PASSED(scan);
+
+	if (joins == 0)
+		return;
+	if (es->costs)
+		ExplainPropertyText("Filter Deferred", psprintf("above %d join%s, which leave%s about %.1f %% of the rows", joins,
+														joins == 1 ? "" : "s", joins == 1 ? "s" : "",
+														PGLLM_SCAN_PER_MILLE_KEPT(scan) / 10.0), es);
+	else
+		ExplainPropertyText("Filter Deferred", psprintf("above %d join%s", joins, joins == 1 ? "" : "s"), es);
+}
+
 static void
 explain_times(const PgLlmBatchStats *stats, ExplainState *es)
 {
@@ -80,6 +96,7 @@ pgllm_batch_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 	const PgLlmBatchStats *stats = &b->stats;
 
 	explain_calls(b, es);
+	explain_deferred((const CustomScan *) node->ss.ps.plan, es);
 	if (!es->analyze || stats->batches == 0)
 		return;
 	ExplainPropertyInteger("Rows", NULL, (int64) stats->rows, es);
@@ -87,9 +104,16 @@ pgllm_batch_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 	ExplainPropertyInteger("Largest Batch", "rows", (int64) stats->largest, es);
 	ExplainPropertyInteger("Calls", NULL, (int64) stats->calls, es);
 	ExplainPropertyInteger("Distinct Inputs", NULL, (int64) stats->inputs, es);
+	if (pgllm_result_cache == PGLLM_RESULTS_SHARED)
+		ExplainPropertyInteger("Shared Results", NULL, (int64) stats->shared_hits, es);
 	ExplainPropertyInteger("Prompt Tokens", NULL, (int64) stats->prompt_tokens, es);
 	ExplainPropertyInteger("Cached Tokens", NULL, (int64) stats->cached_tokens, es);
 	ExplainPropertyInteger("Output Tokens", NULL, (int64) stats->output_tokens, es);
+	if (stats->drafted_tokens > 0)
+	{
+		ExplainPropertyInteger("Drafted Tokens", NULL, (int64) stats->drafted_tokens, es);
+		ExplainPropertyInteger("Accepted Tokens", NULL, (int64) stats->accepted_tokens, es);
+	}
 	if (es->timing)
 		explain_times(stats, es);
 }

@@ -5,6 +5,12 @@
 
 #include "miscadmin.h"
 
+bool
+pgllm_is_join(const Plan *plan)
+{
+	return IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin);
+}
+
 static void
 map_list(List *children, Plan *parent, PgLlmPlanFn fn, void *context)
 {

@@ -5,7 +5,8 @@
  * from its own columns is split (split.c). Calls that cannot move, as they are in aggregates, in join conditions, in
  * RETURNING or in set-returning functions, get a batch node below, which computes them ahead from the columns it sees.
  *
- * Nothing is reordered: quals are evaluated in the order that the planner gave them, so a security barrier stays one.
+ * Quals are evaluated in the order that the planner gave them, so a security barrier stays one; before, filters may move
+ * above joins (defer.c), where there is no barrier.
  */
 #include "batch_scan/batch_plan.h"
 
@@ -141,6 +142,24 @@ typedef struct FunctionsContext
 	List	   *sites;
 } FunctionsContext;
 
+/* the calls of a function in FROM; its own names its columns if it returns record */
+static List *
+function_sites(PgLlmRewrite *r, RangeTblFunction *function)
+{
+	List	   *sites = pgllm_sites(NIL, list_make1(function->funcexpr), false, r->multiexpr_params);
+	ListCell   *cell;
+
+	foreach(cell, sites)
+		if ((Node *) PGLLM_SITE_CALL(lfirst(cell)) == function->funcexpr && function->funccolnames != NIL)
+		{
+			RangeTblFunction *columns = copyObject(function);
+
+			columns->funcexpr = NULL;
+			lthird((List *) lfirst(cell)) = columns;
+		}
+	return sites;
+}
+
 /* calls in FROM, and in sub-selects without FROM: they have no columns, only parameters */
 static Plan *
 collect_functions(Plan *plan, Plan *parent, void *opaque)
@@ -152,9 +171,7 @@ collect_functions(Plan *plan, Plan *parent, void *opaque)
 		context->sites = list_concat(context->sites, pgllm_sites(NIL, plan->targetlist, false, context->r->multiexpr_params));
 	if (IsA(plan, FunctionScan))
 		foreach(cell, ((FunctionScan *) plan)->functions)
-			context->sites = list_concat(context->sites,
-										 pgllm_sites(NIL, list_make1(lfirst_node(RangeTblFunction, cell)->funcexpr), false,
-													 context->r->multiexpr_params));
+			context->sites = list_concat(context->sites, function_sites(context->r, lfirst_node(RangeTblFunction, cell)));
 	pgllm_plan_map(plan, collect_functions, opaque);
 	return plan;
 }
@@ -459,6 +476,13 @@ pgllm_batch_plan(PlannedStmt *stmt, int cursor_options)
 	foreach(cell, stmt->subplans)
 		if (lfirst(cell) != NULL)
 			(void) survey(lfirst(cell), NULL, &r);
+	if (pgllm_defer_filters_on)
+	{
+		foreach(cell, stmt->subplans)
+			if (lfirst(cell) != NULL)
+				pgllm_defer_filters(&r, lfirst(cell));
+		pgllm_defer_filters(&r, stmt->planTree);
+	}
 	foreach(cell, stmt->subplans)
 		if (lfirst(cell) != NULL)
 			lfirst(cell) = rewrite(&r, lfirst(cell), from_expression);

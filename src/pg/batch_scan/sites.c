@@ -261,7 +261,7 @@ add_site(FuncExpr *call, Collect *c)
 		if (equal(PGLLM_SITE_CALL(lfirst(cell)), call) && equal(PGLLM_SITE_GUARDS(lfirst(cell)), c->guards) &&
 			func_volatile(call->funcid) != PROVOLATILE_VOLATILE)
 			return;
-	c->sites = lappend(c->sites, list_make2(call, c->guards));
+	c->sites = lappend(c->sites, list_make3(call, c->guards, NULL));
 }
 
 static bool

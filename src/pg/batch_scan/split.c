@@ -11,6 +11,8 @@
  */
 #include "batch_scan/batch_plan.h"
 
+#include <math.h>
+
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 
@@ -98,12 +100,6 @@ can_split(Plan *plan)
 	}
 }
 
-static bool
-is_join(Plan *plan)
-{
-	return IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin);
-}
-
 /* how many quals stay with the node: those before the first call, or before the trailing run of calls */
 static int
 n_kept(List *quals, bool trailing)
@@ -133,7 +129,7 @@ pgllm_split(Plan *plan, PgLlmSplit *split)
 	if (!can_split(plan))
 		return false;
 	memset(split, 0, sizeof *split);
-	if (is_join(plan))
+	if (pgllm_is_join(plan))
 	{
 		/* an outer join's own clauses decide which rows are extended by NULLs: they cannot move */
 		joinquals = ((Join *) plan)->joinqual;
@@ -141,7 +137,7 @@ pgllm_split(Plan *plan, PgLlmSplit *split)
 		split->kept_joinquals = list_copy_head(joinquals, kept);
 		moved = list_copy_tail(joinquals, kept);
 	}
-	kept = moved != NIL ? 0 : n_kept(plan->qual, is_join(plan));
+	kept = moved != NIL ? 0 : n_kept(plan->qual, pgllm_is_join(plan));
 	split->kept_quals = list_copy_head(plan->qual, kept);
 	moved = list_concat(moved, list_copy_tail(plan->qual, kept));
 	if (moved == NIL && !pgllm_has_call((Node *) plan->targetlist))
@@ -159,7 +155,7 @@ pgllm_split_apply(Plan *plan, const PgLlmSplit *split)
 	plan->qual = split->kept_quals;
 	/* one that is asynchronous would return rows to an Append only */
 	plan->async_capable = false;
-	if (is_join(plan))
+	if (pgllm_is_join(plan))
 	{
 		Join	   *join = (Join *) plan;
 
@@ -270,7 +266,8 @@ make_node(PgLlmRewrite *r, Plan *child, List *sites, PgLlmFlow flow)
 		node->custom_scan_tlist = lappend(node->custom_scan_tlist, makeTargetEntry((Expr *) column, entry->resno, entry->resname, false));
 	}
 	node->custom_exprs = list_make3(sites, copyObject(flow.limit), copyObject(flow.offset));
-	node->custom_private = list_make2(makeInteger(flow.all_rows ? 1 : 0), makeInteger(flow.uncertain ? 1 : 0));
+	node->custom_private = list_make4(makeInteger(flow.all_rows ? 1 : 0), makeInteger(flow.uncertain ? 1 : 0),
+									  makeInteger(0), makeInteger(1000));
 	node->methods = &pgllm_batch_scan_methods;
 	return node;
 }
@@ -279,6 +276,7 @@ Plan *
 pgllm_batch_node_above(PgLlmRewrite *r, Plan *plan, const PgLlmSplit *split, List *sites, PgLlmFlow flow)
 {
 	CustomScan *node;
+	ListCell   *cell;
 
 	/* how many rows have to be looked at for the rows that pass is not known */
 	if (split->quals != NIL)
@@ -286,6 +284,18 @@ pgllm_batch_node_above(PgLlmRewrite *r, Plan *plan, const PgLlmSplit *split, Lis
 	node = make_node(r, plan, sites, flow);
 	node->scan.plan.targetlist = split->tlist;
 	node->scan.plan.qual = split->quals;
+	if (split->quals != NIL)
+		plan->plan_rows = pgllm_rows_without(r->stmt, plan, split->quals, split->kept_quals);
+	foreach(cell, r->deferred)
+	{
+		const PgLlmDeferred *note = lfirst(cell);
+
+		if (note->plan == plan)
+		{
+			lthird(node->custom_private) = makeInteger(note->n_joins);
+			lfourth(node->custom_private) = makeInteger((int) rint(note->kept * 1000));
+		}
+	}
 	return &node->scan.plan;
 }
 
@@ -313,7 +323,7 @@ static Plan *
 find_effects(Plan *plan, Plan *parent, void *found)
 {
 	if (pgllm_has_volatile((Node *) plan->targetlist) || pgllm_has_volatile((Node *) plan->qual) ||
-		(is_join(plan) && pgllm_has_volatile((Node *) ((Join *) plan)->joinqual)) ||
+		(pgllm_is_join(plan) && pgllm_has_volatile((Node *) ((Join *) plan)->joinqual)) ||
 		IsA(plan, LockRows) || IsA(plan, ModifyTable) ||
 		(IsA(plan, ForeignScan) && ((ForeignScan *) plan)->operation != CMD_SELECT))
 		*(bool *) found = true;
@@ -329,20 +339,20 @@ pgllm_may_run_ahead(Plan *plan, const PgLlmSplit *split)
 {
 	List	   *tlist = plan->targetlist;
 	List	   *quals = plan->qual;
-	List	   *joinquals = is_join(plan) ? ((Join *) plan)->joinqual : NIL;
+	List	   *joinquals = pgllm_is_join(plan) ? ((Join *) plan)->joinqual : NIL;
 	bool		found = false;
 
 	if (split != NULL)
 	{
 		plan->targetlist = split->leaves;
 		plan->qual = split->kept_quals;
-		if (is_join(plan))
+		if (pgllm_is_join(plan))
 			((Join *) plan)->joinqual = split->kept_joinquals;
 	}
 	(void) find_effects(plan, NULL, &found);
 	plan->targetlist = tlist;
 	plan->qual = quals;
-	if (is_join(plan))
+	if (pgllm_is_join(plan))
 		((Join *) plan)->joinqual = joinquals;
 	return !found;
 }

@@ -7,12 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#define POLL_STEPS 32768		/* about a millisecond */
+
 LlmStatus
 llm_compile_steps(LlmCompile *cx, uint64_t n)
 {
 	LlmStatus	status;
 
+	const bool	poll = cx->stop && (cx->steps + n) / POLL_STEPS != cx->steps / POLL_STEPS;
+
 	cx->steps += n;
+	if (poll && llm_should_stop(cx->stop))
+		return LLM_PAUSED;
 	if (cx->steps <= LLM_GRAMMAR_MAX_STEPS)
 		return LLM_OK;
 	status = llm_fail(cx->err, LLM_E_LIMIT, "compiling the grammar takes more than %d steps", LLM_GRAMMAR_MAX_STEPS);

@@ -18,10 +18,11 @@ typedef struct LlmCompile
 {
 	LlmArena   *arena;			/* ends with the compilation */
 	uint64_t	steps;
+	const LlmStop *stop;		/* NULL: never */
 	LlmError   *err;
 } LlmCompile;
 
-/* count work; LLM_E_LIMIT beyond the budget */
+/* count work; LLM_E_LIMIT beyond the budget. LLM_PAUSED: the compilation is given up, and can be begun anew. */
 extern LlmStatus llm_compile_steps(LlmCompile *cx, uint64_t n);
 
 /* LLM_E_LIMIT unless n_states may be held */

@@ -88,11 +88,11 @@ typedef struct Source
 typedef LlmStatus (*Compiler) (LlmCompile *cx, const Source *source, LlmMachine *m);
 
 static LlmStatus
-compile(Compiler compiler, const Source *source, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
+compile(Compiler compiler, const Source *source, const LlmAllocator *a, const LlmStop *stop, LlmGrammar **out, LlmError *err)
 {
 	LlmArena	arena;
 	LlmError	own;
-	LlmCompile	cx = {.arena = &arena, .err = err ? err : &own};
+	LlmCompile	cx = {.arena = &arena, .stop = stop, .err = err ? err : &own};
 	LlmMachine	m;
 	LlmStatus	status;
 
@@ -153,11 +153,11 @@ compile_gbnf(LlmCompile *cx, const Source *source, LlmMachine *m)
 }
 
 LlmStatus
-llm_grammar_json_schema(LlmStr schema, bool compact, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
+llm_grammar_json_schema(LlmStr schema, bool compact, const LlmAllocator *a, const LlmStop *stop, LlmGrammar **out, LlmError *err)
 {
 	Source		source = {.text = schema, .compact = compact};
 
-	return compile(compile_schema, &source, a, out, err);
+	return compile(compile_schema, &source, a, stop, out, err);
 }
 
 LlmStatus
@@ -165,7 +165,7 @@ llm_grammar_gbnf(LlmStr text, const LlmAllocator *a, LlmGrammar **out, LlmError 
 {
 	Source		source = {.text = text};
 
-	return compile(compile_gbnf, &source, a, out, err);
+	return compile(compile_gbnf, &source, a, NULL, out, err);
 }
 
 LlmStatus
@@ -173,7 +173,7 @@ llm_grammar_regex(LlmStr pattern, const LlmAllocator *a, LlmGrammar **out, LlmEr
 {
 	Source		source = {.text = pattern};
 
-	return compile(compile_regex, &source, a, out, err);
+	return compile(compile_regex, &source, a, NULL, out, err);
 }
 
 LlmStatus
@@ -191,7 +191,7 @@ llm_grammar_choice(const LlmStr *texts, size_t n, const LlmAllocator *a, LlmGram
 			return status;
 		}
 	}
-	return compile(compile_choice, &source, a, out, err);
+	return compile(compile_choice, &source, a, NULL, out, err);
 }
 
 /* ---- acceptance ---- */

@@ -14,9 +14,10 @@ typedef struct LlmGrammar LlmGrammar;
 
 /*
  * JSON Schema, draft 2020-12: values as a model is offered them: keys in the order of the schema, no others unless it speaks
- * of them, separators as Python's json.dumps writes them (compact: without spaces).
+ * of them, separators as Python's json.dumps writes them (compact: without spaces). stop NULL: never; LLM_PAUSED: begin anew.
  */
-extern LlmStatus llm_grammar_json_schema(LlmStr schema, bool compact, const LlmAllocator *a, LlmGrammar **out, LlmError *err);
+extern LlmStatus llm_grammar_json_schema(LlmStr schema, bool compact, const LlmAllocator *a, const LlmStop *stop, LlmGrammar **out,
+										 LlmError *err);
 
 /* GBNF, the grammars of llama.cpp; begins with the rule root */
 extern LlmStatus llm_grammar_gbnf(LlmStr text, const LlmAllocator *a, LlmGrammar **out, LlmError *err);

@@ -208,9 +208,10 @@ llm_schema_verdict(LlmSchemaCompile *c, LlmValueProc *proc, int32_t *exit)
 	*exit = 0;
 	while ((size_t) *exit < proc->exits.n && ((uint64_t *) proc->exits.data)[*exit] != fit)
 		(*exit)++;
-	if ((size_t) *exit == proc->exits.n)
-		return llm_vec_push(c->cx, &proc->exits, &fit, sizeof(fit));
-	return LLM_OK;
+	if ((size_t) *exit < proc->exits.n)
+		return LLM_OK;
+	c->n_exits++;
+	return llm_vec_push(c->cx, &proc->exits, &fit, sizeof(fit));
 }
 
 LlmStatus
@@ -511,6 +512,8 @@ static LlmStatus
 expand_all(LlmSchemaCompile *c)
 {
 	bool		more = true;
+	size_t		n_seen = 0;		/* calls that have seen all of n_exits */
+	size_t		n_exits = 0;
 
 	while (more)
 	{
@@ -532,8 +535,11 @@ expand_all(LlmSchemaCompile *c)
 			LLM_TRY(key[LLM_STATE_OBJECT] ? llm_schema_object_expand(c, w.proc, key, at) :
 					llm_schema_array_expand(c, w.proc, key, at));
 		}
-		LLM_TRY(llm_compile_steps(c->cx, c->pending.n));
-		for (size_t i = 0; i < c->pending.n; i++)
+		if (n_exits != c->n_exits)
+			n_seen = 0;
+		n_exits = c->n_exits;
+		LLM_TRY(llm_compile_steps(c->cx, c->pending.n - n_seen));
+		for (size_t i = n_seen; i < c->pending.n; i++)
 		{
 			const LlmPending *p = (LlmPending *) c->pending.data + i;
 
@@ -545,6 +551,7 @@ expand_all(LlmSchemaCompile *c)
 				LLM_TRY(see_exit(c, i, exit));
 				p = (LlmPending *) c->pending.data + i;
 			}
+			n_seen = i + 1;
 		}
 		for (size_t i = 0; i < c->procs.n && !more; i++)
 			more = !((LlmValueProc **) c->procs.data)[i]->built;

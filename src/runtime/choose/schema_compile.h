@@ -45,6 +45,8 @@ typedef struct LlmValueProc
 	LlmDfa	   *key_dfa;		/* all keys; labels: declared keys, then classes of others */
 	LlmKeySet	states;			/* of arrays and objects */
 	LlmVec		state_numbers;	/* int32_t: state of the machine for each, -1: not feasible */
+	LlmKeySet	children;		/* what follows declared keys, as states are */
+	LlmVec		child_states;	/* int32_t: state of the machine before their values, -1: none */
 	int32_t		count_cap;		/* numbers of items or properties that need to be told apart */
 } LlmValueProc;
 
@@ -65,6 +67,7 @@ typedef struct LlmSchemaCompile
 	bool		compact;
 	LlmVec		procs;			/* LlmValueProc * */
 	LlmVec		pending;		/* LlmPending: calls whose exits lead on */
+	size_t		n_exits;		/* of all procedures */
 	LlmVec		work;			/* LlmWork: states of arrays and objects to be expanded */
 	LlmVec		ranked;			/* LlmStr: keys and strings of the whole schema, sorted */
 	LlmVec		slot;			/* int32_t: of a schema in the parts of the procedure at hand; -1: none */
@@ -146,6 +149,7 @@ typedef struct LlmLiteral
 	const uint8_t *needed;		/* (n): without it reading is given up */
 	LlmStatus	(*label) (void *ctx, const int32_t *labels, int32_t *label);
 	void	   *ctx;
+	bool		no_nul;			/* G: no U+0000, which texts and jsonb cannot hold */
 } LlmLiteral;
 
 extern LlmStatus llm_schema_literal(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out);

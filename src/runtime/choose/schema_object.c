@@ -178,7 +178,7 @@ make_key_dfa(LlmSchemaCompile *c, LlmValueProc *proc)
 	const LlmDfa *dfas[2 + MAX_TESTS];
 	uint8_t		needed[2 + MAX_TESTS] = {1};
 	void	   *ctx[2] = {c, proc};
-	LlmLiteral	literal = {dfas, 2 + (int) proc->tests.n, needed, key_label, ctx};
+	LlmLiteral	literal = {dfas, 2 + (int) proc->tests.n, needed, key_label, ctx, c->offered};
 	LlmDfa	   *trie;
 
 	LLM_TRY(llm_dfa_strings(c->cx, proc->keys.data, proc->keys.n, false, &trie));
@@ -306,6 +306,7 @@ child_of_key(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_
 	const char *separator = c->compact ? ":" : ": ";
 	const int32_t at = key[LLM_STATE_AT];
 	LlmVec		actions = {0};
+	int32_t		child;
 	int32_t    *next;
 
 	LLM_TRY(llm_compile_steps(c->cx, proc->parts.n + 1));
@@ -316,8 +317,21 @@ child_of_key(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_
 	if (next[LLM_STATE_COUNT] < proc->count_cap)
 		next[LLM_STATE_COUNT]++;
 	LLM_TRY(key_actions(c, proc, key, k, passed, next, &actions));
+	if (k >= 0)
+	{
+		/* whichever keys were left out before, what follows a declared key is often the same */
+		proc->children.n_key = proc->states.n_key;
+		LLM_TRY(llm_key_set_find(c->cx, &proc->children, next, &child));
+		if ((size_t) child < proc->child_states.n)
+		{
+			*state = ((int32_t *) proc->child_states.data)[child];
+			return LLM_OK;
+		}
+	}
 	LLM_TRY(llm_schema_child(c, proc, next, &actions, state));
-	return *state < 0 ? LLM_OK : llm_machine_chain(&c->build, proc->proc, separator, strlen(separator), *state, state);
+	if (*state >= 0)
+		LLM_TRY(llm_machine_chain(&c->build, proc->proc, separator, strlen(separator), *state, state));
+	return k >= 0 ? llm_vec_push(c->cx, &proc->child_states, state, sizeof(*state)) : LLM_OK;
 }
 
 static uint64_t

@@ -72,6 +72,8 @@ literal_step(void *ctx, const int32_t *key, uint8_t byte, int32_t *next)
 		case IN_U001:
 			if (digit >= 0 && key[0] == IN_U001)
 				digit += 16;
+			if (digit == 0 && l->no_nul)
+				return false;
 			return digit >= 0 && !(digit > 0 && strchr(values, digit)) && literal_char(l, key, (uint8_t) digit, next);
 		default:
 			return false;
@@ -235,13 +237,16 @@ llm_schema_string(LlmSchemaCompile *c, LlmValueProc *proc, LlmDfa **out)
 		return LLM_OK;
 	LLM_TRY(add_side(s, c->utf8, 1, -1));
 	LLM_TRY(add_sides(s));
-	literal = (LlmLiteral) {s->dfas, s->n, s->needed, string_label, s};
+	literal = (LlmLiteral) {s->dfas, s->n, s->needed, string_label, s, c->offered};
 	return llm_schema_literal(c->cx, &literal, out);
 }
 
 /* ---- numbers ---- */
 
-/* syntax: nothing, minus, zero, whole digits, point, fraction ending in another digit than zero, in zero */
+/*
+ * Syntax: nothing, minus, zero, whole digits, point, fraction ending in another digit than zero, in zero, of zeros only; and
+ * behind -0 the point and zeros. Canonical numbers end in no zero of a fraction; a model may write them, as texts do: 120.50.
+ */
 enum
 {
 	NUMBER_START,
@@ -251,7 +256,9 @@ enum
 	NUMBER_POINT,
 	NUMBER_FRACTION,
 	NUMBER_FRACTION_ZERO,
-	NUMBER_MINUS_ZERO
+	NUMBER_ZEROS,
+	NUMBER_MINUS_ZERO,
+	NUMBER_MINUS_POINT
 };
 
 static int32_t
@@ -266,10 +273,16 @@ number_syntax(int32_t state, uint8_t byte)
 		case NUMBER_MINUS:
 			return byte == '0' ? NUMBER_MINUS_ZERO : digit ? NUMBER_WHOLE : -1;
 		case NUMBER_ZERO:
-		case NUMBER_MINUS_ZERO:
 			return byte == '.' ? NUMBER_POINT : -1;
+		case NUMBER_MINUS_ZERO:
+			return byte == '.' ? NUMBER_MINUS_POINT : -1;
 		case NUMBER_WHOLE:
 			return digit ? NUMBER_WHOLE : byte == '.' ? NUMBER_POINT : -1;
+		case NUMBER_POINT:
+		case NUMBER_ZEROS:
+			return !digit ? -1 : byte == '0' ? NUMBER_ZEROS : NUMBER_FRACTION;
+		case NUMBER_MINUS_POINT:
+			return !digit ? -1 : byte == '0' ? NUMBER_MINUS_POINT : NUMBER_FRACTION;
 		default:
 			return !digit ? -1 : byte == '0' ? NUMBER_FRACTION_ZERO : NUMBER_FRACTION;
 	}
@@ -296,11 +309,13 @@ static LlmStatus
 number_label(void *ctx, const int32_t *key, int32_t *label)
 {
 	Side	   *s = ctx;
-	int32_t		labels[256];
+	int32_t		labels[256] = {0};
 	bool		whole = key[0] == NUMBER_ZERO || key[0] == NUMBER_WHOLE;
+	bool		zeros = s->c->offered && key[0] == NUMBER_ZEROS;
+	int32_t		as_whole;
 
 	*label = -1;
-	if (!whole && key[0] != NUMBER_FRACTION)
+	if (!whole && !zeros && key[0] != NUMBER_FRACTION && !(s->c->offered && key[0] == NUMBER_FRACTION_ZERO))
 		return LLM_OK;
 	for (int i = 0; i < s->n; i++)
 	{
@@ -308,7 +323,15 @@ number_label(void *ctx, const int32_t *key, int32_t *label)
 		if (s->part[i] < 0 && labels[i] < 0)
 			return LLM_OK;
 	}
-	return side_label(s, labels, whole ? LLM_TYPE_INTEGER : LLM_TYPE_FRACTION, label);
+	LLM_TRY(side_label(s, labels, whole ? LLM_TYPE_INTEGER : LLM_TYPE_FRACTION, label));
+	if (!zeros)
+		return LLM_OK;
+
+	/* 5.00 is whole: only where that is no different */
+	LLM_TRY(side_label(s, labels, LLM_TYPE_INTEGER, &as_whole));
+	if (as_whole != *label)
+		*label = -1;
+	return LLM_OK;
 }
 
 LlmStatus

@@ -322,10 +322,11 @@ static const LlmArch arch_table[] = {
 	},
 	{
 		.name = "starcoder2",
-		.note = "StarCoder 2: LayerNorm, GELU without gate, biases",
+		.note = "StarCoder 2: LayerNorm, GELU without gate, biases, window on all layers",
 		.rope = LLM_ROPE_NEOX,
 		.norm = LLM_NORM_LAYER,
 		.ffn = LLM_FFN_GELU_TANH,
+		.window_every = LLM_WINDOW_ALWAYS,
 	},
 	{
 		.name = "stablelm",

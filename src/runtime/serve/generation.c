@@ -34,29 +34,6 @@ keep_top(LlmRequest *r, const float *logits)
 		top[i] = (LlmTokenProb) {-1, 0};
 }
 
-void
-llm_generation_take(LlmRequest *r, float *logits)
-{
-	LlmScheduler *s = r->scheduler;
-	LlmError	err;
-
-	if (r->params.top_logprobs > 0)
-		keep_top(r, logits);
-	if (r->constraint && llm_constrain_logits(r, logits, &err) != LLM_OK)
-	{
-		r->error = err;
-		r->pending_token = -1;
-		return;
-	}
-	if (llm_sample(s->model->kernels, &r->params.sampling, logits, (int32_t) s->model->hp.n_vocab, r->tokens, r->n_prompt,
-				   r->tokens + r->n_prompt, r->n_output, r->n_prompt + r->n_output, s->sample_scratch, &r->pending_token,
-				   &r->pending_logprob, &err) != LLM_OK)
-	{
-		r->error = err;
-		r->pending_token = -1;
-	}
-}
-
 /* bytes at the end of text that may still become a stop string, or are an unfinished character */
 static size_t
 unstable_tail(const LlmRequest *r)
@@ -109,7 +86,7 @@ static void
 finish(LlmRequest *r, LlmFinish how)
 {
 	r->stable_len = r->text_len;
-	llm_request_end(r, how);
+	r->ending = how;
 }
 
 /* append a token to the output; top: its most likely tokens are known */
@@ -122,6 +99,7 @@ put_token(LlmRequest *r, int32_t token, double logprob, bool top, LlmError *err)
 							   err));
 	for (int i = 0; i < n_top && !top; i++)
 		r->top[(size_t) r->n_output * n_top + i] = (LlmTokenProb) {-1, 0};
+	llm_draft_check(r, r->n_prompt + r->n_output, token);
 	r->tokens[r->n_prompt + r->n_output] = token;
 	r->logprobs[r->n_output] = (float) logprob;
 	r->logprob += logprob;
@@ -133,27 +111,27 @@ put_token(LlmRequest *r, int32_t token, double logprob, bool top, LlmError *err)
 
 /* append the chosen token, or what a grammar or the end of thinking makes of it; *whole: the text ends here */
 static LlmStatus
-put_choice(LlmRequest *r, bool *whole, LlmError *err)
+put_choice(LlmRequest *r, int32_t token, double logprob, bool *whole, LlmError *err)
 {
 	LlmTokens	put;
 	LlmStatus	status;
 	bool		thinking;
 
 	*whole = false;
-	llm_think_part_begin(&r->think, r->n_output, r->pending_token);
+	llm_think_part_begin(&r->think, r->n_output, token);
 	thinking = r->think.open;
 	if (!r->constraint && !thinking)
-		return put_token(r, r->pending_token, r->pending_logprob, true, err);
+		return put_token(r, token, logprob, true, err);
 	llm_tokens_init(&put, r->scheduler->allocator);
 	if (r->constraint)
-		status = llm_constrain_token(r, r->pending_token, &put, whole, err);
+		status = llm_constrain_token(r, token, &put, whole, err);
 	else
-		status = llm_think_part_token(&r->think, r->tokens + r->n_prompt, r->n_output, r->pending_token, true, &put, err);
+		status = llm_think_part_token(&r->think, r->tokens + r->n_prompt, r->n_output, token, true, &put, err);
 	for (size_t i = 0; i < put.n && status == LLM_OK && r->n_output < r->max_output; i++)
 	{
-		bool		chosen = i == 0 && put.ids[0] == r->pending_token;
+		bool		chosen = i == 0 && put.ids[0] == token;
 
-		status = put_token(r, put.ids[i], chosen ? r->pending_logprob : 0, chosen, err);
+		status = put_token(r, put.ids[i], chosen ? logprob : 0, chosen, err);
 	}
 	/* nothing is put if the text is whole already, and the token begins a character that there is no room to end */
 	if (status == LLM_OK && thinking)
@@ -162,34 +140,35 @@ put_choice(LlmRequest *r, bool *whole, LlmError *err)
 	return status;
 }
 
-void
-llm_generation_commit(LlmRequest *r)
+/* a token from logits, which are changed */
+static LlmStatus
+choose(LlmRequest *r, float *logits, int32_t *token, double *logprob, LlmError *err)
 {
-	const LlmModel *m = r->scheduler->model;
+	LlmScheduler *s = r->scheduler;
+
+	if (r->params.top_logprobs > 0)
+		keep_top(r, logits);
+	if (r->constraint)
+		LLM_TRY(llm_constrain_logits(r, logits, err));
+	return llm_sample(s->model->kernels, &r->params.sampling, logits, (int32_t) s->model->hp.n_vocab, r->tokens, r->n_prompt,
+					  r->tokens + r->n_prompt, r->n_output, r->n_prompt + r->n_output, s->sample_scratch, token, logprob, err);
+}
+
+/* what follows from a choice: more text, or the end */
+static LlmStatus
+append(LlmRequest *r, int32_t token, double logprob, LlmError *err)
+{
 	size_t		old_len = r->text_len;
 	size_t		at = 0;
 	bool		whole;
-	LlmError	err;
 
-	if (r->main.seq.n_past < r->main.n_tokens)
-		return;					/* still in the prompt */
-	if (r->pending_token < 0)
+	if ((!r->params.ignore_end || r->constraint) && llm_tokenizer_is_end(r->scheduler->model->tokenizer, token))
 	{
-		err = r->error;
-		llm_request_end_error(r, &err);
-		return;
-	}
-	if ((!r->params.ignore_end || r->constraint) && llm_tokenizer_is_end(m->tokenizer, r->pending_token))
-	{
-		r->logprob += r->pending_logprob;
+		r->logprob += logprob;
 		finish(r, LLM_FINISH_STOP);
-		return;
+		return LLM_OK;
 	}
-	if (put_choice(r, &whole, &err) != LLM_OK)
-	{
-		llm_request_end_error(r, &err);
-		return;
-	}
+	LLM_TRY(put_choice(r, token, logprob, &whole, err));
 	r->text_len = r->text.len;
 	if (find_stop(r, old_len, &at))
 	{
@@ -202,4 +181,28 @@ llm_generation_commit(LlmRequest *r)
 		finish(r, r->constraint && llm_run_complete(&r->constraint->run) ? LLM_FINISH_STOP : LLM_FINISH_LENGTH);
 	else
 		r->stable_len = r->text_len - unstable_tail(r);
+	return LLM_OK;
+}
+
+void
+llm_generation_take(LlmRequest *r, uint32_t position, float *logits)
+{
+	LlmError	err;
+	int32_t		token;
+	double		logprob;
+
+	/* after a wrong guess, or at one that was not chosen but forced */
+	if (r->ending != LLM_FINISH_NONE || position + 1 != r->n_prompt + r->n_output || llm_draft_is_wrong(&r->draft, position))
+		return;
+	if (choose(r, logits, &token, &logprob, &err) == LLM_OK && append(r, token, logprob, &err) == LLM_OK)
+		return;
+	r->error = err;
+	r->ending = LLM_FINISH_ERROR;
+}
+
+void
+llm_generation_commit(LlmRequest *r)
+{
+	if (r->ending != LLM_FINISH_NONE)
+		llm_request_end(r, r->ending);
 }

@@ -45,10 +45,11 @@ add_literal(LlmParts *parts, const char *literal, LlmError *err)
 
 /* a line such as "Text: …": name, separator, value and what ends it */
 static LlmStatus
-add_field(LlmParts *parts, LlmStr name, const char *separator, LlmStr value, const char *end, LlmError *err)
+add_field(LlmParts *parts, LlmStr name, LlmStr separator, LlmStr value, const char *end, LlmError *err)
 {
 	LLM_TRY(add_str(parts, name, err));
-	LLM_TRY(add_literal(parts, separator, err));
+	LLM_TRY(add_literal(parts, ":", err));
+	LLM_TRY(add_str(parts, separator, err));
 	LLM_TRY(add_str(parts, value, err));
 	return add_literal(parts, end, err);
 }
@@ -58,8 +59,10 @@ static LlmStatus
 plain_header(const LlmLabelQuestion *q, LlmStr input, LlmParts *parts, LlmError *err)
 {
 	static const LlmStr none = STR("");
+	static const LlmStr space = STR(" ");
 	static const LlmStr default_input_name = STR("Text");
 	static const LlmStr default_label_name = STR("Label");
+	LlmStr		label_break = q->label_break.len > 0 ? q->label_break : space;
 	LlmStr		input_name = q->input_name.len > 0 ? q->input_name : default_input_name;
 	LlmStr		label_name = q->label_name.len > 0 ? q->label_name : default_label_name;
 
@@ -70,11 +73,11 @@ plain_header(const LlmLabelQuestion *q, LlmStr input, LlmParts *parts, LlmError 
 	}
 	for (int i = 0; i < q->n_examples; i++)
 	{
-		LLM_TRY(add_field(parts, input_name, ": ", q->examples[i].input, "\n", err));
-		LLM_TRY(add_field(parts, label_name, ": ", q->examples[i].label, "\n\n", err));
+		LLM_TRY(add_field(parts, input_name, space, q->examples[i].input, "\n", err));
+		LLM_TRY(add_field(parts, label_name, label_break, q->examples[i].label, "\n\n", err));
 	}
-	LLM_TRY(add_field(parts, input_name, ": ", input, "\n", err));
-	return add_field(parts, label_name, ":", none, "", err);
+	LLM_TRY(add_field(parts, input_name, space, input, "\n", err));
+	return add_field(parts, label_name, none, none, "", err);
 }
 
 /* append a message made of two texts to a list of messages */
@@ -138,24 +141,35 @@ chat_messages(const LlmLabelQuestion *q, LlmStr input, bool system_turn, LlmAren
 	return LLM_OK;
 }
 
+/* variables for templates of models that think */
+static LlmStatus
+no_thinking(LlmArena *arena, const LlmValue **out, LlmError *err)
+{
+	LlmValue   *extra;
+	LlmValue   *value;
+
+	LLM_TRY(llm_value_map(arena, &extra, err));
+	LLM_TRY(llm_value_bool(arena, false, &value, err));
+	*out = extra;
+	return llm_value_set(arena, extra, "enable_thinking", value, err);
+}
+
 /*
  * The chat form's header: the rendered chat up to the answer. Templates of models that think are told not to
  * (enable_thinking false), so that the answer begins after a closed, empty thinking part. A template that refuses a system
  * message gets the instruction in the first user turn.
  */
 static LlmStatus
-chat_header(const LlmModel *model, const LlmLabelQuestion *q, LlmStr input, int64_t now, LlmArena *arena,
+chat_header(const LlmModel *model, const LlmLabelQuestion *q, LlmStr input, const LlmValue *given, int64_t now, LlmArena *arena,
 			const LlmStop *stop, LlmParts *parts, LlmError *err)
 {
+	const LlmValue *extra = given;
 	LlmValue   *messages;
-	LlmValue   *extra;
-	LlmValue   *value;
 	LlmText		text;
 	LlmStatus	status;
 
-	LLM_TRY(llm_value_map(arena, &extra, err));
-	LLM_TRY(llm_value_bool(arena, false, &value, err));
-	LLM_TRY(llm_value_set(arena, extra, "enable_thinking", value, err));
+	if (!extra)
+		LLM_TRY(no_thinking(arena, &extra, err));
 	LLM_TRY(chat_messages(q, input, true, arena, &messages, err));
 	status = llm_prompt_render(model, messages, extra, q->answer_prefix, true, now, arena, stop, &text, err);
 	if (status == LLM_E_ARGUMENT && q->instruction.len > 0)
@@ -255,6 +269,16 @@ llm_label_form(const LlmModel *model, LlmLabelForm form)
 	return !model->chat_template || llm_model_parameters(model) < PLAIN_BELOW_PARAMETERS ? LLM_FORM_PLAIN : LLM_FORM_CHAT;
 }
 
+static LlmStatus
+check_template(const LlmModel *model, LlmError *err)
+{
+	if (model->chat_template)
+		return LLM_OK;
+	llm_fail(err, LLM_E_UNSUPPORTED, "model has no chat template");
+	llm_error_hint(err, "Use the plain form.");
+	return LLM_E_UNSUPPORTED;
+}
+
 /* fill an initialised out */
 static LlmStatus
 build(const LlmModel *model, const LlmLabelQuestion *q, LlmStr input, int64_t now, LlmArena *arena, LlmParts *parts,
@@ -274,12 +298,7 @@ build(const LlmModel *model, const LlmLabelQuestion *q, LlmStr input, int64_t no
 	}
 	else
 	{
-		if (!model->chat_template)
-		{
-			llm_fail(err, LLM_E_UNSUPPORTED, "model has no chat template");
-			llm_error_hint(err, "Use the plain form.");
-			return LLM_E_UNSUPPORTED;
-		}
+		LLM_TRY(check_template(model, err));
 		tail.end_token = llm_tokenizer_eot(model->tokenizer);
 		if (tail.end_token < 0)
 		{
@@ -287,7 +306,7 @@ build(const LlmModel *model, const LlmLabelQuestion *q, LlmStr input, int64_t no
 			llm_error_hint(err, "Use the plain form.");
 			return LLM_E_UNSUPPORTED;
 		}
-		LLM_TRY(chat_header(model, q, input, now, arena, stop, parts, err));
+		LLM_TRY(chat_header(model, q, input, NULL, now, arena, stop, parts, err));
 	}
 	LLM_TRY(tokenize_question(model, q, parts, &tail, stop, out, err));
 	return split_branches(out, err);
@@ -322,6 +341,48 @@ llm_label_prompt(const LlmModel *model, const LlmLabelQuestion *question, LlmStr
 		*out = p;
 	else
 		llm_label_prompt_free(&p);
+	return status;
+}
+
+/* the text of a prompt for a generated answer */
+static LlmStatus
+question_text(const LlmModel *model, const LlmLabelQuestion *q, LlmStr input, const LlmValue *extra, int64_t now, LlmArena *arena,
+			  const LlmStop *stop, LlmParts *parts, LlmError *err)
+{
+	static const LlmStr space = STR(" ");
+
+	if (llm_label_form(model, q->form) == LLM_FORM_CHAT)
+	{
+		LLM_TRY(check_template(model, err));
+		return chat_header(model, q, input, extra, now, arena, stop, parts, err);
+	}
+	LLM_TRY(plain_header(q, input, parts, err));
+	return add_str(parts, q->label_break.len > 0 ? q->label_break : space, err);
+}
+
+/*
+ * llm_question_prompt: see prompt.h. On an error, and on LLM_PAUSED (call again), out is unchanged. Errors:
+ * as llm_label_prompt.
+ */
+LlmStatus
+llm_question_prompt(const LlmModel *model, const LlmLabelQuestion *question, LlmStr input, const LlmValue *extra, int64_t now,
+					const LlmAllocator *a, const LlmStop *stop, LlmTokens *out, LlmError *err)
+{
+	const bool	plain = llm_label_form(model, question->form) == LLM_FORM_PLAIN;
+	const size_t n = out->n;
+	LlmArena	arena;
+	LlmParts	parts;
+	LlmStatus	status;
+
+	llm_arena_init(&arena, a, 0);
+	llm_parts_init(&parts, a);
+	status = question_text(model, question, input, extra, now, &arena, stop, &parts, err);
+	if (status == LLM_OK)
+		status = tokenize_parts(model, &parts, plain, stop, out, err);
+	if (status != LLM_OK)
+		out->n = n;
+	llm_parts_free(&parts);
+	llm_arena_free(&arena);
 	return status;
 }
 

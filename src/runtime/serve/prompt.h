@@ -53,6 +53,7 @@ typedef struct LlmLabelQuestion
 	int			n_examples;
 	LlmStr		input_name;		/* "Text" */
 	LlmStr		label_name;		/* "Label" */
+	LlmStr		label_break;	/* plain form: between label_name's colon and the label; " " */
 	const LlmStr *labels;
 	int			n_labels;
 	LlmStr		answer_prefix;	/* chat form: put before the label in the assistant's turn */
@@ -72,6 +73,13 @@ typedef struct LlmLabelPrompt
 extern LlmStatus llm_label_prompt(const LlmModel *model, const LlmLabelQuestion *question, LlmStr input, int64_t now,
 								  const LlmAllocator *a, const LlmStop *stop, LlmLabelPrompt *out, LlmError *err);
 extern void llm_label_prompt_free(LlmLabelPrompt *p);
+
+/*
+ * The same prompt for an answer that is generated: everything before it, the break of the plain form too; labels are not used.
+ * extra: variables for the template, NULL: thinking is off. Appends to out.
+ */
+extern LlmStatus llm_question_prompt(const LlmModel *model, const LlmLabelQuestion *question, LlmStr input, const LlmValue *extra,
+									 int64_t now, const LlmAllocator *a, const LlmStop *stop, LlmTokens *out, LlmError *err);
 
 /*
  * Log scores to probabilities: subtract the calibration (mean log score of each label over content-free inputs; NULL: none),

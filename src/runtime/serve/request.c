@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "serve/draft_model.h"
 #include "serve/request.h"
 
 #define MAX_TOP_LOGPROBS 20
@@ -120,6 +121,9 @@ fill_generate(LlmRequest *r, const LlmGenerateParams *params, LlmError *err)
 
 	LLM_TRY(copy_params(r, params, err));
 	LLM_TRY(llm_think_part_init(&r->think, params, a, err));
+	llm_draft_init(&r->draft, params->draft, params->draft_tokens);
+	if (params->draft == LLM_DRAFT_MODEL)
+		LLM_TRY(llm_drafter_find(r->scheduler, params->draft_model, &r->draft.drafter, err));
 	LLM_TRY(llm_alloc(a, r->max_output, sizeof(float), &p, err));
 	r->logprobs = p;
 	if (params->top_logprobs > 0)
@@ -159,6 +163,8 @@ llm_request_generate(LlmScheduler *s, const int32_t *prompt, size_t n_prompt, co
 	if (params->top_logprobs < 0 || params->top_logprobs > MAX_TOP_LOGPROBS)
 		return llm_fail(err, LLM_E_ARGUMENT, "top_logprobs must be between 0 and %d, not %d", MAX_TOP_LOGPROBS,
 						params->top_logprobs);
+	if (params->draft_tokens < 0 || params->draft_tokens > LLM_DRAFT_MAX)
+		return llm_fail(err, LLM_E_ARGUMENT, "draft_tokens must be between 1 and %d, not %d", LLM_DRAFT_MAX, params->draft_tokens);
 	for (int i = 0; i < params->n_stop; i++)
 	{
 		if (params->stop[i].len == 0)
@@ -290,6 +296,7 @@ release_sequences(LlmRequest *r)
 	LlmScheduler *s = r->scheduler;
 
 	llm_kv_seq_free(&s->kv, &r->main.seq);
+	llm_drafter_release(r);
 	for (int i = 0; i < r->n_lanes && r->lanes; i++)
 	{
 		if (r->lanes[i].open)
@@ -337,7 +344,7 @@ llm_request_free(LlmRequest *r)
 	for (int i = 0; s->running && i < s->n_segments; i++)
 	{
 		if (s->segment_lane[i]->request == r)
-			s->running = false;
+			llm_scheduler_give_up(s);
 	}
 	release_sequences(r);
 	if (r->previous)
@@ -403,6 +410,13 @@ const float *
 llm_request_logits_result(const LlmRequest *r)
 {
 	return r->logits;
+}
+
+void
+llm_request_drafts(const LlmRequest *r, uint64_t *n_drafted, uint64_t *n_accepted)
+{
+	*n_drafted = r->draft.n_drafted;
+	*n_accepted = r->draft.n_accepted;
 }
 
 uint32_t

@@ -4,12 +4,13 @@
  * A request has a main lane (its prompt, for generation also the tokens made so far) and, for scores, branch lanes forked
  * from it. A lane is one sequence in the batch: tokens to be fed, and which of their logits are wanted. A step feeds some
  * tokens of some lanes; the results of a step are kept as pending and committed when the whole pass is done, so that a pass
- * that is given up leaves every request as it was.
+ * that is given up leaves every request as it was, but for generated tokens that are known already.
  */
 #ifndef LLM_REQUEST_H
 #define LLM_REQUEST_H
 
 #include "serve/constrain.h"
+#include "serve/draft.h"
 #include "model/forward.h"
 #include "serve/scheduler.h"
 #include "serve/think_part.h"
@@ -76,8 +77,8 @@ struct LlmRequest
 	size_t		stable_len;
 	LlmConstraint *constraint;	/* NULL: none */
 	LlmThinkPart think;
-	int32_t		pending_token;
-	double		pending_logprob;
+	LlmDraft	draft;
+	LlmFinish	ending;			/* to be ended when the step is committed; NONE: it goes on */
 
 	/* score */
 	LlmScoreBranch *branches;
@@ -121,6 +122,8 @@ struct LlmScheduler
 	int			batch_rows;		/* tokens of a step at most: batch_tokens, or as many as the longest sequence that must be in one */
 	void	   *sample_scratch;
 	LlmMaskers *maskers;		/* NULL until a request has a grammar */
+	LlmDrafter *drafters;		/* draft models in use */
+	bool		drafting;		/* guesses for the next batch are being made */
 	size_t		reserved_pages; /* by admitted requests */
 	LlmRequest *first;			/* in order of arrival */
 	LlmRequest *last;
@@ -141,13 +144,19 @@ struct LlmScheduler
 extern LlmStatus llm_request_make(LlmScheduler *s, LlmRequestKind kind, const int32_t *prompt, size_t n_prompt, size_t n_more,
 								  LlmRequest **out, LlmError *err);
 
+/* the running pass is given up: nothing of it is committed */
+extern void llm_scheduler_give_up(LlmScheduler *s);
+
 /* a request's own trouble: it ends, the others go on */
 extern void llm_request_end(LlmRequest *r, LlmFinish finish);
 extern void llm_request_end_error(LlmRequest *r, const LlmError *err);
 extern void llm_request_end_not_finite(LlmRequest *r);
 
-/* generation.c */
-extern void llm_generation_take(LlmRequest *r, float *logits);
+/*
+ * generation.c: the logits of the token at a position. Tokens are appended at once; if the pass is given up later, the next
+ * one feeds them again. Only the end of a request waits for the commit, as it gives its pages back.
+ */
+extern void llm_generation_take(LlmRequest *r, uint32_t position, float *logits);
 extern void llm_generation_commit(LlmRequest *r);
 
 /* pooling.c: embeddings and ranks. Which of a sequence's vectors are wanted, and whether its beginning may be left out. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "model/pool_head.h"
+#include "serve/draft_model.h"
 #include "serve/request.h"
 
 #define DEFAULT_BATCH_TOKENS 512
@@ -30,7 +31,7 @@ page_limit(const LlmScheduler *s)
 {
 	if (!s->options.memory_limit_bytes)
 		return SIZE_MAX;
-	return (s->options.memory_limit_bytes - s->pass_bytes) / s->kv.page_bytes;
+	return (s->options.memory_limit_bytes - s->pass_bytes - llm_drafters_bytes(s)) / s->kv.page_bytes;
 }
 
 /* the pass and the lists of wanted rows, for batch_rows; nothing to do if they are there */
@@ -146,6 +147,7 @@ llm_scheduler_free(LlmScheduler *s)
 		return;
 	while (s->first)
 		llm_request_free(s->first);
+	llm_drafters_free(s);
 	llm_pass_free(s->pass);
 	llm_prefix_cache_free(&s->prefixes);
 	llm_kv_pool_free(&s->kv);
@@ -178,9 +180,9 @@ end_too_large(LlmScheduler *s, LlmRequest *r, size_t need, size_t limit)
 {
 	LlmError	own;
 
-	llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s, more than the %zu kB that the limit leaves",
+	llm_fail(&own, LLM_E_LIMIT, "the request needs %zu kB for %s%s, more than the %zu kB that the limit leaves",
 			 need * s->kv.page_bytes / 1024, s->kv.state_pages > 0 ? "its state" : "keys and values",
-			 limit * s->kv.page_bytes / 1024);
+			 r->draft.drafter ? " of the model and its draft model" : "", limit * s->kv.page_bytes / 1024);
 	llm_error_hint(&own, "Raise the memory limit, or give a shorter prompt or fewer tokens to generate.");
 	llm_request_end_error(r, &own);
 }
@@ -221,7 +223,8 @@ worst_pages(const LlmRequest *r, int n_lanes)
 	size_t		longest = 0;
 
 	if (r->kind == LLM_REQUEST_GENERATE)
-		return llm_kv_pages_for((size_t) r->n_prompt + r->max_output - 1) + states;
+		return llm_kv_pages_for((size_t) r->n_prompt + r->max_output - 1) + states +
+			(llm_drafter_request_bytes(r) + r->scheduler->kv.page_bytes - 1) / r->scheduler->kv.page_bytes;
 	for (int b = 0; b < r->n_branches; b++)
 		longest = r->branches[b].n_tokens > longest ? r->branches[b].n_tokens : longest;
 	if (longest <= 1)
@@ -248,6 +251,9 @@ admit(LlmScheduler *s, LlmError *err)
 {
 	size_t		limit = page_limit(s);
 	int			n_admitted = 0;
+
+	if (s->reserved_pages > limit)
+		return LLM_OK;			/* a draft model has come: requests before it end first */
 
 	for (LlmRequest *r = s->first; r; r = r->next)
 	{
@@ -285,8 +291,12 @@ admit(LlmScheduler *s, LlmError *err)
 		/* remembered prompts make room for those that run */
 		while (s->prefixes.n_pages > limit - s->reserved_pages - need)
 			llm_prefix_cache_evict(&s->prefixes);
-		if (s->options.memory_limit_bytes && s->kv.state_pages > 0)
-			llm_kv_pool_trim(&s->kv, llm_kv_pool_used(&s->kv)); /* free pages and states cannot take each other's place */
+		if (s->options.memory_limit_bytes && (s->kv.state_pages > 0 || s->drafters))
+		{
+			/* free pages and states, of this model and of others, cannot take each other's place */
+			llm_kv_pool_trim(&s->kv, llm_kv_pool_used(&s->kv));
+			llm_drafters_trim(s);
+		}
 		if (!llm_pooling_needs_all(r))
 			LLM_TRY(llm_prefix_cache_get(&s->prefixes, r->tokens, r->n_prompt, &r->main.seq, err));
 		r->n_cached = r->main.seq.n_past;
@@ -324,14 +334,17 @@ has_room(const LlmScheduler *s, const LlmLane *lane, int n_rows)
 	return s->n_segments < s->options.max_sequences && room > 0 && (s->model->hp.causal || lane_missing(lane) <= (uint32_t) room);
 }
 
-/* put up to max_tokens of a lane into the batch */
+/* put up to max_tokens of a lane into the batch, and the guesses behind them */
 static LlmStatus
 add_lane(LlmScheduler *s, LlmLane *lane, int *n_rows, int max_tokens, LlmError *err)
 {
 	uint32_t	missing = lane_missing(lane);
 	uint32_t	n = missing < (uint32_t) max_tokens ? missing : (uint32_t) max_tokens;
 	uint32_t	from = lane->seq.n_past - lane->first_position;
+	LlmDraft   *draft = &lane->request->draft;
 
+	n += draft->n;
+	draft->n_fed = draft->n;
 	LLM_TRY(llm_kv_seq_reserve(&s->kv, &lane->seq, n, err));
 	if (lane->branch >= 0)		/* one ascending sum, however the branch is cut into steps */
 		lane->pending_logprob = lane->request->branches[lane->branch].logprob;
@@ -339,7 +352,7 @@ add_lane(LlmScheduler *s, LlmLane *lane, int *n_rows, int max_tokens, LlmError *
 	s->segment_lane[s->n_segments] = lane;
 	for (uint32_t i = 0; i < n; i++)
 	{
-		const bool	last = i + 1 == n && n == missing;
+		const bool	last = i + 1 >= missing;	/* or a guess */
 
 		if (llm_request_makes_vectors(lane->request) ? llm_pooling_wants(lane->request, from + i) : lane->all_logits || last)
 			want(llm_request_makes_vectors(lane->request) ? &s->vectors : &s->logits, *n_rows + (int32_t) i, s->n_segments, from + i);
@@ -402,7 +415,7 @@ take(void *ctx, int output, float *logits, LlmError *err)
 	switch (r->kind)
 	{
 		case LLM_REQUEST_GENERATE:
-			llm_generation_take(r, logits);
+			llm_generation_take(r, (uint32_t) s->logits.index[output], logits);
 			break;
 		case LLM_REQUEST_SCORE:
 			llm_score_take(r, lane, (uint32_t) s->logits.index[output], logits);
@@ -439,7 +452,8 @@ remember(LlmScheduler *s, LlmRequest *r)
 	if (s->kv.state_pages > 0)
 	{
 		const size_t need = llm_kv_pages_for(r->n_prompt) + s->kv.state_pages;
-		const size_t room = page_limit(s) - s->reserved_pages;
+		const size_t limit = page_limit(s);
+		const size_t room = limit > s->reserved_pages ? limit - s->reserved_pages : 0;
 
 		while (s->prefixes.n_pages > 0 && (need > room || s->prefixes.n_pages > room - need))
 			llm_prefix_cache_evict(&s->prefixes);
@@ -457,12 +471,17 @@ commit(LlmScheduler *s)
 	{
 		LlmLane    *lane = s->segment_lane[i];
 		LlmRequest *r = lane->request;
+		uint32_t	n_wrong;
 
 		if (r->finish != LLM_FINISH_NONE)
 			continue;			/* ended by another of its lanes */
 		if (lane->seq.n_past < r->n_prompt)
 			s->stats.prompt_tokens += s->segments[i].n_tokens;
-		llm_kv_seq_commit(&s->kv, &lane->seq, s->segments[i].n_tokens);
+		n_wrong = llm_draft_settle(r);
+		if (n_wrong > 0)
+			llm_kv_seq_commit_part(&lane->seq, s->segments[i].n_tokens - n_wrong);
+		else
+			llm_kv_seq_commit(&s->kv, &lane->seq, s->segments[i].n_tokens);
 		if (!r->remembered && s->model->hp.causal && lane == &r->main && lane->seq.n_past >= r->n_prompt)
 			remember(s, r);
 		switch (r->kind)
@@ -500,13 +519,65 @@ has_work(const LlmScheduler *s)
 	return false;
 }
 
+/* guesses that are worth their place in the next batch, whose rows so far are one for each lane that decodes, and prompts */
+static void
+begin_drafts(LlmScheduler *s)
+{
+	uint32_t	n_rows = 0;
+	uint32_t	room;
+
+	for (LlmRequest *r = s->first; r; r = r->next)
+	{
+		llm_draft_clear(r);
+		for (int i = 0; r->admitted && i < r->n_lanes; i++)
+			n_rows += r->lanes[i].open;
+		if (r->admitted && !r->prompt_done)
+			n_rows += lane_missing(&r->main);
+	}
+	room = n_rows < (uint32_t) s->batch_rows ? (uint32_t) s->batch_rows - n_rows : 0;
+	for (LlmRequest *r = s->first; r; r = r->next)
+	{
+		if (r->admitted && r->draft.kind != LLM_DRAFT_OFF && r->n_output > 0 && lane_missing(&r->main) == 1)
+			room -= llm_draft_begin(r, n_rows, room);
+	}
+}
+
+/* admit requests and guess for those that run. LLM_PAUSED: call again. */
+static LlmStatus
+prepare(LlmScheduler *s, const LlmStop *stop, LlmError *err)
+{
+	LlmStatus	status;
+
+	if (!s->drafting)
+	{
+		LLM_TRY(admit(s, err));
+		LLM_TRY(make_pass(s, err));
+		begin_drafts(s);
+	}
+	status = llm_drafters_run(s, stop, err);
+	s->drafting = status == LLM_PAUSED;
+	return status;
+}
+
+void
+llm_scheduler_give_up(LlmScheduler *s)
+{
+	s->running = false;
+	for (int i = 0; i < s->n_segments; i++)
+	{
+		LlmRequest *r = s->segment_lane[i]->request;
+
+		if (r->kind == LLM_REQUEST_GENERATE && r->finish == LLM_FINISH_NONE)
+			llm_generation_commit(r);
+	}
+}
+
 LlmStatus
 llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *err)
 {
 	if (!s->running)
 	{
-		LLM_TRY(admit(s, err));
-		LLM_TRY(make_pass(s, err));
+		LLM_TRY(prepare(s, stop, err));
 		LLM_TRY(build(s, err));
 		if (s->n_segments > 0)
 		{
@@ -523,15 +594,19 @@ llm_scheduler_step(LlmScheduler *s, const LlmStop *stop, bool *more, LlmError *e
 
 		if (status == LLM_PAUSED)
 			return LLM_PAUSED;
-		s->running = false;
 		if (status != LLM_OK)
+		{
+			llm_scheduler_give_up(s);
 			return status;
+		}
+		s->running = false;
 		commit(s);
 	}
 	*more = has_work(s);
 	if (!*more)
 	{
 		llm_kv_pool_trim(&s->kv, llm_kv_pool_used(&s->kv) + IDLE_BYTES / s->kv.page_bytes);
+		llm_drafters_trim(s);
 		resize_batch(s, s->options.batch_tokens);
 	}
 	return LLM_OK;
@@ -551,5 +626,5 @@ void
 llm_scheduler_stats(const LlmScheduler *s, LlmSchedulerStats *stats)
 {
 	*stats = s->stats;
-	stats->memory_bytes = s->pass_bytes + llm_kv_pool_bytes(&s->kv);
+	stats->memory_bytes = s->pass_bytes + llm_kv_pool_bytes(&s->kv) + llm_drafters_memory(s);
 }

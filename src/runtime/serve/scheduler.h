@@ -41,6 +41,8 @@ typedef struct LlmSchedulerStats
 	uint64_t	prompt_tokens;	/* computed */
 	uint64_t	cached_tokens;	/* found in the cache */
 	uint64_t	output_tokens;
+	uint64_t	drafted_tokens; /* guesses of next tokens, and those that were right */
+	uint64_t	accepted_tokens;
 	uint64_t	steps;
 	size_t		memory_bytes;	/* now */
 } LlmSchedulerStats;
@@ -56,6 +58,17 @@ typedef enum LlmFinish
 	LLM_FINISH_LENGTH,			/* max_tokens or context */
 	LLM_FINISH_ERROR			/* see llm_request_error */
 } LlmFinish;
+
+/* guessing next tokens, so that a pass may give more than one; the answer is the same (serve/draft.h) */
+typedef enum LlmDraftKind
+{
+	LLM_DRAFT_OFF = 0,
+	LLM_DRAFT_PROMPT,			/* what followed where the text, most often the prompt, had the same words */
+	LLM_DRAFT_MODEL				/* by draft_model */
+} LlmDraftKind;
+
+/* guesses at once at most */
+#define LLM_DRAFT_MAX 64
 
 /* generate: sample up to max_tokens after a prompt (at least one token) */
 typedef struct LlmGenerateParams
@@ -74,6 +87,9 @@ typedef struct LlmGenerateParams
 	int			n_after;		/* 0: there is none */
 	bool		limits_thinking;
 	uint32_t	think_budget;	/* tokens after which the thinking part is ended, if limits_thinking */
+	LlmDraftKind draft;
+	int			draft_tokens;	/* 1..LLM_DRAFT_MAX guesses at once at most; 0: 16 */
+	const LlmModel *draft_model;	/* with the same vocabulary; must outlive the scheduler */
 } LlmGenerateParams;
 
 typedef struct LlmTokenProb
@@ -119,6 +135,7 @@ extern void llm_request_generation(const LlmRequest *r, LlmGeneration *out);	/* 
 extern const double *llm_request_scores(const LlmRequest *r);	/* n_branches */
 extern const float *llm_request_logits_result(const LlmRequest *r);
 extern uint32_t llm_request_cached_tokens(const LlmRequest *r);
+extern void llm_request_drafts(const LlmRequest *r, uint64_t *n_drafted, uint64_t *n_accepted);
 extern void llm_request_free(LlmRequest *r);	/* also ends it early */
 
 #endif

@@ -250,6 +250,13 @@ llm_kv_seq_commit(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_new)
 	seq->next_state = NULL;
 }
 
+void
+llm_kv_seq_commit_part(LlmKvSeq *seq, uint32_t n_new)
+{
+	if (!seq->next_state)
+		seq->n_past += n_new;
+}
+
 LlmStatus
 llm_kv_seq_fork(LlmKvPool *pool, const LlmKvSeq *src, uint32_t n_positions, LlmKvSeq *dst, LlmError *err)
 {

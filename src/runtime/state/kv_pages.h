@@ -84,6 +84,12 @@ extern LlmStatus llm_kv_seq_reserve(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_n
 extern void llm_kv_seq_commit(LlmKvPool *pool, LlmKvSeq *seq, uint32_t n_new);
 
 /*
+ * the same for the first n_new of them: the others, which were guesses, are wrong. A recurrent state is known after all of
+ * them only, so with one none counts.
+ */
+extern void llm_kv_seq_commit_part(LlmKvSeq *seq, uint32_t n_new);
+
+/*
  * dst (empty) becomes a sequence of the first n_positions of src, sharing its pages. A recurrent state is known at the end of
  * src only: with less of it dst stays empty.
  */

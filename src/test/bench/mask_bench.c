@@ -86,7 +86,7 @@ main(int argc, char **argv)
 	check(llm_token_trie_create(t, llm_tokenizer_vocab_size(t), false, &llm_malloc_allocator, &trie, &err), &err);
 	printf("%d tokens, tree of %d nodes in %.1f ms\n", (int) trie->n_vocab, (int) trie->n_nodes, (now_us() - began) / 1e3);
 	began = now_us();
-	check(llm_grammar_json_schema((LlmStr) {schema, sizeof schema - 1}, false, &llm_malloc_allocator, &g, &err), &err);
+	check(llm_grammar_json_schema((LlmStr) {schema, sizeof schema - 1}, false, &llm_malloc_allocator, NULL, &g, &err), &err);
 	printf("schema compiled in %.1f ms\n", (now_us() - began) / 1e3);
 	check(llm_masker_create(g, trie, (size_t) 256 << 20, &llm_malloc_allocator, &masker, &err), &err);
 	llm_buf_init(&bytes, &llm_malloc_allocator);

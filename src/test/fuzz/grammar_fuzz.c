@@ -13,7 +13,7 @@ compile(int kind, LlmStr text, LlmGrammar **g, LlmError *err)
 	switch (kind)
 	{
 		case 0:
-			return llm_grammar_json_schema(text, false, &llm_malloc_allocator, g, err);
+			return llm_grammar_json_schema(text, false, &llm_malloc_allocator, NULL, g, err);
 		case 1:
 			return llm_grammar_regex(text, &llm_malloc_allocator, g, err);
 		default:

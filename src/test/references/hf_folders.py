@@ -120,6 +120,19 @@ MODELS = {
     "modern-bert-classifier": ("ModernBertConfig", "ModernBertForSequenceClassification", dict(MODERN, num_labels=2,
                                                                                               classifier_pooling="mean"), "float32", None),
     "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
+    "gemma": ("GemmaConfig", "GemmaForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "ernie4_5": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "ernie4_5-bias": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(WIDE, head_dim=24, use_bias=True, tie_word_embeddings=True), "bfloat16", None),
+    "hunyuan-dense": ("HunYuanDenseV1Config", "HunYuanDenseV1ForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "seed_oss": ("SeedOssConfig", "SeedOssForCausalLM", dict(WIDE, head_dim=24, attention_bias=True, attention_out_bias=False), "float32", None),
+    "cohere": ("CohereConfig", "CohereForCausalLM", dict(BASE, logit_scale=0.25, use_qk_norm=True), "float32", None),
+    "cohere-plain": ("CohereConfig", "CohereForCausalLM", dict(WIDE), "bfloat16", None),
+    "phi": ("PhiConfig", "PhiForCausalLM", dict(without(BASE, "num_key_value_heads"), partial_rotary_factor=0.5), "float32", None),
+    "starcoder2": ("Starcoder2Config", "Starcoder2ForCausalLM", dict(BASE, sliding_window=None), "float32", None),
+    "starcoder2-window": ("Starcoder2Config", "Starcoder2ForCausalLM", dict(WIDE, sliding_window=9), "bfloat16", None),
+    "stablelm": ("StableLmConfig", "StableLmForCausalLM", dict(BASE, partial_rotary_factor=0.5, use_qkv_bias=True), "float32", None),
+    "stablelm-norm": ("StableLmConfig", "StableLmForCausalLM", dict(WIDE, partial_rotary_factor=0.25, qk_layernorm=True), "float32", None),
+    "arcee": ("ArceeConfig", "ArceeForCausalLM", dict(BASE, head_dim=16), "float32", None),
 }
 
 

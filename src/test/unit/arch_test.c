@@ -4,7 +4,7 @@
  */
 #include "tested_levels.h"
 #include "tiny_model.h"
-#include "ways.h"
+#include "draft_ways.h"
 #include "model/arch.h"
 
 typedef struct Case
@@ -720,6 +720,27 @@ test_draft_layers(void)
 	CHECK(memcmp(a, b, sizeof a) == 0);
 }
 
+/* windows, experts, latent attention, caches in 8 bits: guessing changes no byte */
+static void
+test_guesses(void)
+{
+	for (int i = 0; i < N_CASES; i++)
+	{
+		const Case *c = &cases[i];
+		const Case *other = &cases[case_named("llama")];
+		TestModel	t;
+		TestModel	bad;
+
+		if (c->n_ctx || other->n_ctx || !(c->d.window || c->d.n_expert || c->d.kv_rank || c->d.parallel))
+			continue;
+		t = open_case(c, kv_of(c), llmk_select(NULL, llmk_cpu_features()));
+		bad = open_case(other, kv_of(other), llmk_select(NULL, llmk_cpu_features()));
+		test_draft_ways(c->what, t.model, bad.model);
+		test_model_close(&bad);
+		test_model_close(&t);
+	}
+}
+
 /* every row of the table has a case here, but for recurrent layers (recurrent_test.c) and encoders (encoder_test.c) */
 static void
 test_all_rows_covered(void)
@@ -759,5 +780,6 @@ main(void)
 	test_refused_tensors();
 	test_refused_parting();
 	test_draft_layers();
+	test_guesses();
 	CHECK_DONE();
 }

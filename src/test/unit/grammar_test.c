@@ -153,7 +153,12 @@ static const GrammarCase offered_cases[] = {
 	{"{\"a\": null, \"b\": 1}", "{\"b\":1,\"a\":null}", "{\"a\": null, \"c\": 1}", "{\"b\": 1}"}},
 	{"{\"properties\":{\"a\":{\"const\":1}},\"additionalProperties\":{\"type\":\"null\"}}", {"{\"a\": 1, \"z\": null}", "{\"z\": null}"},
 	{"{\"z\": null, \"a\": 1}"}},
-	{"{\"type\":\"array\",\"items\":{\"type\":\"number\"}}", {"[]", "[1, 2.5]"}, {"[1,2]", "[1.0]", "[01]", "[1e3]", "[-0]"}},
+	/* amounts as texts write them; a whole number stays one where that matters */
+	{"{\"type\":\"array\",\"items\":{\"type\":\"number\"}}", {"[]", "[1, 2.5]", "[1.0, 120.50]"}, {"[1,2]", "[01]", "[1e3]", "[-0]", "[-0.0]"}},
+	{"{\"type\":\"integer\"}", {"1"}, {"1.0", "1.5"}},
+	{"{\"type\":\"number\",\"minimum\":2.5,\"multipleOf\":0.01}", {"2.5", "2.50", "3.00"}, {"2.49", "2.500", "2.40"}},
+	{"{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"number\",\"maximum\":5}]}", {"2.50", "7"}, {"2", "2.0", "7.0"}},
+	{"{\"type\":\"string\",\"maxLength\":1}", {"\"\\u0001\""}, {"\"\\u0000\""}},
 	{"{\"type\":\"string\"}", {"\"a\\nb\"", "\"é\\u0001\""}, {"\"\\u0041\"", "\"\\/\"", "\"a\nb\""}},
 	{"{\"format\":\"date\",\"type\":\"string\"}", {"\"2024-02-29\""}, {"\"0000-01-01\""}},
 };
@@ -161,7 +166,7 @@ static const GrammarCase offered_cases[] = {
 static LlmStatus
 make_schema(LlmStr text, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
 {
-	return llm_grammar_json_schema(text, false, a, out, err);
+	return llm_grammar_json_schema(text, false, a, NULL, out, err);
 }
 
 static void
@@ -180,7 +185,7 @@ check_choices_and_compact(void)
 	CHECK(llm_grammar_least_bytes(g) == 1);
 	llm_grammar_free(g);
 	CHECK(llm_grammar_choice(texts, 0, &llm_malloc_allocator, &g, &err) == LLM_E_ARGUMENT);
-	CHECK_OK(llm_grammar_json_schema(str("{\"properties\":{\"a\":{\"items\":{}}}}"), true, &llm_malloc_allocator, &g, &err), &err);
+	CHECK_OK(llm_grammar_json_schema(str("{\"properties\":{\"a\":{\"items\":{}}}}"), true, &llm_malloc_allocator, NULL, &g, &err), &err);
 	CHECK_OK(llm_grammar_accepts(g, str("{\"a\":[1,{\"b\":2}]}"), &accepted, &err), &err);
 	CHECK(accepted);
 	llm_grammar_free(g);
@@ -273,6 +278,28 @@ chain_of_rules(int n, int groups)
 	return all;
 }
 
+/* wide and long schemas that are no trouble */
+static void
+check_large(void)
+{
+	char		properties[300 * 40] = "{\"properties\":{\"p0\":{\"type\":\"integer\"}";
+	LlmGrammar *g;
+	LlmError	err;
+	bool		accepted;
+
+	for (int i = 1; i < 300; i++)
+		sprintf(properties + strlen(properties), ",\"p%d\":{\"type\":\"integer\"}", i);
+	strcat(properties, "}}");
+	CHECK_OK(make_schema(str(properties), &llm_malloc_allocator, &g, &err), &err);
+	CHECK_OK(llm_grammar_accepts(g, str("{\"p7\": 1, \"p100\": 2, \"p299\": 3}"), &accepted, &err), &err);
+	CHECK(accepted);
+	CHECK_OK(llm_grammar_accepts(g, str("{\"p7\": 1, \"p299\": 2, \"p100\": 3}"), &accepted, &err), &err);
+	CHECK(!accepted);
+	llm_grammar_free(g);
+	CHECK_OK(make_schema(str("{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"maxItems\":20000}"), &llm_malloc_allocator, &g, &err), &err);
+	llm_grammar_free(g);
+}
+
 static void
 check_hostile(void)
 {
@@ -346,6 +373,7 @@ main(void)
 	check_schemas();
 	check_choices_and_compact();
 	check_refusals();
+	check_large();
 	check_hostile();
 	check_failing_allocations();
 	CHECK_DONE();

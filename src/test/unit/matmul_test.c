@@ -387,7 +387,7 @@ check_level(const LlmKernels *k, const Case *c, int64_t t0, int64_t n, const flo
 		out[i] = SENTINEL;
 	for (g = 0; g < n_groups;)
 	{
-		int64_t		end = g + 1 + random_u32() % 7;
+		int64_t		end = g + 1 + random_u32() % (n_groups > 32 ? 40 : 7);
 
 		end = end > n_groups ? n_groups : end;
 		k->matmul[c->type] (&c->w, &acts, g, end, out, ld_out);
@@ -485,7 +485,8 @@ main(void)
 		for (mode = MODE_LARGEST; mode < N_MODES; mode++)
 			check_case(type, 17, 256, 9, (Mode) mode);
 
-		/* past the blocks of tokens and columns that kernels work in */
+		/* past the blocks of tokens, columns and groups that kernels work in */
+		check_case(type, 8 * 70 + 3, 256, 19, MODE_RANDOM);
 		check_case(type, 17, 256 * 5, MAX_TOKENS, MODE_RANDOM);
 		check_case(type, 9, 256 * 65, 2, MODE_RANDOM);
 	}

@@ -3,6 +3,7 @@
  * stored prompt is used where the new one begins with all of it, and only there; states count against the memory limit.
  */
 #include "batch_ways.h"
+#include "draft_ways.h"
 #include "hybrid_model.h"
 #include "model/forward.h"
 #include "tested_levels.h"
@@ -225,6 +226,7 @@ main(void)
 	{
 		LlmModelOptions options = {.kv_type = LLM_KV_F16};
 		Workload	first = {.n = 0};
+		TestModel	other;
 		TestModel	t;
 
 		printf("%s\n", hybrid_kinds[i].arch);
@@ -239,6 +241,9 @@ main(void)
 		test_state_matters(t.model);
 		test_memory_limit(t.model);
 		test_all_ways(t.model, true);
+		other = hybrid_model_open(&hybrid_kinds[(i + 1) % N_HYBRID_KINDS], &options, t.model->kernels);
+		test_draft_ways(hybrid_kinds[i].arch, t.model, other.model);
+		test_model_close(&other);
 		test_model_close(&t);
 	}
 	CHECK_DONE();

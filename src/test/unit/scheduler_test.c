@@ -363,6 +363,43 @@ check_failing_allocations(const LlmModel *model)
 	llm_pool_free(pool);
 }
 
+/* a token allocates nothing, but for a page of the cache now and then and a text that doubles its memory */
+static void
+check_allocations_per_token(const LlmModel *model)
+{
+	for (int kind = LLM_DRAFT_OFF; kind <= LLM_DRAFT_PROMPT; kind++)
+	{
+		LlmSchedulerOptions options = {0};
+		LlmGenerateParams params = {.sampling = llm_sampling_default, .max_tokens = 300, .ignore_end = true, .top_logprobs = 3,
+		.draft = (LlmDraftKind) kind};
+		FailAlloc	fa;
+		LlmPool    *pool;
+		LlmScheduler *s;
+		LlmRequest *r;
+		LlmError	err;
+		bool		more;
+		long		before;
+
+		params.sampling.temperature = 0.8f;
+		params.sampling.top_k = 40;
+		params.sampling.min_p = 0.01f;
+		params.sampling.repeat_penalty = 1.1f;
+		fail_alloc_init(&fa, -1);
+		CHECK(test_ok(llm_pool_create(&llm_malloc_allocator, 1, &pool, &err), &err));
+		CHECK(test_ok(llm_scheduler_create(model, pool, &options, &fa.allocator, &s, &err), &err));
+		CHECK(test_ok(llm_request_generate(s, prompts[1], prompt_len[1], &params, &r, &err), &err));
+		CHECK(test_ok(llm_scheduler_step(s, NULL, &more, &err), &err));
+		before = fa.n_requests;
+		run_all(s, 0);
+		CHECK(llm_request_finish(r) == LLM_FINISH_LENGTH);
+
+		/* five pages, each of a head and its data; 300 tokens are a text of some thousand bytes */
+		CHECK_MSG(fa.n_requests - before <= 5 * 2 + 10, "%ld allocations for 300 tokens", fa.n_requests - before);
+		llm_scheduler_free(s);
+		llm_pool_free(pool);
+	}
+}
+
 int
 main(void)
 {
@@ -393,6 +430,7 @@ main(void)
 				check_scores_by_forcing(t.model);
 				check_freed_in_pause(t.model);
 				check_limits(t.model);
+				check_allocations_per_token(t.model);
 				check_failing_allocations(t.model);
 			}
 			test_model_close(&t);

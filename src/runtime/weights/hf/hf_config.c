@@ -19,7 +19,7 @@ static const char *const harmless[] = {
 	"initializer_cutoff_factor", "initializer_range", "label2id", "mamba_proj_bias", "mamba_ssm_cache_dtype",
 	"max_window_layers", "mlp_bias", "mlp_dropout", "model_type", "moe_shared_expert_overlap", "mtp_layers_block_type",
 	"norm_bias", "num_logits_to_keep", "output_router_logits", "pad_token_id", "pretraining_tp", "problem_type", "qkv_bias",
-	"rescale_prenorm_residual", "resid_pdrop", "residual_in_fp32", "router_aux_loss_coef", "router_jitter_noise",
+	"rescale_prenorm_residual", "residual_dropout", "resid_pdrop", "residual_in_fp32", "router_aux_loss_coef", "router_jitter_noise",
 	"router_z_loss_coef", "aux_loss_alpha", "seq_aux", "sep_token_id", "sparse_pred_ignore_index", "sparse_prediction",
 	"summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
 	"time_step_floor", "time_step_max", "time_step_min", "time_step_rank", "time_step_init_scheme", "time_step_scale",

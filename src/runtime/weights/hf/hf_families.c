@@ -24,8 +24,8 @@ llm_hf_layer_norm(LlmHfParams *p)
 	return llm_hf_copy_float(p, "norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon", "attention.layer_norm_epsilon");
 }
 
-static LlmStatus
-experts(LlmHfParams *p)
+LlmStatus
+llm_hf_experts(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_copy_uint(p, "num_local_experts|num_experts|n_routed_experts", "expert_count"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_experts_per_tok", "expert_used_count"));
@@ -36,7 +36,7 @@ static LlmStatus
 mixtral(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_dense(p));
-	return experts(p);
+	return llm_hf_experts(p);
 }
 
 static LlmStatus
@@ -59,7 +59,7 @@ qwen_experts(LlmHfParams *p)
 	struct json_object *dense_layers;
 
 	LLM_TRY(llm_hf_dense(p));
-	LLM_TRY(experts(p));
+	LLM_TRY(llm_hf_experts(p));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
 	LLM_TRY(llm_hf_copy_uint(p, "shared_expert_intermediate_size", "expert_shared_feed_forward_length"));
 	LLM_TRY(llm_hf_must_equal(&p->config, "decoder_sparse_step", 1));
@@ -73,14 +73,14 @@ static LlmStatus
 olmoe(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_dense(p));
-	return experts(p);
+	return llm_hf_experts(p);
 }
 
 static LlmStatus
 gpt_oss(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_dense(p));
-	LLM_TRY(experts(p));
+	LLM_TRY(llm_hf_experts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_alpha", 1.702));
 	LLM_TRY(llm_hf_must_equal(&p->config, "swiglu_limit", 7));
 	(void) llm_hf_get(&p->config, "experts_per_token|initial_context_length");	/* the same again, and of training */
@@ -106,6 +106,20 @@ gemma(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
 	return llm_hf_gemma_keys(p);
+}
+
+static LlmStatus
+gemma1(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_must_equal(&p->config, "use_bidirectional_attention", 0));
+	return llm_hf_dense(p);
+}
+
+static LlmStatus
+hunyuan(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "eod_token_id");	/* an id of the tokenizer */
+	return llm_hf_dense(p);
 }
 
 /* soft caps that Gemma 2 takes from its row of the table unless metadata says otherwise: none is not something that GGUF can say */
@@ -139,6 +153,38 @@ cohere2(LlmHfParams *p)
 	LLM_TRY(llm_hf_must_be(&p->config, "order_of_interleaved_layers", "local_attn_first"));
 	LLM_TRY(llm_hf_must_equal(&p->config, "layer_switch", 4));
 	return llm_hf_copy_float(p, "logit_scale", "logit_scale");
+}
+
+static LlmStatus
+cohere(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "use_qk_norm");	/* the tensors say it */
+	LLM_TRY(llm_hf_layer_norm(p));
+	return llm_hf_copy_float(p, "logit_scale", "logit_scale");
+}
+
+/* queries and keys are not normalised: that of Phi is over biases and weights of its own */
+static LlmStatus
+phi(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_layer_norm(p));
+	return llm_hf_must_equal(&p->config, "qk_layernorm", 0);
+}
+
+/* norms of heads are known by their tensors */
+static LlmStatus
+stablelm(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "qk_layernorm|use_qkv_bias");
+	LLM_TRY(llm_hf_layer_norm(p));
+	return llm_hf_must_equal(&p->config, "use_parallel_residual", 0);
+}
+
+static LlmStatus
+seed_oss(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "attention_out_bias");	/* the tensors say it */
+	return llm_hf_dense(p);
 }
 
 /* one layer in so many goes without rope; what the architecture's row says must be what the file says */
@@ -191,7 +237,7 @@ deepseek(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(latent_sizes(p));
-	LLM_TRY(experts(p));
+	LLM_TRY(llm_hf_experts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_freq", 1));
 	LLM_TRY(llm_hf_must_equal(&p->config, "rope_interleave", 1));
 	(void) llm_hf_get(&p->config, "num_nextn_predict_layers");
@@ -202,8 +248,8 @@ deepseek(LlmHfParams *p)
 	return llm_hf_rope(p);
 }
 
-static LlmStatus
-deepseek_groups(LlmHfParams *p)
+LlmStatus
+llm_hf_expert_groups(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_copy_uint(p, "n_group", "expert_group_count"));
 	return llm_hf_copy_uint(p, "topk_group", "expert_group_used_count");
@@ -219,7 +265,7 @@ deepseek_v2(LlmHfParams *p)
 	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "softmax"));
 	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 1));
 	if (strcmp(name, "group_limited_greedy") == 0)
-		return deepseek_groups(p);
+		return llm_hf_expert_groups(p);
 	(void) llm_hf_get(&p->config, "n_group|topk_group");	/* not used by the plain method */
 	return strcmp(name, "greedy") == 0 ? LLM_OK : llm_hf_refuse(&p->config, "topk_method", method);
 }
@@ -231,213 +277,7 @@ deepseek_v3(LlmHfParams *p)
 	LLM_TRY(llm_hf_must_be(&p->config, "topk_method", "noaux_tc"));
 	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "sigmoid"));
 	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 2));
-	return deepseek_groups(p);
-}
-
-/* ---- state spaces and convolutions ---- */
-
-/* a step of the state space is limited by no more than 0 and infinity (null, or written as a word) */
-static LlmStatus
-check_step_limit(LlmHfParams *p)
-{
-	struct json_object *limit = llm_hf_get(&p->config, "time_step_limit");
-
-	if (!limit)
-		return LLM_OK;
-	if (!json_object_is_type(limit, json_type_array) || json_object_array_length(limit) != 2 ||
-		json_object_get_double(json_object_array_get_idx(limit, 0)) != 0 ||
-		json_object_is_type(json_object_array_get_idx(limit, 1), json_type_double) ||
-		json_object_is_type(json_object_array_get_idx(limit, 1), json_type_int))
-		return llm_hf_refuse(&p->config, "time_step_limit", limit);
-	return LLM_OK;
-}
-
-static LlmStatus
-state_space(LlmHfParams *p, const char *heads, const char *head_dim, const char *state)
-{
-	uint64_t	n_head;
-	uint64_t	dim;
-
-	LLM_TRY(llm_hf_required(&p->config, heads, &n_head));
-	LLM_TRY(llm_hf_required(&p->config, head_dim, &dim));
-	LLM_TRY(llm_hf_required(&p->config, "n_groups", &p->n_group));
-	LLM_TRY(check_step_limit(p));
-	LLM_TRY(llm_hf_must_equal(&p->config, "rms_norm", 1));
-	(void) llm_hf_get(&p->config, "expand|intermediate_size");	/* the number of heads says it */
-	LLM_TRY(llm_hf_put_uint(p, "ssm.inner_size", n_head * dim));
-	LLM_TRY(llm_hf_put_uint(p, "ssm.time_step_rank", n_head));
-	LLM_TRY(llm_hf_put_uint(p, "ssm.group_count", p->n_group));
-	LLM_TRY(llm_hf_copy_uint(p, state, "ssm.state_size"));
-	LLM_TRY(llm_hf_copy_uint(p, "conv_kernel", "ssm.conv_kernel"));
-	return llm_hf_copy_float(p, "layer_norm_epsilon|rms_norm_eps|norm_eps", "attention.layer_norm_rms_epsilon");
-}
-
-static LlmStatus
-mamba2(LlmHfParams *p)
-{
-	p->n_ctx = 1 << 20;			/* there is no limit */
-	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", 0));
-	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", 0));
-	return state_space(p, "num_heads", "head_dim", "state_size");
-}
-
-/* the kind of each layer: a word in a list, or a letter in older files */
-static LlmStatus
-layer_kinds(LlmHfParams *p, const char *letters, const char *words, bool **is)
-{
-	struct json_object *pattern = llm_hf_get(&p->config, "hybrid_override_pattern");
-	void	   *ptr;
-
-	if (!json_object_is_type(pattern, json_type_string))
-		return llm_hf_layer_words(p, "layers_block_type|layer_types", words, is);
-	if ((uint64_t) json_object_get_string_len(pattern) < p->n_layer)
-		return llm_hf_refuse(&p->config, "hybrid_override_pattern", pattern);
-	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
-	*is = ptr;
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		(*is)[i] = strchr(letters, json_object_get_string(pattern)[i]) != NULL;
-	return LLM_OK;
-}
-
-static LlmStatus
-put_by_layer(LlmHfParams *p, const char *suffix, const bool *is, uint64_t value)
-{
-	uint32_t   *values;
-	void	   *ptr;
-
-	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(uint32_t), &ptr, p->err));
-	values = ptr;
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		values[i] = is[i] ? (uint32_t) value : 0;
-	return llm_hf_put_uints(p, suffix, values, p->n_layer);
-}
-
-static LlmStatus
-nemotron_h_experts(LlmHfParams *p)
-{
-	uint64_t	n_shared = 1;
-	uint64_t	width = 0;
-	bool		found;
-
-	LLM_TRY(experts(p));
-	LLM_TRY(deepseek_groups(p));
-	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
-	LLM_TRY(llm_hf_uint(&p->config, "moe_shared_expert_intermediate_size", &found, &width));
-	LLM_TRY(llm_hf_uint(&p->config, "n_shared_experts", &found, &n_shared));
-	LLM_TRY(llm_hf_put_uint(p, "expert_shared_feed_forward_length", width * n_shared));
-	LLM_TRY(llm_hf_copy_uint(p, "moe_latent_size", "moe_latent_size"));
-	return llm_hf_copy_float(p, "routed_scaling_factor", "expert_weights_scale");
-}
-
-/* keys of experts are in the file also where no layer has any */
-static void
-ignore_experts(LlmHfParams *p)
-{
-	(void) llm_hf_get(&p->config, "n_routed_experts|num_experts_per_tok|norm_topk_prob|moe_intermediate_size|n_group|topk_group");
-	(void) llm_hf_get(&p->config, "moe_shared_expert_intermediate_size|n_shared_experts|moe_latent_size|routed_scaling_factor");
-}
-
-static LlmStatus
-nemotron_h(LlmHfParams *p)
-{
-	struct json_object *types = llm_hf_get(&p->config, "layers_block_type|layer_types");
-	uint64_t	n_ff;
-	bool	   *attends;
-	bool	   *feeds;
-	bool	   *has_experts;
-	bool		any = false;
-
-	(void) llm_hf_get(&p->config, "num_hidden_layers");
-	LLM_TRY(layer_kinds(p, "*", "attention|full_attention", &attends));
-	LLM_TRY(layer_kinds(p, "-", "mlp", &feeds));
-	LLM_TRY(layer_kinds(p, "E", "moe", &has_experts));
-	if (!attends || !feeds || !has_experts)
-		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layers_block_type)");
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		any = any || has_experts[i];
-	p->arch = any ? "nemotron_h_moe" : "nemotron_h";
-	LLM_TRY(llm_hf_required(&p->config, any ? "moe_intermediate_size" : "intermediate_size", &n_ff));
-	(void) llm_hf_get(&p->config, "intermediate_size|num_nextn_predict_layers");
-	for (uint64_t i = 0; i < p->n_layer && any; i++)
-		if (feeds[i])
-			return llm_hf_refuse(&p->config, "layers_block_type", types);
-	LLM_TRY(put_by_layer(p, "feed_forward_length", any ? has_experts : feeds, n_ff));
-	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
-	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
-	LLM_TRY(llm_hf_put_uint(p, "attention.key_length", p->head_dim));
-	LLM_TRY(llm_hf_put_uint(p, "attention.value_length", p->head_dim));
-	LLM_TRY(llm_hf_must_be(&p->config, "mlp_hidden_act", "relu2"));
-	LLM_TRY(llm_hf_must_be(&p->config, "mamba_hidden_act", "silu"));
-	LLM_TRY(llm_hf_copy_float(p, "time_step_min", "ssm.time_step_min"));	/* this class, unlike others, computes with it */
-	(void) llm_hf_get(&p->config, "rope_theta|partial_rotary_factor|rope_parameters");	/* attention has no positions */
-	if (any)
-		LLM_TRY(nemotron_h_experts(p));
-	else
-		ignore_experts(p);
-	return state_space(p, "mamba_num_heads", "mamba_head_dim", "ssm_state_size");
-}
-
-/* which layers attend: listed by kind in new files, by number in older ones; the others convolve */
-static LlmStatus
-lfm2_layers(LlmHfParams *p, bool **attends)
-{
-	struct json_object *numbers = llm_hf_get(&p->config, "full_attn_idxs");
-	bool	   *convolves;
-	void	   *ptr;
-
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "full_attention", attends));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "conv", &convolves));
-	for (uint64_t i = 0; *attends && i < p->n_layer; i++)
-		if ((*attends)[i] == convolves[i])
-			return llm_hf_refuse(&p->config, "layer_types", llm_hf_get(&p->config, "layer_types"));
-	if (*attends)
-		return LLM_OK;
-	if (!json_object_is_type(numbers, json_type_array))
-		return llm_fail(p->err, LLM_E_FORMAT, "config.json does not say the kinds of layers (layer_types)");
-	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
-	memset(ptr, 0, p->n_layer * sizeof(bool));
-	*attends = ptr;
-	for (size_t i = 0; i < json_object_array_length(numbers); i++)
-	{
-		int64_t		layer = json_object_get_int64(json_object_array_get_idx(numbers, i));
-
-		if (layer < 0 || (uint64_t) layer >= p->n_layer)
-			return llm_hf_refuse(&p->config, "full_attn_idxs", numbers);
-		(*attends)[layer] = true;
-	}
-	return LLM_OK;
-}
-
-static LlmStatus
-lfm2(LlmHfParams *p)
-{
-	uint64_t	n_ff;
-	uint64_t	multiple = 256;
-	double		multiplier = 1;
-	bool		adjust = true;
-	bool		found;
-	bool	   *attends;
-
-	LLM_TRY(llm_hf_required(&p->config, "block_ff_dim|intermediate_size", &n_ff));
-	LLM_TRY(llm_hf_uint(&p->config, "block_multiple_of", &found, &multiple));
-	LLM_TRY(llm_hf_float(&p->config, "block_ffn_dim_multiplier", &found, &multiplier));
-	LLM_TRY(llm_hf_bool(&p->config, "block_auto_adjust_ff_dim", &found, &adjust));
-	if (adjust)
-	{
-		n_ff = (uint64_t) (multiplier * (double) (2 * n_ff / 3));
-		if (multiple == 0 || n_ff > UINT32_MAX)
-			return llm_fail(p->err, LLM_E_FORMAT, "keys block_* of config.json give no width of the feed-forward");
-		n_ff = (n_ff + multiple - 1) / multiple * multiple;
-	}
-	LLM_TRY(lfm2_layers(p, &attends));
-	(void) llm_hf_get(&p->config, "block_dim|block_mlp_init_scale|block_norm_eps|block_out_init_scale|block_use_swiglu");
-	(void) llm_hf_get(&p->config, "block_use_xavier_init|conv_dim|conv_dim_out|conv_use_xavier_init|num_heads|use_pos_enc");
-	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", n_ff));
-	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
-	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
-	LLM_TRY(llm_hf_copy_uint(p, "conv_L_cache", "shortconv.l_cache"));
-	LLM_TRY(llm_hf_copy_float(p, "norm_eps|block_norm_eps", "attention.layer_norm_rms_epsilon"));
-	return llm_hf_rope(p);
+	return llm_hf_expert_groups(p);
 }
 
 /* ---- the table ---- */
@@ -470,6 +310,18 @@ static const LlmHfFamily families[] = {
 	GEMMA3_DEFAULTS, gemma},
 	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
 	GEMMA3_DEFAULTS, gemma},
+	{"GemmaForCausalLM", "gemma", {llm_hf_rules_gemma1, COMMON}, "gelu_pytorch_tanh", LLM_HF_HAS_ROPE,
+	"{\"head_dim\": 256, \"tie_word_embeddings\": true, \"rms_norm_eps\": 1e-06}", gemma1},
+	{"ArceeForCausalLM", "arcee", {PAIRS, COMMON}, "relu2", LLM_HF_HAS_ROPE, NULL, llm_hf_dense},
+	{"Ernie4_5ForCausalLM", "ernie4_5", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0}",
+	llm_hf_dense},
+	{"HunYuanDenseV1ForCausalLM", "hunyuan-dense", {llm_hf_rules_hunyuan, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, hunyuan},
+	{"SeedOssForCausalLM", "seed_oss", {llm_hf_rules_second_norm, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, seed_oss},
+	{"CohereForCausalLM", "command-r", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625}", cohere},
+	{"PhiForCausalLM", "phi2", {llm_hf_rules_phi, COMMON}, "gelu_new", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", phi},
+	{"Starcoder2ForCausalLM", "starcoder2", {llm_hf_rules_starcoder2, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
+	"{\"tie_word_embeddings\": true}", llm_hf_layer_norm},
+	{"StableLmForCausalLM", "stablelm", {llm_hf_rules_stablelm, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", stablelm},
 	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
 	llm_hf_layer_norm},
@@ -485,9 +337,9 @@ static const LlmHfFamily families[] = {
 	"{\"rms_norm_eps\": 1e-06}", deepseek_v2},
 	{"DeepseekV3ForCausalLM", "deepseek2", {llm_hf_rules_deepseek, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_NEXT,
 	"{\"rms_norm_eps\": 1e-06}", deepseek_v3},
-	{"Mamba2ForCausalLM", "mamba2", {llm_hf_rules_mamba2}, "silu", 0, "{\"n_groups\": 1, \"conv_kernel\": 4}", mamba2},
-	{"NemotronHForCausalLM", "nemotron_h", {llm_hf_rules_mamba2, llm_hf_rules_nemotron_h}, NULL, 0, "{\"conv_kernel\": 4}", nemotron_h},
-	{"Lfm2ForCausalLM", "lfm2", {llm_hf_rules_lfm2, COMMON}, NULL, 0, "{\"tie_word_embeddings\": true}", lfm2},
+	{"Mamba2ForCausalLM", "mamba2", {llm_hf_rules_mamba2}, "silu", 0, "{\"n_groups\": 1, \"conv_kernel\": 4}", llm_hf_mamba2},
+	{"NemotronHForCausalLM", "nemotron_h", {llm_hf_rules_mamba2, llm_hf_rules_nemotron_h}, NULL, 0, "{\"conv_kernel\": 4}", llm_hf_nemotron_h},
+	{"Lfm2ForCausalLM", "lfm2", {llm_hf_rules_lfm2, COMMON}, NULL, 0, "{\"tie_word_embeddings\": true}", llm_hf_lfm2},
 	{"BertModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
 	{"BertForMaskedLM", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
 	{"BertForSequenceClassification", "bert", {llm_hf_rules_bert_classifier, llm_hf_rules_bert}, "gelu",

@@ -1,5 +1,5 @@
 /*
- * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c and hf_encoders.c.
+ * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c, hf_recurrent.c and hf_encoders.c.
  */
 #ifndef LLM_HF_FAMILIES_H
 #define LLM_HF_FAMILIES_H
@@ -10,6 +10,15 @@
 extern LlmStatus llm_hf_dense(LlmHfParams *p);
 extern LlmStatus llm_hf_layer_norm(LlmHfParams *p);
 extern LlmStatus llm_hf_gemma_keys(LlmHfParams *p);
+
+/* experts: how many, how many of them a token takes, whether their weights sum to 1; and the groups that they are chosen in */
+extern LlmStatus llm_hf_experts(LlmHfParams *p);
+extern LlmStatus llm_hf_expert_groups(LlmHfParams *p);
+
+/* hf_recurrent.c */
+extern LlmStatus llm_hf_mamba2(LlmHfParams *p);
+extern LlmStatus llm_hf_nemotron_h(LlmHfParams *p);
+extern LlmStatus llm_hf_lfm2(LlmHfParams *p);
 
 /* hf_encoders.c */
 extern LlmStatus llm_hf_bert(LlmHfParams *p);

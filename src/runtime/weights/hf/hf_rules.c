@@ -45,6 +45,45 @@ const LlmHfRule llm_hf_rules_gemma[] = {
 	END
 };
 
+const LlmHfRule llm_hf_rules_gemma1[] = {
+	{"norm", "output_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.input_layernorm", "blk.*.attn_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.post_attention_layernorm", "blk.*.ffn_norm", LLM_HF_PLUS_ONE, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_second_norm[] = {
+	{"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_hunyuan[] = {
+	{"layers.*.self_attn.query_layernorm", "blk.*.attn_q_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.key_layernorm", "blk.*.attn_k_norm", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_phi[] = {
+	{"final_layernorm", "output_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.dense", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.fc1", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.fc2", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_starcoder2[] = {
+	{"layers.*.mlp.c_fc", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.c_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+/* a norm for each head, which become the rows of one */
+const LlmHfRule llm_hf_rules_stablelm[] = {
+	{"layers.*.self_attn.q_layernorm.norms.#", "blk.*.attn_q_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.self_attn.k_layernorm.norms.#", "blk.*.attn_k_norm", LLM_HF_KEEP, NULL},
+	END
+};
+
 const LlmHfRule llm_hf_rules_dense_after[] = {
 	{"2_Dense.linear", "dense_2", LLM_HF_KEEP, NULL},
 	{"3_Dense.linear", "dense_3", LLM_HF_KEEP, NULL},

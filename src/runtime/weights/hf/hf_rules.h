@@ -41,6 +41,12 @@ typedef struct LlmHfRule
 extern const LlmHfRule llm_hf_rules_llama[];	/* the names most decoders share, after those of the family itself */
 extern const LlmHfRule llm_hf_rules_rope_pairs[];
 extern const LlmHfRule llm_hf_rules_gemma[];
+extern const LlmHfRule llm_hf_rules_gemma1[];
+extern const LlmHfRule llm_hf_rules_second_norm[];	/* the norm before the feed-forward, as architectures call it that have FFN_NORM_NAME */
+extern const LlmHfRule llm_hf_rules_hunyuan[];
+extern const LlmHfRule llm_hf_rules_phi[];
+extern const LlmHfRule llm_hf_rules_starcoder2[];
+extern const LlmHfRule llm_hf_rules_stablelm[];
 extern const LlmHfRule llm_hf_rules_dense_after[];	/* what EmbeddingGemma has after its mean */
 extern const LlmHfRule llm_hf_rules_glm4[];
 extern const LlmHfRule llm_hf_rules_olmo2[];
