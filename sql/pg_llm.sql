@@ -270,6 +270,18 @@ CREATE FUNCTION llm_complete(prompt text, model text DEFAULT NULL, max_tokens in
 COMMENT ON FUNCTION llm_complete(text, text, int, float8, bigint, text[], json, jsonb) IS
 	'how the model continues a text, without chat template';
 
+CREATE FUNCTION llm_summarize(input text, max_words int DEFAULT 60, model text DEFAULT NULL, max_tokens int DEFAULT 256,
+							  options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_summarize' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_summarize(text, int, text, int, jsonb) IS 'a text in at most so many words, as the model is asked';
+
+CREATE FUNCTION llm_translate(input text, to_language text, model text DEFAULT NULL, max_tokens int DEFAULT 256,
+							  options jsonb DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_translate' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_translate(text, text, text, int, jsonb) IS 'a text in another language';
+
 CREATE FUNCTION llm_tool_calls(answer text) RETURNS json
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tool_calls' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with calls of tools stands for; NULL if it calls none';
@@ -448,3 +460,15 @@ CREATE FUNCTION llm_rrf(ranks bigint[], k int DEFAULT 60) RETURNS float8
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_rrf' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1;
 COMMENT ON FUNCTION llm_rrf(bigint[], int) IS
 	'reciprocal rank fusion: the sum of 1 / (k + rank); NULL is the rank of what a list does not have';
+
+/* measure */
+
+CREATE FUNCTION llm_exact_match(prediction text, gold text, rule text DEFAULT 'exact') RETURNS boolean
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_exact_match' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_exact_match(text, text, text) IS
+	'does a text have the gold answer? by rule exact, gsm8k_strict, gsm8k_flexible or gsm8k_cot';
+
+CREATE FUNCTION llm_drop_score(prediction text[], gold jsonb, OUT em float8, OUT f1 float8) RETURNS record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_drop_score' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_drop_score(text[], jsonb) IS
+	'exact match and F1 of an answer by the official rules of DROP; of several gold answers the best counts';

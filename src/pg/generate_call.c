@@ -27,6 +27,8 @@ typedef struct PromptSource
 	const LlmLabelQuestion *question;	/* of build_question */
 	const LlmValue *extra;		/* variables for the template */
 	bool		starts_text;	/* the answer is a text of its own, not the rest of one */
+	LlmStr		before;			/* of the user turn, around the text that may be cut */
+	LlmStr		after;
 	LlmArena	arena;			/* of one building */
 	LlmTokens	tokens;
 } PromptSource;
@@ -86,11 +88,21 @@ turn_messages(PromptSource *source, LlmStr prompt)
 	LlmArena   *arena = &source->arena;
 	LlmValue   *list;
 	LlmError	err;
+	LlmBuf		turn;
 
+	llm_buf_init(&turn, source->call->allocator);
+	if (source->before.len + source->after.len > 0)
+	{
+		PGLLM_CHECK(llm_buf_append(&turn, source->before.data, source->before.len, &err), &err);
+		PGLLM_CHECK(llm_buf_append(&turn, prompt.data, prompt.len, &err), &err);
+		PGLLM_CHECK(llm_buf_append(&turn, source->after.data, source->after.len, &err), &err);
+		prompt = (LlmStr) {turn.data, turn.len};
+	}
 	PGLLM_CHECK(llm_value_list(arena, &list, &err), &err);
 	if (source->args->has_system)
 		PGLLM_CHECK(llm_value_append(arena, list, make_message(arena, "system", source->args->system), &err), &err);
 	PGLLM_CHECK(llm_value_append(arena, list, make_message(arena, "user", prompt), &err), &err);
+	llm_buf_free(&turn);
 	return list;
 }
 
@@ -144,28 +156,49 @@ source_init(PromptSource *source, PgLlmCall *call, PgLlmGenerateArgs *args)
 	memset(source, 0, sizeof *source);
 	source->call = call;
 	source->args = args;
+	source->before = args->before;
 	source->extra = args->options.template_kwargs;
 	source->starts_text = args->options.answer_prefix.len == 0;
 	llm_arena_init(&source->arena, call->allocator, 0);
 	llm_tokens_init(&source->tokens, call->allocator);
 }
 
-/* the answer must fit the grammar; what the model thinks before is free */
-static void
-constrain(PromptSource *source, LlmGenerateParams *params)
+void
+pgllm_generate_thinking(PgLlmCall *call, const LlmTokens *prompt, LlmGenerateParams *params)
 {
 	LlmThinking thinking;
 	LlmError	err;
 
-	params->grammar = source->args->options.grammar;
-	if (!source->starts_text)
-		return;					/* the answer has begun */
-	PGLLM_CHECK(llm_thinking_find(source->call->model->model, source->tokens.ids, source->tokens.n, source->call->allocator, &thinking,
-								  &err), &err);
+	PGLLM_CHECK(llm_thinking_find(call->model->model, prompt->ids, prompt->n, call->allocator, &thinking, &err), &err);
 	params->thinks = thinking.open;
 	params->think_token = thinking.begin;
 	params->after = thinking.end.ids;
 	params->n_after = (int) thinking.end.n;
+}
+
+/* build the prompt, as long as it may be; false if it does not fit: then call->error says so */
+static bool
+fit(PromptSource *source, PgLlmBuildFn build, LlmStr data)
+{
+	PgLlmCall  *call = source->call;
+	const PgLlmOptions *options = &source->args->options;
+	uint32_t	n_ctx = call->model->model->n_ctx;
+	uint32_t	n_answer = Min((uint32_t) options->max_tokens, Max(n_ctx / 2, 1));
+	PgLlmFit	how = {.build = build, .source = source, .n_max = n_ctx, .n_cut = n_ctx - n_answer,
+		.truncate = options->truncate, .model_name = pgllm_cstring_to_utf8(call->model->name).data};
+	bool		fits = pgllm_fit_prompt(&how, data, &call->truncated, &call->error);
+
+	call->n_prompt = source->tokens.n;
+	if (!fits)
+		return false;
+	call->max_output = Min((uint32_t) options->max_tokens, n_ctx);
+	if (call->n_prompt > 0)
+		return true;
+
+	/* an empty text, and a model that puts nothing before it */
+	llm_fail(&call->error, LLM_E_LIMIT, "prompt has no tokens");
+	llm_error_hint(&call->error, "Give a text that is not empty.");
+	return false;
 }
 
 /* fit the prompt and add the request */
@@ -174,10 +207,6 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 {
 	PgLlmCall  *call = source->call;
 	const PgLlmOptions *options = &source->args->options;
-	uint32_t	n_ctx = call->model->model->n_ctx;
-	uint32_t	n_answer = Min((uint32_t) options->max_tokens, Max(n_ctx / 2, 1));
-	PgLlmFit	fit = {.build = build, .source = source, .n_max = n_ctx, .n_cut = n_ctx - n_answer,
-		.truncate = options->truncate, .model_name = pgllm_cstring_to_utf8(call->model->name).data};
 	LlmGenerateParams params = {.sampling = options->sampling, .max_tokens = options->max_tokens,
 		.stop = options->stop, .n_stop = options->n_stop, .starts_text = source->starts_text,
 		.draft = options->draft, .draft_tokens = options->draft_tokens};
@@ -186,31 +215,38 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 
 	pgllm_compile_schema(&source->args->options);
 	PGLLM_CHECK(llm_sampling_check(&options->sampling, (int32_t) call->model->model->hp.n_vocab, &err), &err);
-	if (!pgllm_fit_prompt(&fit, data, &call->truncated, &call->error))
-	{
-		call->n_prompt = source->tokens.n;
+	if (!fit(source, build, data))
 		return;
-	}
-	call->n_prompt = source->tokens.n;
-	call->max_output = Min((uint32_t) options->max_tokens, n_ctx);
-	if (call->n_prompt == 0)
-	{
-		/* an empty text, and a model that puts nothing before it */
-		llm_fail(&call->error, LLM_E_LIMIT, "prompt has no tokens");
-		llm_error_hint(&call->error, "Give a text that is not empty.");
-		return;
-	}
 	if (pgllm_generate_drawn(source->args) && !pg_strong_random(&params.sampling.seed, sizeof params.sampling.seed))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate a random seed"),
 				 errhint("Give a seed.")));
-	if (options->grammar != NULL)
-		constrain(source, &params);
+
+	/* the answer must fit the grammar; what the model thinks before is free. With a prefix, it has begun. */
+	params.grammar = options->grammar;
+	if (options->grammar != NULL && source->starts_text)
+		pgllm_generate_thinking(call, &source->tokens, &params);
 	if (options->draft == LLM_DRAFT_MODEL)
 		params.draft_model = pgllm_model_open(options->draft_model)->model;
 	PGLLM_CHECK(llm_request_generate(call->model->scheduler, source->tokens.ids, source->tokens.n, &params, &request, &err), &err);
 	pgllm_call_set_request(call, request);
+}
+
+bool
+pgllm_generate_prompt(PgLlmCall *call, PgLlmGenerateArgs *args, LlmStr before, LlmStr data, LlmStr after, LlmTokens *out)
+{
+	MemoryContext old = MemoryContextSwitchTo(call->context);
+	PromptSource source;
+	bool		fits;
+
+	source_init(&source, call, args);
+	source.before = before;
+	source.after = after;
+	fits = fit(&source, build_chat, data);
+	*out = source.tokens;
+	MemoryContextSwitchTo(old);
+	return fits;
 }
 
 PgLlmCall *

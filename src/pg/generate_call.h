@@ -26,12 +26,23 @@ typedef struct PgLlmGenerateArgs
 	PgLlmOptions options;
 	bool		has_system;
 	LlmStr		system;
+	LlmStr		before;			/* in the user turn, before the row's text; data NULL: nothing */
 } PgLlmGenerateArgs;
 
 /* parse into the current memory context */
 extern PgLlmGenerateArgs *pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno);
 
 extern void pgllm_check_max_tokens(const PgLlmOptions *options);
+
+/*
+ * Tokens of a prompt with [system] and a user turn: before, data, after, of which data may be cut. False if it does not fit: then
+ * call->error says so.
+ */
+extern bool pgllm_generate_prompt(PgLlmCall *call, PgLlmGenerateArgs *args, LlmStr before, LlmStr data, LlmStr after,
+								  LlmTokens *out);
+
+/* where the model thinks after that prompt, and where its answer begins; in the call's memory */
+extern void pgllm_generate_thinking(PgLlmCall *call, const LlmTokens *prompt, LlmGenerateParams *params);
 
 /* begin a call; args must live as long as the call */
 extern PgLlmCall *pgllm_generate_turn(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr prompt);	/* [system] and a user turn */

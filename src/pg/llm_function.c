@@ -28,6 +28,8 @@ static const PgLlmFunction *const functions[] = {
 	&pgllm_function_generate,
 	&pgllm_function_generate_detail,
 	&pgllm_function_complete,
+	&pgllm_function_summarize,
+	&pgllm_function_translate,
 	&pgllm_function_chat,
 	&pgllm_function_extract,
 	&pgllm_function_populate,

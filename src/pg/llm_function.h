@@ -80,6 +80,8 @@ typedef struct PgLlmFunction
 extern const PgLlmFunction pgllm_function_generate;
 extern const PgLlmFunction pgllm_function_generate_detail;
 extern const PgLlmFunction pgllm_function_complete;
+extern const PgLlmFunction pgllm_function_summarize;
+extern const PgLlmFunction pgllm_function_translate;
 extern const PgLlmFunction pgllm_function_chat;
 extern const PgLlmFunction pgllm_function_extract;
 extern const PgLlmFunction pgllm_function_populate;

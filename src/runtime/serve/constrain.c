@@ -195,21 +195,11 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 		llm_free(a, c);
 		return LLM_E_NOMEM;
 	}
-	c->think_token = -1;
 	r->constraint = c;
-	if (params->n_after > 0)
-	{
-		LLM_TRY(llm_alloc(a, (size_t) params->n_after, sizeof(int32_t), &p, err));
-		c->after = p;
-		memcpy(p, params->after, (size_t) params->n_after * sizeof(int32_t));
-		c->n_after = params->n_after;
-		c->free = params->thinks;
-		c->think_token = params->think_token;
-	}
-	LLM_TRY(fits(r, at_start(r), c->free ? (size_t) c->n_after : 0, &fit, &needed, err));
+	LLM_TRY(fits(r, at_start(r), r->think.open ? (size_t) r->think.n_end : 0, &fit, &needed, err));
 	if (fit)
 		return LLM_OK;
-	needed += c->free ? (size_t) c->n_after : 0;
+	needed += r->think.open ? (size_t) r->think.n_end : 0;
 	llm_fail(err, LLM_E_ARGUMENT, "the shortest text that fits the grammar takes %zu tokens, but only %u may be generated", needed,
 			 r->max_output);
 	llm_error_hint(err, "Raise max_tokens, or give a schema with fewer required parts.");
@@ -222,7 +212,6 @@ llm_constrain_free(LlmRequest *r)
 	if (!r->constraint)
 		return;
 	llm_run_free(&r->constraint->run);
-	llm_free(r->scheduler->allocator, r->constraint->after);
 	llm_free(r->scheduler->allocator, r->constraint);
 	r->constraint = NULL;
 }
@@ -237,7 +226,7 @@ llm_constrain_logits(LlmRequest *r, float *logits, LlmError *err)
 	float		think_logit = -INFINITY;
 	bool		any;
 
-	if (r->constraint->free)
+	if (r->think.open)
 	{
 		/* a text cannot end while it has not begun */
 		LLM_TRY(find_trie(r->scheduler, 0, &trie, err));
@@ -245,8 +234,8 @@ llm_constrain_logits(LlmRequest *r, float *logits, LlmError *err)
 			logits[trie->ends[i]] = -INFINITY;
 		return LLM_OK;
 	}
-	if (r->n_output == 0 && r->constraint->think_token >= 0)
-		think_logit = logits[r->constraint->think_token];
+	if (r->n_output == 0 && r->think.begin >= 0)
+		think_logit = logits[r->think.begin];
 	LLM_TRY(find_masker(r->scheduler, r->constraint->run.g, at_start(r), &masker, err));
 	LLM_TRY(find_trie(r->scheduler, at_start(r), &trie, err));
 	LLM_TRY(llm_masker_mask(masker, &r->constraint->run, &bits, &any, err));
@@ -264,7 +253,7 @@ llm_constrain_logits(LlmRequest *r, float *logits, LlmError *err)
 	for (int32_t id = trie->n_vocab; id < n_vocab; id++)
 		logits[id] = -INFINITY;
 	if (think_logit > -INFINITY)
-		logits[r->constraint->think_token] = think_logit;
+		logits[r->think.begin] = think_logit;
 	return LLM_OK;
 }
 
@@ -344,28 +333,12 @@ close_now(LlmRequest *r, LlmTokens *put, bool *whole, LlmError *err)
 static LlmStatus
 think(LlmRequest *r, int32_t token, LlmTokens *put, LlmError *err)
 {
-	LlmConstraint *c = r->constraint;
-	const int32_t *output = r->tokens + r->n_prompt;
-	bool		ended = r->n_output + 1 >= (uint32_t) c->n_after && token == c->after[c->n_after - 1];
 	size_t		needed;
-	bool		fit;
-
-	for (int i = 0; i + 1 < c->n_after && ended; i++)
-		ended = output[r->n_output - (uint32_t) (c->n_after - 1) + (uint32_t) i] == c->after[i];
-	if (ended)
-	{
-		c->free = false;
-		return llm_tokens_append(put, token, err);
-	}
+	bool		room;
 
 	/* one more token of thinking, and room for its end and the answer? */
-	LLM_TRY(fits(r, false, 1 + (size_t) c->n_after, &fit, &needed, err));
-	if (fit)
-		return llm_tokens_append(put, token, err);
-	c->free = false;
-	for (int i = 0; i < c->n_after; i++)
-		LLM_TRY(llm_tokens_append(put, c->after[i], err));
-	return LLM_OK;
+	LLM_TRY(fits(r, false, 1 + (size_t) r->think.n_end, &room, &needed, err));
+	return llm_think_part_token(&r->think, r->tokens + r->n_prompt, r->n_output, token, room, put, err);
 }
 
 LlmStatus
@@ -378,9 +351,7 @@ llm_constrain_token(LlmRequest *r, int32_t token, LlmTokens *put, bool *whole, L
 	bool		fit = false;
 
 	*whole = false;
-	if (r->n_output == 0 && token == c->think_token)
-		c->free = true;
-	if (c->free)
+	if (r->think.open)
 		return think(r, token, put, err);
 	llm_buf_init(&bytes, r->scheduler->allocator);
 	status = llm_detokenize_one(r->scheduler->model->tokenizer, token, at_start(r), false, &bytes, err);

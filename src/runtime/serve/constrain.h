@@ -17,11 +17,6 @@
 typedef struct LlmConstraint
 {
 	LlmGrammarRun run;
-	bool		free;			/* in the thinking part */
-	int32_t		think_token;	/* that may begin one at the start of the text, -1: none */
-	size_t		answer_off;		/* in the text */
-	int32_t    *after;			/* tokens that end it, copied */
-	int			n_after;
 } LlmConstraint;
 
 /* of a scheduler: trees over the vocabulary, and masks of the grammars used last */

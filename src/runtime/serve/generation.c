@@ -109,20 +109,24 @@ put_token(LlmRequest *r, int32_t token, double logprob, bool top, LlmError *err)
 	return LLM_OK;
 }
 
-/* append the chosen token, or what a grammar makes of it; *whole: the text ends here */
+/* append the chosen token, or what a grammar or the end of thinking makes of it; *whole: the text ends here */
 static LlmStatus
 put_choice(LlmRequest *r, int32_t token, double logprob, bool *whole, LlmError *err)
 {
 	LlmTokens	put;
 	LlmStatus	status;
-	bool		was_free;
+	bool		thinking;
 
 	*whole = false;
-	if (!r->constraint)
+	llm_think_part_begin(&r->think, r->n_output, token);
+	thinking = r->think.open;
+	if (!r->constraint && !thinking)
 		return put_token(r, token, logprob, true, err);
-	was_free = r->constraint->free;
 	llm_tokens_init(&put, r->scheduler->allocator);
-	status = llm_constrain_token(r, token, &put, whole, err);
+	if (r->constraint)
+		status = llm_constrain_token(r, token, &put, whole, err);
+	else
+		status = llm_think_part_token(&r->think, r->tokens + r->n_prompt, r->n_output, token, true, &put, err);
 	for (size_t i = 0; i < put.n && status == LLM_OK && r->n_output < r->max_output; i++)
 	{
 		bool		chosen = i == 0 && put.ids[0] == token;
@@ -130,8 +134,8 @@ put_choice(LlmRequest *r, int32_t token, double logprob, bool *whole, LlmError *
 		status = put_token(r, put.ids[i], chosen ? logprob : 0, chosen, err);
 	}
 	/* nothing is put if the text is whole already, and the token begins a character that there is no room to end */
-	if (status == LLM_OK && (was_free || (put.n > 0 && put.ids[0] == r->constraint->think_token)))
-		r->constraint->answer_off = r->text.len;
+	if (status == LLM_OK && thinking)
+		r->think.answer_off = r->text.len;
 	llm_tokens_free(&put);
 	return status;
 }

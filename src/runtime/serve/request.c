@@ -120,6 +120,7 @@ fill_generate(LlmRequest *r, const LlmGenerateParams *params, LlmError *err)
 	void	   *p;
 
 	LLM_TRY(copy_params(r, params, err));
+	LLM_TRY(llm_think_part_init(&r->think, params, a, err));
 	llm_draft_init(&r->draft, params->draft, params->draft_tokens);
 	if (params->draft == LLM_DRAFT_MODEL)
 		LLM_TRY(llm_drafter_find(r->scheduler, params->draft_model, &r->draft.drafter, err));
@@ -355,6 +356,7 @@ llm_request_free(LlmRequest *r)
 	else
 		s->last = r->previous;
 	llm_constrain_free(r);
+	llm_free(s->allocator, r->think.end);
 	llm_buf_free(&r->text);
 	llm_free(s->allocator, r->tokens);
 	llm_free(s->allocator, r->stop);
@@ -391,7 +393,7 @@ llm_request_generation(const LlmRequest *r, LlmGeneration *out)
 	out->text = r->text.data ? r->text.data : "";
 	out->text_len = r->text_len;
 	out->stable_len = r->stable_len;
-	out->answer_off = r->constraint ? r->constraint->answer_off : 0;
+	out->answer_off = r->think.answer_off;
 	out->finish = r->finish;
 	out->logprob = r->logprob;
 	out->token_logprobs = r->logprobs;

@@ -13,6 +13,7 @@
 #include "serve/draft.h"
 #include "model/forward.h"
 #include "serve/scheduler.h"
+#include "serve/think_part.h"
 #include "state/prefix_cache.h"
 
 typedef enum LlmRequestKind
@@ -75,6 +76,7 @@ struct LlmRequest
 	size_t		text_len;
 	size_t		stable_len;
 	LlmConstraint *constraint;	/* NULL: none */
+	LlmThinkPart think;
 	LlmDraft	draft;
 	LlmFinish	ending;			/* to be ended when the step is committed; NONE: it goes on */
 

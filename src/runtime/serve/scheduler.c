@@ -235,6 +235,17 @@ worst_pages(const LlmRequest *r, int n_lanes)
 		(size_t) n_lanes * (llm_kv_pages_for(r->n_prompt % LLMK_PAGE_KEYS + longest - 1) + states);
 }
 
+/* the request before has the same prompt, and will have it in the prefix cache soon: then it is computed once */
+static bool
+waits_for_prompt(const LlmScheduler *s, const LlmRequest *r)
+{
+	const LlmRequest *p = r->previous;
+
+	return p && s->options.prefix_cache_bytes > 0 && s->model->hp.causal && r->kind == LLM_REQUEST_GENERATE && p->kind == r->kind &&
+		p->finish == LLM_FINISH_NONE && !p->remembered && p->n_prompt == r->n_prompt &&
+		memcmp(p->tokens, r->tokens, r->n_prompt * sizeof(int32_t)) == 0;
+}
+
 static LlmStatus
 admit(LlmScheduler *s, LlmError *err)
 {
@@ -257,6 +268,8 @@ admit(LlmScheduler *s, LlmError *err)
 		}
 		if (n_admitted >= s->options.max_sequences)
 			return LLM_OK;
+		if (waits_for_prompt(s, r))
+			continue;
 		need = worst_pages(r, r->n_lanes);
 		while (need > limit && r->n_lanes > 1)
 			need = worst_pages(r, r->n_lanes /= 2);

@@ -81,10 +81,12 @@ typedef struct LlmGenerateParams
 	bool		starts_text;	/* the output is a text of its own: a SentencePiece space before its first word is dropped */
 	int			top_logprobs;	/* 0..20: also keep the n most likely tokens at each step */
 	const LlmGrammar *grammar;	/* what the text must fit, NULL: anything; must outlive the request. It ends within max_tokens. */
-	bool		thinks;			/* with grammar: the text begins with a thinking part, which is free */
+	bool		thinks;			/* with n_after: the text begins inside a thinking part, where a grammar does not count */
 	int32_t		think_token;	/* with n_after: a token that may begin one, -1: none */
 	const int32_t *after;		/* tokens that end a thinking part; copied */
 	int			n_after;		/* 0: there is none */
+	bool		limits_thinking;
+	uint32_t	think_budget;	/* tokens after which the thinking part is ended, if limits_thinking */
 	LlmDraftKind draft;
 	int			draft_tokens;	/* 1..LLM_DRAFT_MAX guesses at once at most; 0: 16 */
 	const LlmModel *draft_model;	/* with the same vocabulary; must outlive the scheduler */
@@ -102,7 +104,7 @@ typedef struct LlmGeneration
 	size_t		n_tokens;
 	const char *text;			/* bytes of the tokens, cut before a stop string; may not be valid UTF-8 */
 	size_t		text_len;
-	size_t		answer_off;		/* with a grammar: where the text that fits it begins, after a thinking part */
+	size_t		answer_off;		/* where the answer begins, after a thinking part: at the end while there is no answer yet */
 	size_t		stable_len;		/* prefix of text that no later token can change: what a stream may show */
 	LlmFinish	finish;
 	double		logprob;		/* sum over the tokens, the end token included */

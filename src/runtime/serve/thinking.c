@@ -17,16 +17,33 @@ token_of(const LlmTokenizer *t, const char *text, LlmTokens *scratch, int32_t *i
 	return LLM_OK;
 }
 
+/* tokens around a thinking part, by family */
+static const struct
+{
+	const char *begin;
+	const char *end;
+}			known_tags[] =
+{
+	{"<think>", "</think>"},	/* DeepSeek R1, Qwen 3, SmolLM3, GLM 4.5, MiniMax M2, Nemotron, … */
+	{"[THINK]", "[/THINK]"},	/* Magistral */
+	{"<|START_THINKING|>", "<|END_THINKING|>"}, /* Command A Reasoning */
+	{"<seed:think>", "</seed:think>"},	/* Seed-OSS */
+	{"<|inner_prefix|>", "<|inner_suffix|>"},	/* Apertus */
+};
+
 /* a form of begin and end tokens, of which the prompt holds the last ones at the places found */
 static LlmStatus
 tags(const LlmTokenizer *t, const int32_t *prompt, size_t n, LlmTokens *scratch, LlmThinking *out, LlmError *err)
 {
-	int32_t		begin;
-	int32_t		end;
+	int32_t		begin = -1;
+	int32_t		end = -1;
 	size_t		i = n;
 
-	LLM_TRY(token_of(t, "<think>", scratch, &begin, err));
-	LLM_TRY(token_of(t, "</think>", scratch, &end, err));
+	for (size_t k = 0; k < sizeof known_tags / sizeof known_tags[0] && (begin < 0 || end < 0); k++)
+	{
+		LLM_TRY(token_of(t, known_tags[k].begin, scratch, &begin, err));
+		LLM_TRY(token_of(t, known_tags[k].end, scratch, &end, err));
+	}
 	if (begin < 0 || end < 0)
 		return LLM_OK;
 

@@ -1,8 +1,8 @@
 /*
- * thinking.h: how a model thinks before it answers, seen from the prompt: where a grammar begins.
+ * thinking.h: how a model thinks before it answers, seen from the prompt: where a grammar, or the answer, begins.
  *
- * Known forms: <think> … </think> (DeepSeek R1, Qwen 3 and others), and channels (gpt-oss), where the answer is the message of the
- * channel "final".
+ * Known forms: tags such as <think> … </think> (DeepSeek R1, Qwen 3 and others; thinking.c has the table), and channels (gpt-oss),
+ * where the answer is the message of the channel "final".
  */
 #ifndef LLM_THINKING_H
 #define LLM_THINKING_H

@@ -263,6 +263,20 @@ check_thinking(const LlmModel *m)
 		  accepted);
 	llm_request_free(r);
 
+	/* a thinking part of at most five tokens, without grammar and with it */
+	for (int free = 0; free < 2; free++)
+	{
+		p.grammar = free ? NULL : g;
+		p.limits_thinking = true;
+		p.think_budget = 5;
+		CHECK(llm_request_generate(s, prompt, 3, &p, &r, &err) == LLM_OK);
+		CHECK(llm_scheduler_run(s, NULL, &err) == LLM_OK);
+		llm_request_generation(r, &out);
+		CHECK(out.n_tokens > 7 && out.tokens[5] == after[0] && out.tokens[6] == after[1] && out.answer_off > 0);
+		llm_request_free(r);
+	}
+	p.grammar = g;
+
 	p.thinks = false;
 	p.n_after = 0;
 	p.max_tokens = 3;

@@ -81,7 +81,7 @@ test_options(const LlmModel *model)
 	LlmError	err;
 	uint64_t	accepted = 0;
 
-	CHECK(test_ok(llm_grammar_json_schema(str(schema), false, &llm_malloc_allocator, &grammar, &err), &err));
+	CHECK(test_ok(llm_grammar_json_schema(str(schema), false, &llm_malloc_allocator, NULL, &grammar, &err), &err));
 	for (int i = 0; i < 64; i++)
 	{
 		LlmGenerateParams params = {.sampling = llm_sampling_default, .max_tokens = 10 + i, .top_logprobs = i % 3, .starts_text = i % 2};
