@@ -88,3 +88,7 @@ SELECT count(*) AS filters_moved FROM plan($$SELECT m.i FROM mails m JOIN person
 RESET ROLE;
 DROP OWNED BY defer_reader;
 DROP ROLE defer_reader;
+DROP VIEW barrier;
+DROP TABLE mails, persons;
+DROP FUNCTION plan, same, inputs;
+DROP SERVER llama3;

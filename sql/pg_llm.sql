@@ -105,6 +105,46 @@ CREATE VIEW llm_stat_cache AS SELECT * FROM llm_cached_models();
 COMMENT ON VIEW llm_stat_cache IS 'models in the shared cache of this server; database and model as who loaded it called it';
 GRANT SELECT ON llm_stat_cache TO PUBLIC;
 
+/* ---- statistics ---- */
+
+CREATE FUNCTION llm_call_stats(OUT role name, OUT database name, OUT query_id bigint, OUT model name, OUT function name,
+							   OUT calls bigint, OUT rows bigint, OUT errors bigint, OUT cache_hits bigint, OUT prompt_tokens bigint,
+							   OUT cached_tokens bigint, OUT output_tokens bigint, OUT ms float8, OUT last_used timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_call_stats' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_call_stats() IS 'what calls on models took; for the view llm_stat_calls';
+
+CREATE VIEW llm_stat_calls AS SELECT * FROM llm_call_stats();
+COMMENT ON VIEW llm_stat_calls IS 'what calls on models took, by role, database, query, model and function';
+GRANT SELECT ON llm_stat_calls TO PUBLIC;
+
+CREATE FUNCTION llm_progress(OUT pid int, OUT database name, OUT role name, OUT query_id bigint, OUT phase text, OUT model name,
+							 OUT function name, OUT rows_done bigint, OUT rows_expected bigint, OUT prompt_tokens bigint,
+							 OUT cached_tokens bigint, OUT output_tokens bigint, OUT tokens_per_second float8,
+							 OUT time_left interval, OUT started timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_progress' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION llm_progress() IS 'what sessions do with models now; for the view llm_stat_progress';
+
+CREATE VIEW llm_stat_progress AS SELECT * FROM llm_progress();
+COMMENT ON VIEW llm_stat_progress IS 'statements that run models now, and how far they are; needs preloading';
+GRANT SELECT ON llm_stat_progress TO PUBLIC;
+
+CREATE FUNCTION llm_stat_reset() RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_stat_reset' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_stat_reset() IS 'empties llm_stat_calls';
+REVOKE ALL ON FUNCTION llm_stat_reset() FROM PUBLIC;
+
+CREATE FUNCTION llm_clear_result_cache() RETURNS void
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_clear_result_cache' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION llm_clear_result_cache() IS 'forgets the answers that sessions share';
+REVOKE ALL ON FUNCTION llm_clear_result_cache() FROM PUBLIC;
+
+CREATE FUNCTION llm_estimate(query text)
+	RETURNS TABLE (calls bigint, prompt_tokens bigint, output_tokens bigint, seconds float8)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_estimate' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION llm_estimate(text) IS 'what a query would take, from its plan and a sample of its rows, without running it';
+
 /* ---- jobs: enrichment of tables ---- */
 
 /* who may see what of the tables is said by the views; not dumped: a job is about these rows, in this place */

@@ -88,7 +88,7 @@ sha_value(pg_cryptohash_ctx *sha, bool is_null, bool by_value, Datum value)
 }
 
 void
-pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, const void *bytes, size_t n_bytes, uint8 *digest)
+pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, int model_arg, const void *bytes, size_t n_bytes, uint8 *digest)
 {
 	pg_cryptohash_ctx *sha = sha_begin();
 
@@ -98,7 +98,7 @@ pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, const void *by
 	{
 		Datum		value = PG_GETARG_DATUM(i);
 
-		if (site->args & (1u << i))
+		if ((site->args & (1u << i)) || i == model_arg)
 			continue;
 		if (!PG_ARGISNULL(i) && !site->by_value[i])
 			value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));

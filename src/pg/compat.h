@@ -52,6 +52,13 @@
 #define PGLLM_NO_SUBTRANSACTIONS  IsParallelWorker()
 #endif
 
+/* extensions name their wait events since 17 */
+#if PG_VERSION_NUM < 170000
+#define PGLLM_WAIT_EVENT(name)  PG_WAIT_EXTENSION
+#else
+#define PGLLM_WAIT_EVENT(name)  WaitEventExtensionNew(name)
+#endif
+
 /* EXPLAIN's functions moved to files of their own in 18 */
 #if PG_VERSION_NUM < 180000
 #define PGLLM_EXPLAIN_HEADER  "commands/explain.h"

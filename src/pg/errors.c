@@ -10,8 +10,10 @@
  */
 #include "models.h"
 
+#include <ctype.h>
 #include <errno.h>
 
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -186,24 +188,61 @@ pgllm_stop(void)
 
 /* ---- errors of rows ---- */
 
-static struct
+#define MAX_REASONS 5
+
+/* rows with the same trouble: their messages differ in numbers only */
+typedef struct Reason
 {
 	uint64		n_rows;
 	LlmError	first;
+} Reason;
+
+static struct
+{
+	uint64		n_rows;
+	int			n_reasons;
+	Reason		reasons[MAX_REASONS];	/* rows with others count in n_rows only */
 }			row_errors;
 
 bool		pgllm_raised_for_row = false;
 
+static bool
+same_reason(const char *a, const char *b)
+{
+	while (*a != '\0' && *b != '\0')
+	{
+		if (isdigit((unsigned char) *a) && isdigit((unsigned char) *b))
+		{
+			a += strspn(a, "0123456789");
+			b += strspn(b, "0123456789");
+		}
+		else if (*a++ != *b++)
+			return false;
+	}
+	return *a == *b;
+}
+
 bool
 pgllm_row_error(const LlmError *err)
 {
+	int			i = 0;
+
 	if (pgllm_on_error != PGLLM_ON_ERROR_NULL)
 	{
 		pgllm_raised_for_row = true;
 		pgllm_raise(err);
 	}
-	if (row_errors.n_rows++ == 0)
-		row_errors.first = *err;
+	row_errors.n_rows++;
+	while (i < row_errors.n_reasons && !same_reason(row_errors.reasons[i].first.message, err->message))
+		i++;
+	if (i == MAX_REASONS)
+		return true;
+	if (i == row_errors.n_reasons)
+	{
+		row_errors.n_reasons++;
+		row_errors.reasons[i] = (Reason) {.first = *err};
+	}
+	row_errors.reasons[i].n_rows++;
 	return true;
 }
 
@@ -211,22 +250,59 @@ void
 pgllm_row_errors_forget(void)
 {
 	row_errors.n_rows = 0;
+	row_errors.n_reasons = 0;
+}
+
+/* the first message of a reason */
+static void
+add_message(StringInfo s, const LlmError *err)
+{
+	appendStringInfo(s, "%s.", pgllm_message_from_utf8(err->message));
+	if (err->detail[0])
+		appendStringInfo(s, " %s", pgllm_message_from_utf8(err->detail));
+}
+
+static char *
+describe_reasons(void)
+{
+	uint64		n_other = row_errors.n_rows;
+	StringInfoData s;
+
+	initStringInfo(&s);
+	if (row_errors.n_reasons == 1)
+	{
+		appendStringInfoString(&s, "The first: ");
+		add_message(&s, &row_errors.reasons[0].first);
+		return s.data;
+	}
+	for (int i = 0; i < row_errors.n_reasons; i++)
+	{
+		const Reason *reason = &row_errors.reasons[i];
+
+		appendStringInfo(&s, "%s%llu, the first: ", i > 0 ? "\n" : "", (unsigned long long) reason->n_rows);
+		add_message(&s, &reason->first);
+		n_other -= reason->n_rows;
+	}
+	if (n_other > 0)
+		appendStringInfo(&s, "\n%llu for other reasons.", (unsigned long long) n_other);
+	return s.data;
 }
 
 void
 pgllm_row_errors_report(void)
 {
 	uint64		n = row_errors.n_rows;
+	char	   *reasons;
 
 	if (n == 0)
 		return;
-	row_errors.n_rows = 0;
+	reasons = describe_reasons();
+	pgllm_row_errors_forget();
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
 			 errmsg_plural("%llu row became NULL, as its data could not be answered",
 						   "%llu rows became NULL, as their data could not be answered",
 						   (unsigned long) n, (unsigned long long) n),
-			 errdetail("The first: %s.%s%s", pgllm_message_from_utf8(row_errors.first.message),
-					   row_errors.first.detail[0] ? " " : "", pgllm_message_from_utf8(row_errors.first.detail)),
+			 errdetail("%s", reasons),
 			 errhint("SET pg_llm.on_error = 'error' stops at the first such row; functions ending in _detail give the reason in the row.")));
 }

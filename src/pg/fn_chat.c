@@ -83,6 +83,7 @@ const PgLlmFunction pgllm_function_chat = {
 	.constant_args = 0x1F8,		/* all but messages, tools and model */
 	.required_args = 1,
 	.max_tokens_arg = 3,
+	.shareable = true,
 	.parse = parse_chat,
 	.drawn = pgllm_generate_drawn,
 	.begin = begin_chat,

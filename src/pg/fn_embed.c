@@ -1,6 +1,7 @@
 /*
  * fn_embed.c: llm_embed, llm_embed_many, llm_embed_pinned, llm_similarity: texts as vectors.
  */
+#include "call_stats.h"
 #include "embed_call.h"
 
 #include "funcapi.h"
@@ -117,6 +118,7 @@ const PgLlmFunction pgllm_function_embed = {
 	.constant_args = EMBED_CONSTANTS,
 	.required_args = BIT(ARG_INPUT),
 	.stable = true,
+	.shareable = true,
 	.parse = parse_embed,
 	.begin = embed_begin,
 	.answer = embed_answer,
@@ -178,7 +180,9 @@ pgllm_fn_llm_embed_many(PG_FUNCTION_ARGS)
 	inputs = pgllm_nullable_texts(PG_GETARG_ARRAYTYPE_P(ARG_INPUT), "inputs", &n);
 	many.model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(ARG_MODEL), PGLLM_KIND_EMBED);
 	many.results = palloc0(sizeof(ArrayType *) * Max(n, 1));
+	pgllm_stats_function("llm_embed_many");
 	pgllm_text_batch_run(&batch, inputs, n);
+	pgllm_stats_rows(many.model, n);
 	for (int i = 0; i < n; i++)
 	{
 		Datum		values[2] = {Int32GetDatum(i + 1), PointerGetDatum(many.results[i])};
@@ -212,11 +216,13 @@ pgllm_fn_llm_embed_pinned(PG_FUNCTION_ARGS)
 				 errhint("llm_model_info() shows a model's as \"digest\".")));
 	pgllm_embed_args_init(&args);
 	args.options.truncate = PGLLM_TRUNCATE_ERROR;
+	pgllm_stats_function("llm_embed_pinned");
 	call = pgllm_embed_begin(pgllm_model_use_content(sha256, PGLLM_KIND_EMBED), &args, input);
 	pgllm_call_wait(call);
 	if (call->error.status != LLM_OK)
 		pgllm_raise(&call->error);
 	vector = pgllm_embed_read(call, &args, &n);
+	pgllm_stats_rows(call->model, 1);
 	pgllm_call_free(call);
 	PG_RETURN_ARRAYTYPE_P(pgllm_real_array(vector, n));
 }
@@ -260,6 +266,7 @@ const PgLlmFunction pgllm_function_similarity = {
 	.constant_args = BIT(SIMILARITY_OPTIONS),
 	.required_args = BIT(SIMILARITY_A) | BIT(SIMILARITY_B),
 	.stable = true,
+	.shareable = true,
 	.parse = parse_similarity,
 	.begin = similarity_begin,
 	.answer = similarity_answer,

@@ -1,6 +1,7 @@
 /*
  * fn_rerank.c: llm_rerank and llm_relevance: how well documents answer a query, read together by a model of kind rerank.
  */
+#include "call_stats.h"
 #include "embed_call.h"
 
 #include <math.h>
@@ -229,7 +230,9 @@ pgllm_fn_llm_rerank(PG_FUNCTION_ARGS)
 		r.scores[i] = NAN;
 		order[i] = i;
 	}
+	pgllm_stats_function("llm_rerank");
 	pgllm_text_batch_run(&batch, texts, n);
+	pgllm_stats_rows(r.query.model, n);
 	qsort_arg(order, n, sizeof(int), compare_ranks, r.scores);
 	put_ranks((ReturnSetInfo *) fcinfo->resultinfo, documents, order, r.scores, Min(n, top_k));
 	return (Datum) 0;
@@ -279,6 +282,7 @@ const PgLlmFunction pgllm_function_relevance = {
 	.constant_args = BIT(RELEVANCE_OPTIONS),
 	.required_args = BIT(RELEVANCE_QUERY) | BIT(RELEVANCE_DOCUMENT),
 	.stable = true,
+	.shareable = true,
 	.parse = parse_relevance,
 	.begin = relevance_begin,
 	.answer = relevance_answer,

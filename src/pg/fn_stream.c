@@ -8,6 +8,7 @@
  * A row reaches the client when the server's output buffer is sent. So at the next call, when the row before has been
  * written into it, what is there is sent without waiting for a slow client.
  */
+#include "call_stats.h"
 #include "generate_call.h"
 
 #include "access/parallel.h"
@@ -47,7 +48,9 @@ stream_begin(FunctionCallInfo fcinfo)
 	if (!args->options.has_draft)
 		args->options.draft = LLM_DRAFT_OFF;
 	model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(stream_argno.model), PGLLM_KIND_GENERATE);
+	pgllm_stats_function("llm_stream");
 	stream->call = pgllm_generate_turn(model, args, pgllm_to_utf8(PG_GETARG_TEXT_PP(0)));
+	pgllm_stats_rows(model, 1);
 	return stream;
 }
 

@@ -4,11 +4,12 @@
  * What protects the server (where files are read and written, memory, ceiling of threads, kernels) is for superusers;
  * how a session wants its answers is for everybody. All exist with and without shared_preload_libraries.
  */
-#include "pg_llm.h"
+#include "result_cache.h"
 
 #include <limits.h>
 
 #include "kernels.h"
+#include "access/parallel.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -26,6 +27,8 @@ int			pgllm_batching = PGLLM_BATCHING_ON;
 int			pgllm_batch_tokens = 512;
 bool		pgllm_defer_filters_on = true;
 bool		pgllm_prefix_cache = true;
+int			pgllm_result_cache = PGLLM_RESULTS_STATEMENT;
+int			pgllm_statement_token_limit = 0;
 int			pgllm_on_error = PGLLM_ON_ERROR_ERROR;
 int			pgllm_truncate = PGLLM_TRUNCATE_ERROR;
 char	   *pgllm_cpu_kernels = NULL;
@@ -47,6 +50,13 @@ static const struct config_enum_entry batching_options[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry result_cache_options[] = {
+	{"off", PGLLM_RESULTS_OFF, false},
+	{"statement", PGLLM_RESULTS_STATEMENT, false},
+	{"shared", PGLLM_RESULTS_SHARED, false},
+	{NULL, 0, false}
+};
+
 static const struct config_enum_entry truncate_options[] = {
 	{"error", PGLLM_TRUNCATE_ERROR, false},
 	{"tail", PGLLM_TRUNCATE_TAIL, false},
@@ -64,6 +74,18 @@ pgllm_thread_count(void)
 		cpus = llm_cpu_count();
 	ceiling = max_threads > 0 ? max_threads : cpus;
 	return pgllm_threads > 0 ? Min(pgllm_threads, ceiling) : Min(cpus, ceiling);
+}
+
+/* who asks for what is not there is told; what the server's or a role's configuration says is taken as "statement" then */
+static bool
+check_result_cache(int *newval, void **extra, GucSource source)
+{
+	if (*newval != PGLLM_RESULTS_SHARED || source != PGC_S_SESSION || pgllm_result_cache_exists() || IsParallelWorker())
+		return true;
+	GUC_check_errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
+	GUC_check_errdetail("There is no shared result cache.");
+	GUC_check_errhint("Put pg_llm into shared_preload_libraries, set pg_llm.result_cache_size above 0, and restart the server.");
+	return false;
 }
 
 /* a level that this build holds and this processor can run, or auto */
@@ -139,6 +161,15 @@ pgllm_guc_init(void)
 							 "Keeps the beginnings of prompts for later prompts that begin alike.",
 							 "Until the end of the transaction; results are the same without.",
 							 &pgllm_prefix_cache, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pg_llm.result_cache",
+							 "Who shares the answers of equal calls.",
+							 "off: nobody; statement: the calls of a statement; shared: all sessions.",
+							 &pgllm_result_cache, PGLLM_RESULTS_STATEMENT, result_cache_options, PGC_USERSET, 0,
+							 check_result_cache, NULL, NULL);
+	DefineCustomIntVariable("pg_llm.statement_token_limit",
+							"Tokens of prompts and answers that a statement may take.",
+							"A statement that needs more ends by an error. 0: no limit.",
+							&pgllm_statement_token_limit, 0, 0, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("pg_llm.on_error",
 							 "What happens when a row's own data cannot be answered.",
 							 "error: the statement fails; null: the row gets NULL, and one WARNING at the end says how many.",

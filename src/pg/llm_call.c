@@ -4,7 +4,8 @@
  * Requests of other calls (a stream half read, say) may be in the same scheduler; a step serves them too, but nobody waits
  * for more than the own request. A call's memory is one context; the request hangs on it, so an ERROR frees both.
  */
-#include "llm_call.h"
+#include "call_stats.h"
+#include "estimate.h"
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -27,6 +28,27 @@ pgllm_call_set_request(PgLlmCall *call, LlmRequest *request)
 {
 	call->request = request;
 	pgllm_request_own(call->context, request);
+	pgllm_stats_call_begin(call);
+}
+
+/* one step of the scheduler, on the time of the call */
+static void
+model_step(PgLlmCall *call, bool *more)
+{
+	instr_time	begun;
+	instr_time	took;
+
+	if (pgllm_estimating())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("llm_estimate() cannot tell what this query takes"),
+				 errdetail("A function in it runs a model for other than the rows of the query."),
+				 errhint("Estimate the query without that function.")));
+	INSTR_TIME_SET_CURRENT(begun);
+	pgllm_model_step(call->model, more);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begun);
+	pgllm_stats_call_step(call, &took);
 }
 
 /* true while the request is not done; an error of its own is kept in the call */
@@ -37,10 +59,13 @@ step(PgLlmCall *call)
 	bool		more;
 
 	if (call->request == NULL)
+	{
+		pgllm_stats_call_end(call);
 		return false;
+	}
 	if (llm_request_finish(call->request) == LLM_FINISH_NONE)
 	{
-		pgllm_model_step(call->model, &more);
+		model_step(call, &more);
 		if (!more && llm_request_finish(call->request) == LLM_FINISH_NONE)
 			elog(ERROR, "scheduler stopped before the request was done");
 	}
@@ -55,6 +80,8 @@ step(PgLlmCall *call)
 			llm_error_hint(&call->error,
 						   "Give a shorter prompt or a smaller max_tokens, or ask a superuser to raise pg_llm.memory_limit.");
 	}
+	if (finish != LLM_FINISH_NONE)
+		pgllm_stats_call_end(call);
 	return finish == LLM_FINISH_NONE;
 }
 

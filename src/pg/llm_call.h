@@ -13,6 +13,7 @@
 #define PGLLM_LLM_CALL_H
 
 #include "pg_llm.h"
+#include "lib/ilist.h"
 #include "portability/instr_time.h"
 #include "utils/array.h"
 
@@ -41,8 +42,8 @@ typedef struct PgLlmSite
  */
 extern PgLlmSite *pgllm_site(FunctionCallInfo fcinfo, uint32 args);
 
-/* digest of a call at this site: its constants, its other arguments, and some bytes of the caller's */
-extern void pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, const void *bytes, size_t n_bytes, uint8 *digest);
+/* digest of a call at this site: its constants, its other arguments but for model_arg, and some bytes of the caller's */
+extern void pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, int model_arg, const void *bytes, size_t n_bytes, uint8 *digest);
 
 /* ---- fitting a prompt into the context (prompt_fit.c) ---- */
 
@@ -80,6 +81,15 @@ typedef struct PgLlmCall
 	uint32_t	max_output;		/* tokens that may be generated */
 	instr_time	begun;
 	bool		reads_calls;	/* an answer that calls tools becomes a message (fn_chat.c) */
+	struct						/* call_stats.c */
+	{
+		bool		live;		/* in the list of calls with a request */
+		bool		counted;
+		dlist_node	node;
+		MemoryContextCallback callback;
+		const char *function;	/* that it is made for */
+		uint64		us;			/* that the model computed while it was waited for */
+	}			stats;
 } PgLlmCall;
 
 extern PgLlmCall *pgllm_call_create(PgLlmModel *model);

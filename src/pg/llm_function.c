@@ -9,6 +9,10 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "batch_scan/memo.h"
+#include "call_stats.h"
+#include "estimate.h"
+#include "models.h"
+#include "result_cache.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -183,6 +187,7 @@ pgllm_function_begin(FunctionCallInfo fcinfo, const PgLlmFunction *function, con
 
 	work->parsed = prepared->parsed;
 	work->model = prepared->model;
+	pgllm_stats_function(PGLLM_SYMBOL_NAME(function->symbol));
 	function->begin(fcinfo, work);
 	return work;
 }
@@ -204,10 +209,11 @@ pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction *function, P
 {
 	struct
 	{
-		const PgLlmFunction *function;
-		uint64		model;
+		char		function[NAMEDATALEN];
+		uint8		model[sizeof(prepared->model->identity)];
+		int64		time;
 		PgLlmKey	shape;
-	}			identity;
+	}			identity = {0};
 	PgLlmSite  *site;
 
 	for (int i = 0; i < PG_NARGS(); i++)
@@ -224,13 +230,50 @@ pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction *function, P
 	prepared->parsed = site->parsed;
 	prepared->model = pgllm_model_use(PGLLM_ARG_TEXT_OR_NULL(function->model_arg), pgllm_function_kinds(function));
 	prepared->drawn = function->drawn != NULL && function->drawn(site->parsed);
-	memset(&identity, 0, sizeof identity);
+	prepared->drawn = prepared->drawn || pgllm_result_cache == PGLLM_RESULTS_OFF;
+	prepared->shared = function->shareable && !prepared->drawn && pgllm_result_cache == PGLLM_RESULTS_SHARED;
+	strlcpy(identity.function, function->symbol, sizeof identity.function);
+	memcpy(identity.model, prepared->model->identity, sizeof identity.model);
+	identity.time = pgllm_model_time(prepared->model);
 	if (function->shape != NULL)
 		identity.shape = *function->shape(site->parsed);
-	identity.function = function;
-	identity.model = prepared->model->serial;
-	pgllm_site_digest(fcinfo, site, &identity, sizeof identity, prepared->key.digest);
+	pgllm_site_digest(fcinfo, site, function->model_arg, &identity, sizeof identity, prepared->key.digest);
 	return true;
+}
+
+const PgLlmAnswer *
+pgllm_function_known(const PgLlmFunction *function, const PgLlmPrepared *prepared, bool *from_shared)
+{
+	const PgLlmAnswer *answer = pgllm_memo_find(&prepared->key);
+
+	*from_shared = false;
+	if (answer != NULL || !prepared->shared)
+		return answer;
+	answer = pgllm_result_cache_find(&prepared->key);
+	if (answer == NULL)
+		return NULL;
+	*from_shared = true;
+	pgllm_stats_function(PGLLM_SYMBOL_NAME(function->symbol));
+	pgllm_stats_cache_hit(prepared->model);
+	/* so that equal calls of this statement need not ask again */
+	pgllm_memo_store(&prepared->key, answer);
+	return answer;
+}
+
+void
+pgllm_function_keep(const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
+{
+	pgllm_memo_store(&prepared->key, answer);
+	if (prepared->shared)
+		pgllm_result_cache_store(&prepared->key, answer);
+}
+
+PgLlmAnswer *
+pgllm_function_answer(const PgLlmFunction *function, PgLlmWork *work)
+{
+	/* may make calls of its own, as for a calibration */
+	pgllm_stats_function(PGLLM_SYMBOL_NAME(function->symbol));
+	return function->answer(work);
 }
 
 /* from the model, alone */
@@ -242,10 +285,10 @@ run(FunctionCallInfo fcinfo, const PgLlmFunction *function, const PgLlmPrepared 
 
 	for (int i = 0; i < work->n_calls; i++)
 		pgllm_call_wait(work->calls[i]);
-	answer = function->answer(work);
+	answer = pgllm_function_answer(function, work);
 	pgllm_work_free(work);
 	if (!prepared->drawn)
-		pgllm_memo_store(&prepared->key, answer);
+		pgllm_function_keep(prepared, answer);
 	return answer;
 }
 
@@ -254,13 +297,16 @@ pgllm_function_call(FunctionCallInfo fcinfo, const PgLlmFunction *function)
 {
 	PgLlmPrepared prepared;
 	const PgLlmAnswer *answer;
+	bool		from_shared;
 
 	if ((function->stable && pgllm_planner_evaluates()) || !pgllm_function_prepare(fcinfo, function, &prepared))
 		PG_RETURN_NULL();
+	if (pgllm_estimating())
+		return pgllm_estimate_call(fcinfo, function, &prepared);
 	if (pgllm_ahead != NULL && prepared.drawn)
 		answer = NULL;			/* belongs to the call that is made for the row */
 	else
-		answer = prepared.drawn ? pgllm_memo_take(&prepared.key) : pgllm_memo_find(&prepared.key);
+		answer = prepared.drawn ? pgllm_memo_take(&prepared.key) : pgllm_function_known(function, &prepared, &from_shared);
 	if (answer == NULL && pgllm_ahead != NULL)
 	{
 		pgllm_ahead->missing = true;
@@ -268,5 +314,10 @@ pgllm_function_call(FunctionCallInfo fcinfo, const PgLlmFunction *function)
 	}
 	if (answer == NULL)
 		answer = run(fcinfo, function, &prepared);
+	if (pgllm_ahead == NULL)
+	{
+		pgllm_stats_function(PGLLM_SYMBOL_NAME(function->symbol));
+		pgllm_stats_rows(prepared.model, 1);
+	}
 	return function->finish(fcinfo, &prepared, answer);
 }

@@ -44,7 +44,8 @@ typedef struct PgLlmPrepared
 {
 	void	   *parsed;
 	PgLlmModel *model;
-	bool		drawn;
+	bool		drawn;			/* its answer is of this call only */
+	bool		shared;			/* its answer may come from the shared result cache */
 	PgLlmKey	key;
 } PgLlmPrepared;
 
@@ -65,6 +66,7 @@ typedef struct PgLlmFunction
 	uint32		constant_args;	/* bit i: argument i is parsed once per call site */
 	uint32		required_args;	/* NULL in one of them: the result is NULL, and no model runs */
 	bool		stable;			/* the planner may call it, and gets NULL */
+	bool		shareable;		/* an answer depends on model, arguments and settings alone, not on what the catalog holds */
 	int			max_tokens_arg; /* bounds the tokens of its answer; 0: it generates none */
 	int			rows_arg;		/* array with an element for each row that it returns; 0: it returns no set */
 	void	   *(*parse) (FunctionCallInfo fcinfo); /* into the current memory context */
@@ -116,6 +118,15 @@ extern bool pgllm_function_prepare(FunctionCallInfo fcinfo, const PgLlmFunction 
 /* begin the requests of a prepared call, in the current memory context */
 extern PgLlmWork *pgllm_function_begin(FunctionCallInfo fcinfo, const PgLlmFunction *function, const PgLlmPrepared *prepared);
 extern void pgllm_work_free(PgLlmWork *work);
+
+/* an answer of an equal call, kept by the statement or shared by all; NULL: none. Borrowed until the next call of memo.h's. */
+extern const PgLlmAnswer *pgllm_function_known(const PgLlmFunction *function, const PgLlmPrepared *prepared, bool *from_shared);
+
+/* keep the answer of a call that is not drawn */
+extern void pgllm_function_keep(const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
+
+/* the answer of work whose calls are done */
+extern PgLlmAnswer *pgllm_function_answer(const PgLlmFunction *function, PgLlmWork *work);
 
 /* for begin: the work needs this call too */
 extern void pgllm_work_add(PgLlmWork *work, PgLlmCall *call);

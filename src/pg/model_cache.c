@@ -15,6 +15,7 @@
  */
 #include "models.h"
 #include "cache_folder.h"
+#include "progress.h"
 
 #include "foreign/foreign.h"
 #include "lib/ilist.h"
@@ -24,6 +25,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/wait_event.h"
 
 typedef struct PgLlmOpenModel
 {
@@ -295,6 +297,8 @@ open_into(PgLlmOpenModel *m)
 	m->pub.kind = pgllm_model_kind(&m->spec, m->pub.model);
 	m->pub.query_prefix = m->spec.query_prefix;
 	m->pub.document_prefix = m->spec.document_prefix;
+	pgllm_model_identify(&m->spec, &m->pub);
+	pgllm_model_find_clock(&m->spec, &m->pub);
 }
 
 /* a new entry for the server, linked only when it is complete */
@@ -321,12 +325,17 @@ open_model(Oid server_oid, bool by_content)
 	MemoryContextSetParent(context, pgllm_context());
 	work = AllocSetContextCreate(caller, "pg_llm opening", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(work);
+	pgllm_progress_loading(m->spec.name);
 	PG_TRY();
 	{
+		pgstat_report_wait_start(pgllm_wait_load());
 		open_into(m);
+		pgstat_report_wait_end();
 	}
 	PG_CATCH();
 	{
+		pgstat_report_wait_end();
+		pgllm_progress_loaded();
 		MemoryContextSwitchTo(caller);
 		close_model(m);
 		PG_RE_THROW();
@@ -334,6 +343,7 @@ open_model(Oid server_oid, bool by_content)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(work);
+	pgllm_progress_loaded();
 	/* a change that became known meanwhile found nothing to mark */
 	m->valid = n_invalidations == n_before;
 	dlist_push_head(&open_models, &m->node);
@@ -464,12 +474,14 @@ pgllm_model_step(PgLlmModel *model, bool *more)
 
 	CHECK_FOR_INTERRUPTS();
 	llm_pool_set_limit(pool, pgllm_cpu_share_begin(pool_threads));
+	pgstat_report_wait_start(pgllm_wait_compute());
 	PG_TRY();
 	{
 		PGLLM_RUN(llm_scheduler_step(model->scheduler, pgllm_stop(), more, &err), &err);
 	}
 	PG_FINALLY();
 	{
+		pgstat_report_wait_end();
 		pgllm_cpu_share_end();
 	}
 	PG_END_TRY();

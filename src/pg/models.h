@@ -151,6 +151,15 @@ extern PgLlmKind pgllm_model_kind(const PgLlmSpec *spec, const LlmModel *model);
 /* raises if the file at the spec's path, which is not a stored one, can never be opened as that model */
 extern void pgllm_model_check(const PgLlmSpec *spec);
 
+/* ---- model_identity.c ---- */
+
+/* fill in what the spec and the opened model say */
+extern void pgllm_model_identify(const PgLlmSpec *spec, PgLlmModel *model);
+extern void pgllm_model_find_clock(const PgLlmSpec *spec, PgLlmModel *model);
+
+/* the time as far as answers in this statement depend on it; 0 if they do not */
+extern int64_t pgllm_model_time(const PgLlmModel *model);
+
 /* ---- model_cache.c ---- */
 
 /* a model of any kind, without threads and scheduler: to look at (NULL: pg_llm.default_model), */

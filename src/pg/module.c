@@ -15,7 +15,9 @@
  */
 #include "models.h"
 #include "batch_scan/batch_scan.h"
+#include "progress.h"
 #include "shared_cache.h"
+#include "shared_memory.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -134,6 +136,8 @@ maybe_statement_end(void)
 		return;
 	statement_number++;
 	pgllm_memo_forget();
+	pgllm_stats_flush();
+	pgllm_progress_end();
 	pgllm_row_errors_report();
 }
 
@@ -269,6 +273,14 @@ pgllm_ProcessUtility(PlannedStmt *pstmt, const char *query_string, bool read_onl
 	maybe_statement_end();
 }
 
+/* requests go with the transaction */
+static void
+end_work(void)
+{
+	pgllm_stats_end_transaction();
+	pgllm_progress_end();
+}
+
 static void
 pgllm_transaction_callback(XactEvent event, void *arg)
 {
@@ -283,11 +295,13 @@ pgllm_transaction_callback(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			pgllm_row_errors_forget();
+			end_work();
 			pgllm_models_end_transaction();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PREPARE:
+			end_work();
 			pgllm_models_end_transaction();
 			break;
 		default:
@@ -298,7 +312,8 @@ pgllm_transaction_callback(XactEvent event, void *arg)
 void
 _PG_init(void)
 {
-	pgllm_shared_cache_init();	/* before guc.c reserves the names of settings */
+	pgllm_shared_memory_init();	/* before guc.c reserves the names of settings */
+	pgllm_shared_cache_init();
 	pgllm_preload_init();
 	pgllm_guc_init();
 	pgllm_models_init();

@@ -31,6 +31,13 @@ typedef enum PgLlmBatching
 	PGLLM_BATCHING_EAGER			/* also for actions that may not come about */
 } PgLlmBatching;
 
+typedef enum PgLlmResults
+{
+	PGLLM_RESULTS_OFF,
+	PGLLM_RESULTS_STATEMENT,
+	PGLLM_RESULTS_SHARED
+} PgLlmResults;
+
 typedef enum PgLlmTruncate
 {
 	PGLLM_TRUNCATE_ERROR,
@@ -49,6 +56,8 @@ extern int	pgllm_batching;			/* PgLlmBatching */
 extern int	pgllm_batch_tokens;
 extern bool pgllm_defer_filters_on;
 extern bool pgllm_prefix_cache;
+extern int	pgllm_result_cache;		/* PgLlmResults */
+extern int	pgllm_statement_token_limit;	/* 0: none */
 extern int	pgllm_on_error;			/* PgLlmOnError */
 extern int	pgllm_truncate;			/* PgLlmTruncate */
 extern char *pgllm_cpu_kernels;	/* auto, or the name of a CPU level */
@@ -124,6 +133,14 @@ typedef enum PgLlmKind
 
 extern const char *pgllm_kind_name(PgLlmKind kind);
 
+/* how often an answer may change for the time that a chat template prints */
+typedef enum PgLlmClock
+{
+	PGLLM_CLOCK_NONE,
+	PGLLM_CLOCK_DAY,
+	PGLLM_CLOCK_SECOND
+} PgLlmClock;
+
 typedef struct PgLlmModel
 {
 	Oid			server_oid;
@@ -133,6 +150,8 @@ typedef struct PgLlmModel
 	LlmModel   *model;
 	LlmScheduler *scheduler;
 	char		digest[65];		/* hex SHA-256 of the source */
+	uint8		identity[32];	/* models that answer alike have the same (model_identity.c) */
+	PgLlmClock	clock;
 	char	   *query_prefix;	/* UTF-8, by the owner; NULL: the model's own */
 	char	   *document_prefix;
 } PgLlmModel;

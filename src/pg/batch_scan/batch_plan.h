@@ -76,6 +76,14 @@ extern bool pgllm_is_join(const Plan *plan);
 /* put in place of each child what fn returns for it */
 extern void pgllm_plan_map(Plan *plan, PgLlmPlanFn fn, void *context);
 
+/* ---- numbers of rows (row_counts.c) ---- */
+
+/* rows of the table that a scan reads, by the catalog; -1: not known */
+extern double pgllm_table_rows(const PlannedStmt *stmt, const Plan *scan);
+
+/* rows of a node without some of its conditions */
+extern double pgllm_rows_without(const PlannedStmt *stmt, const Plan *plan, List *quals, List *kept_quals);
+
 /* ---- filters above joins (defer.c) ---- */
 
 /* move filters with calls to joins that leave fewer rows; notes them in r->deferred */

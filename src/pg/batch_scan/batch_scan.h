@@ -88,6 +88,7 @@ typedef struct PgLlmBatchStats
 	uint64		largest;		/* rows of a batch */
 	uint64		calls;
 	uint64		inputs;			/* calls that the model ran for */
+	uint64		shared_hits;	/* calls answered from the shared result cache */
 	uint64		prompt_tokens;
 	uint64		cached_tokens;	/* of those, found in the prefix cache */
 	uint64		output_tokens;
@@ -115,6 +116,7 @@ typedef struct PgLlmBatchState
 	int			batch_tokens;
 	int64		bound;			/* rows that will be asked for at most; -1: not known */
 	int64		n_fetched;
+	int64		n_expected;		/* rows that the planner expects; more if there were more */
 	int64		next_rows;		/* size of the next batch */
 	bool		child_done;
 

@@ -12,6 +12,8 @@
  * A recheck (EvalPlanQual) replaces rows below; there, and with pg_llm.batching off, rows pass one by one.
  */
 #include "batch_scan/batch_scan.h"
+#include "estimate.h"
+#include "progress.h"
 
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -146,13 +148,16 @@ start(PgLlmBatchState *b)
 	b->started = true;
 	b->child_done = false;
 	b->n_fetched = 0;
+	b->n_expected = (int64) Min(outerPlan(b->css.ss.ps.plan)->plan_rows, (double) PG_INT32_MAX);
 	b->next_rows = 1;
 	b->batching = pgllm_batching >= (b->uncertain ? PGLLM_BATCHING_EAGER : PGLLM_BATCHING_ON) && b->n_sites > 0 && estate->es_epq_active == NULL &&
-		ScanDirectionIsForward(estate->es_direction);
+		ScanDirectionIsForward(estate->es_direction) && !pgllm_estimating();
 	b->batch_tokens = pgllm_batch_tokens;
 	if (!b->batching)
 		return;
 	set_bound(b);
+	if (b->bound >= 0)
+		b->n_expected = Min(b->n_expected, b->bound);
 	if (b->rows == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
@@ -244,6 +249,7 @@ fill_batch(PgLlmBatchState *b)
 	b->stats.batches++;
 	b->stats.largest = Max(b->stats.largest, (uint64) n);
 	pgllm_prefetch(b, n);
+	pgllm_progress_rows(b->n_fetched, b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched));
 	tuplestore_rescan(b->rows);
 	grow(b);
 	return true;

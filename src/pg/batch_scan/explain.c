@@ -104,6 +104,8 @@ pgllm_batch_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 	ExplainPropertyInteger("Largest Batch", "rows", (int64) stats->largest, es);
 	ExplainPropertyInteger("Calls", NULL, (int64) stats->calls, es);
 	ExplainPropertyInteger("Distinct Inputs", NULL, (int64) stats->inputs, es);
+	if (pgllm_result_cache == PGLLM_RESULTS_SHARED)
+		ExplainPropertyInteger("Shared Results", NULL, (int64) stats->shared_hits, es);
 	ExplainPropertyInteger("Prompt Tokens", NULL, (int64) stats->prompt_tokens, es);
 	ExplainPropertyInteger("Cached Tokens", NULL, (int64) stats->cached_tokens, es);
 	ExplainPropertyInteger("Output Tokens", NULL, (int64) stats->output_tokens, es);

@@ -11,6 +11,8 @@
  * Cancel and the like are raised at once.
  */
 #include "batch_scan/batch_scan.h"
+#include "call_stats.h"
+#include "progress.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -35,8 +37,7 @@
 typedef struct Work
 {
 	PgLlmSiteState *site;
-	PgLlmKey	key;
-	bool		drawn;
+	PgLlmPrepared prepared;
 	PgLlmWork  *work;
 } Work;
 
@@ -52,6 +53,7 @@ typedef struct Ahead
 	Work		works[MAX_WORKS];
 	uint64		tokens;			/* of works */
 	int			n_settled;
+	int64		row_before;		/* rows read when these works began */
 } Ahead;
 
 /* ---- sites ---- */
@@ -237,6 +239,7 @@ begin_site(Ahead *ahead, PgLlmSiteState *site)
 	FunctionCallInfo fcinfo = site->fcinfo;
 	PgLlmPrepared prepared;
 	const PgLlmAnswer *answer;
+	bool		from_shared;
 	Work	   *work;
 
 	if (!ExecQual(site->guards, econtext))
@@ -249,17 +252,17 @@ begin_site(Ahead *ahead, PgLlmSiteState *site)
 	b->stats.calls++;
 	if (!prepared.drawn && pgllm_shelf_claim(b->shelf, &prepared.key))
 		return;
-	answer = prepared.drawn ? NULL : pgllm_memo_find(&prepared.key);
+	answer = prepared.drawn ? NULL : pgllm_function_known(site->function, &prepared, &from_shared);
 	if (answer != NULL)
 	{
+		b->stats.shared_hits += from_shared;
 		pgllm_shelf_put(b->shelf, &prepared.key, answer);
 		return;
 	}
 	MemoryContextSwitchTo(b->chunk_context);
 	work = &ahead->works[ahead->n_works];
 	work->site = site;
-	work->key = prepared.key;
-	work->drawn = prepared.drawn;
+	work->prepared = prepared;
 	work->work = pgllm_function_begin(fcinfo, site->function, &prepared);
 	ahead->tokens += tokens_of(work->work);
 	ahead->n_works++;
@@ -312,22 +315,34 @@ count_tokens(PgLlmBatchState *b, const PgLlmWork *work)
 	for (int i = 0; i < work->n_calls; i++)
 	{
 		const PgLlmCall *call = work->calls[i];
-		LlmGeneration generation;
+		PgLlmTotals taken;
 		uint64_t	n_drafted;
 		uint64_t	n_accepted;
 
-		if (call->request == NULL)
+		pgllm_call_taken(call, &taken);
+		b->stats.prompt_tokens += taken.prompt_tokens;
+		b->stats.cached_tokens += taken.cached_tokens;
+		b->stats.output_tokens += taken.output_tokens;
+		if (call->request == NULL || call->max_output == 0)
 			continue;
-		b->stats.prompt_tokens += call->n_prompt;
-		b->stats.cached_tokens += llm_request_cached_tokens(call->request);
-		if (call->max_output == 0)
-			continue;
-		llm_request_generation(call->request, &generation);
-		b->stats.output_tokens += generation.n_tokens;
 		llm_request_drafts(call->request, &n_drafted, &n_accepted);
 		b->stats.drafted_tokens += n_drafted;
 		b->stats.accepted_tokens += n_accepted;
 	}
+}
+
+/* tell how far the batch is: rows of all levels, those of calls under way by the part that is done */
+static void
+show_progress(const Ahead *ahead)
+{
+	const PgLlmBatchState *b = ahead->b;
+	int64		before = b->n_fetched - ahead->n_rows;
+	int64		row = ahead->row_before;
+
+	if (ahead->n_works > 0)
+		row += (ahead->row - ahead->row_before) * ahead->n_settled / ahead->n_works;
+	pgllm_progress_rows(before + (ahead->level * ahead->n_rows + row) / (b->max_level + 1),
+						b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched));
 }
 
 /* wait for one call after the other (they run together) and put their answers on the shelf */
@@ -338,10 +353,12 @@ settle_some(Ahead *ahead)
 
 	while (ahead->n_settled < ahead->n_works)
 	{
-		Work	   *work = &ahead->works[ahead->n_settled++];
+		Work	   *work = &ahead->works[ahead->n_settled];
 		bool		usable = true;
 		PgLlmAnswer *answer;
 
+		show_progress(ahead);
+		ahead->n_settled++;
 		MemoryContextSwitchTo(b->chunk_context);
 		for (int i = 0; i < work->work->n_calls; i++)
 		{
@@ -351,13 +368,13 @@ settle_some(Ahead *ahead)
 		count_tokens(b, work->work);
 		if (!usable)
 			continue;
-		answer = work->site->function->answer(work->work);
-		if (work->drawn)
-			pgllm_shelf_put_drawn(b->shelf, &work->key, answer);
+		answer = pgllm_function_answer(work->site->function, work->work);
+		if (work->prepared.drawn)
+			pgllm_shelf_put_drawn(b->shelf, &work->prepared.key, answer);
 		else
 		{
-			pgllm_shelf_put(b->shelf, &work->key, answer);
-			pgllm_memo_store(&work->key, answer);
+			pgllm_shelf_put(b->shelf, &work->prepared.key, answer);
+			pgllm_function_keep(&work->prepared, answer);
 		}
 		pfree(answer);
 		pgllm_work_free(work->work);
@@ -398,6 +415,7 @@ run_level(Ahead *ahead)
 	{
 		ahead->n_works = ahead->n_settled = 0;
 		ahead->tokens = 0;
+		ahead->row_before = ahead->row;
 		if (!try(begin_some, ahead))
 		{
 			PgLlmSiteState *site = &b->sites[Max(ahead->site, 1) - 1];

@@ -284,6 +284,8 @@ pgllm_batch_node_above(PgLlmRewrite *r, Plan *plan, const PgLlmSplit *split, Lis
 	node = make_node(r, plan, sites, flow);
 	node->scan.plan.targetlist = split->tlist;
 	node->scan.plan.qual = split->quals;
+	if (split->quals != NIL)
+		plan->plan_rows = pgllm_rows_without(r->stmt, plan, split->quals, split->kept_quals);
 	foreach(cell, r->deferred)
 	{
 		const PgLlmDeferred *note = lfirst(cell);
