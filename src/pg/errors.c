@@ -26,6 +26,7 @@ static struct
 {
 	size_t		size_bytes;
 	size_t		used_bytes;
+	bool		grammar;		/* wanted for compiling a grammar */
 }			refused;
 
 static void *
@@ -42,6 +43,7 @@ context_alloc(void *ctx, size_t size)
 		{
 			refused.size_bytes = size;
 			refused.used_bytes = used;
+			refused.grammar = strcmp(((MemoryContext) ctx)->name, PGLLM_GRAMMAR_CONTEXT) == 0;
 			return NULL;
 		}
 	}
@@ -75,9 +77,11 @@ raise_out_of_memory(const LlmError *err)
 	if (size > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 refused.grammar ? errmsg("compiling a grammar needs more memory than pg_llm.memory_limit allows") :
 				 errmsg("model needs more memory than pg_llm.memory_limit allows"),
 				 errdetail("%zu kB more were asked for, %zu kB are in use by this session's models, the limit is %d kB.",
 						   (size + 1023) / 1024, (refused.used_bytes + 1023) / 1024, pgllm_memory_limit_kb),
+				 refused.grammar ? errhint("Give a smaller schema, pattern or grammar, or ask a superuser to raise pg_llm.memory_limit.") :
 				 errhint("Use a model with a smaller context option or kv_type f16, lower pg_llm.batch_tokens, or ask a superuser to raise pg_llm.memory_limit.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OUT_OF_MEMORY),

@@ -81,13 +81,10 @@ example_output(text *json, int no, LlmStr schema, bool compact)
 	LlmStr		output = pgllm_str_copy(pgllm_to_utf8(json));
 	LlmBuf		buf;
 	LlmError	err;
-	bool		fits = true;
 
 	llm_buf_init(&buf, a);
 	PGLLM_CHECK(llm_json_dumps(output, compact, a, &buf, &err), &err);
-	if (llm_schema_accepts(schema, output, a, &fits, &err) != LLM_OK && err.status != LLM_E_LIMIT)
-		pgllm_raise(&err);
-	if (!fits)
+	if (!pgllm_schema_fits(schema, output))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("output of example %d does not fit the schema", no),

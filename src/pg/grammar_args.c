@@ -7,11 +7,44 @@
 #include "grammar_args.h"
 
 #include "llm_call.h"
+#include "models.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_schema_accepts);
+
+/*
+ * Scratch memory counts as the session's: it is taken below pgllm_context. Compiling gives all of it back before it returns,
+ * so one context serves all.
+ */
+static const LlmGrammarWork *
+grammar_work(void)
+{
+	static LlmGrammarWork work;
+
+	if (work.scratch == NULL)
+		work.scratch = pgllm_allocator(AllocSetContextCreate(pgllm_context(), PGLLM_GRAMMAR_CONTEXT, ALLOCSET_DEFAULT_SIZES));
+	work.stop = pgllm_stop();
+	return &work;
+}
+
+bool
+pgllm_schema_fits(LlmStr schema, LlmStr instance)
+{
+	LlmStatus	status;
+	LlmError	err;
+	bool		fits = true;
+
+	while ((status = llm_schema_accepts(schema, instance, grammar_work()->scratch, pgllm_stop(), &fits, &err)) == LLM_PAUSED)
+		CHECK_FOR_INTERRUPTS();
+	if (status == LLM_E_LIMIT)
+		return true;
+	if (status != LLM_OK)
+		pgllm_raise(&err);
+	return fits;
+}
 
 static void
 check_only_one(const PgLlmOptions *o)
@@ -67,7 +100,7 @@ pgllm_read_grammar(const char *key, const JsonbValue *v, PgLlmOptions *o)
 		size_t		n;
 		LlmStr	   *texts = choice_texts(key, v, &n);
 
-		PGLLM_CHECK(llm_grammar_choice(texts, n, a, &o->grammar, &err), &err);
+		PGLLM_RUN(llm_grammar_choice(texts, n, a, grammar_work(), &o->grammar, &err), &err);
 		return;
 	}
 	if (v->type != jbvString)
@@ -77,9 +110,9 @@ pgllm_read_grammar(const char *key, const JsonbValue *v, PgLlmOptions *o)
 				 errhint("Give a string.")));
 	text = pgllm_to_utf8(cstring_to_text_with_len(v->val.string.val, v->val.string.len));
 	if (strcmp(key, "regex") == 0)
-		PGLLM_CHECK(llm_grammar_regex(text, a, &o->grammar, &err), &err);
+		PGLLM_RUN(llm_grammar_regex(text, a, grammar_work(), &o->grammar, &err), &err);
 	else
-		PGLLM_CHECK(llm_grammar_gbnf(text, a, &o->grammar, &err), &err);
+		PGLLM_RUN(llm_grammar_gbnf(text, a, grammar_work(), &o->grammar, &err), &err);
 }
 
 void
@@ -114,16 +147,21 @@ pgllm_compile_schema(PgLlmOptions *o)
 
 	if (o->schema.data == NULL || o->grammar != NULL)
 		return;
-	PGLLM_RUN(llm_grammar_json_schema(o->schema, o->compact, pgllm_allocator(o->grammar_context), pgllm_stop(), &o->grammar, &err), &err);
+	PGLLM_RUN(llm_grammar_json_schema(o->schema, o->compact, pgllm_allocator(o->grammar_context), grammar_work(), &o->grammar, &err), &err);
 }
 
 bool
 pgllm_pattern_compiles(const char *pattern)
 {
 	LlmGrammar *grammar;
+	const LlmStr text = pgllm_cstring_to_utf8(pattern);
+	const LlmAllocator *a = pgllm_allocator(CurrentMemoryContext);
 	LlmError	err;
+	LlmStatus	status;
 
-	if (llm_grammar_regex(pgllm_cstring_to_utf8(pattern), pgllm_allocator(CurrentMemoryContext), &grammar, &err) != LLM_OK)
+	while ((status = llm_grammar_regex(text, a, grammar_work(), &grammar, &err)) == LLM_PAUSED)
+		CHECK_FOR_INTERRUPTS();
+	if (status != LLM_OK)
 		return false;
 	llm_grammar_free(grammar);
 	return true;
@@ -137,6 +175,6 @@ pgllm_fn_llm_schema_accepts(PG_FUNCTION_ARGS)
 	LlmError	err;
 	bool		accepted;
 
-	PGLLM_CHECK(llm_schema_accepts(schema, instance, pgllm_allocator(CurrentMemoryContext), &accepted, &err), &err);
+	PGLLM_RUN(llm_schema_accepts(schema, instance, grammar_work()->scratch, pgllm_stop(), &accepted, &err), &err);
 	PG_RETURN_BOOL(accepted);
 }

@@ -17,6 +17,9 @@ extern void pgllm_read_schema(const text *schema, PgLlmOptions *o);
 /* make the grammar of the schema, if there is one and it was not made before */
 extern void pgllm_compile_schema(PgLlmOptions *o);
 
+/* whether an instance fits; true too if the schema is too large for deciding it */
+extern bool pgllm_schema_fits(LlmStr schema, LlmStr instance);
+
 /* whether a pattern (ECMA-262, server's encoding) is one that can be compiled */
 extern bool pgllm_pattern_compiles(const char *pattern);
 

@@ -184,6 +184,9 @@ extern int	pgllm_models_open(PgLlmOpenModelInfo **out);
 /* memory of everything that outlives a statement, and of all schedulers: what pg_llm.memory_limit counts */
 extern MemoryContext pgllm_context(void);
 
+/* name of the context below it in which grammars are compiled: refusals speak of a grammar there, and not of a model */
+#define PGLLM_GRAMMAR_CONTEXT "pg_llm grammar"
+
 /* ---- cpu_share.c ---- */
 
 /* a step of computing begins: of so many threads, those that this session may use now; and it ends, also by an error */

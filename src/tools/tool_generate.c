@@ -188,9 +188,9 @@ read_grammar(struct json_object *object, LlmGrammar **grammar, LlmError *err)
 		return llm_grammar_json_schema((LlmStr) {text, strlen(text)}, false, a, NULL, grammar, err);
 	}
 	if (json_object_object_get_ex(object, "regex", &item))
-		return llm_grammar_regex((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, grammar, err);
+		return llm_grammar_regex((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, NULL, grammar, err);
 	if (json_object_object_get_ex(object, "grammar", &item))
-		return llm_grammar_gbnf((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, grammar, err);
+		return llm_grammar_gbnf((LlmStr) {json_object_get_string(item), (size_t) json_object_get_string_len(item)}, a, NULL, grammar, err);
 	if (!json_object_object_get_ex(object, "choice", &item))
 		return LLM_OK;
 	n = json_object_is_type(item, json_type_array) ? json_object_array_length(item) : 0;
@@ -202,7 +202,7 @@ read_grammar(struct json_object *object, LlmGrammar **grammar, LlmError *err)
 
 		texts[i] = (LlmStr) {json_object_get_string(one), (size_t) json_object_get_string_len(one)};
 	}
-	return llm_grammar_choice(texts, n, a, grammar, err);
+	return llm_grammar_choice(texts, n, a, NULL, grammar, err);
 }
 
 static LlmStatus

@@ -26,12 +26,12 @@ schema_line(const char *text, size_t len, LlmArena *arena, LlmBuf *schema, LlmBu
 	LlmStatus	status;
 	bool		accepted;
 
-	LLM_TRY(llm_json_tree(arena, text, len, &line, err));
+	LLM_TRY(llm_json_tree(arena, text, len, NULL, &line, err));
 	schema->len = instance->len = 0;
 	LLM_TRY(member_text(line, "schema", schema, err));
 	LLM_TRY(member_text(line, "instance", instance, err));
 	status = llm_schema_accepts((LlmStr) {schema->data, schema->len}, (LlmStr) {instance->data, instance->len},
-								&llm_malloc_allocator, &accepted, err);
+								&llm_malloc_allocator, NULL, &accepted, err);
 	if (status == LLM_OK)
 		printf("{\"accepted\": %s}\n", accepted ? "true" : "false");
 	else if (status == LLM_E_UNSUPPORTED || status == LLM_E_LIMIT || status == LLM_E_ARGUMENT)

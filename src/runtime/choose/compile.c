@@ -7,18 +7,26 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POLL_STEPS 32768		/* about a millisecond */
+#define POLL_WORK 262144			/* less than a millisecond */
+#define STEP_WORK 32			/* small operations of a step */
+
+LlmStatus
+llm_compile_poll(LlmCompile *cx, uint64_t n)
+{
+	cx->unpolled += n;
+	if (cx->unpolled < POLL_WORK)
+		return LLM_OK;
+	cx->unpolled = 0;
+	return llm_should_stop(cx->stop) ? LLM_PAUSED : LLM_OK;
+}
 
 LlmStatus
 llm_compile_steps(LlmCompile *cx, uint64_t n)
 {
 	LlmStatus	status;
 
-	const bool	poll = cx->stop && (cx->steps + n) / POLL_STEPS != cx->steps / POLL_STEPS;
-
 	cx->steps += n;
-	if (poll && llm_should_stop(cx->stop))
-		return LLM_PAUSED;
+	LLM_TRY(llm_compile_poll(cx, n * STEP_WORK));
 	if (cx->steps <= LLM_GRAMMAR_MAX_STEPS)
 		return LLM_OK;
 	status = llm_fail(cx->err, LLM_E_LIMIT, "compiling the grammar takes more than %d steps", LLM_GRAMMAR_MAX_STEPS);

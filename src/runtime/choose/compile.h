@@ -11,6 +11,7 @@
 
 #define LLM_GRAMMAR_MAX_STATES 1000000
 #define LLM_GRAMMAR_MAX_STEPS 3000000	/* about 0.1 s */
+#define LLM_GRAMMAR_MAX_TEXT ((size_t) 4 << 20)
 #define LLM_GRAMMAR_MAX_BYTES ((size_t) 1 << 29)
 #define LLM_GRAMMAR_MAX_DEPTH 200	/* of nesting in a pattern, a grammar or a schema */
 
@@ -18,12 +19,16 @@ typedef struct LlmCompile
 {
 	LlmArena   *arena;			/* ends with the compilation */
 	uint64_t	steps;
+	uint64_t	unpolled;		/* small operations since stop was last asked */
 	const LlmStop *stop;		/* NULL: never */
 	LlmError   *err;
 } LlmCompile;
 
 /* count work; LLM_E_LIMIT beyond the budget. LLM_PAUSED: the compilation is given up, and can be begun anew. */
 extern LlmStatus llm_compile_steps(LlmCompile *cx, uint64_t n);
+
+/* n small operations that no budget counts (there are so many for a step): ask stop now and then */
+extern LlmStatus llm_compile_poll(LlmCompile *cx, uint64_t n);
 
 /* LLM_E_LIMIT unless n_states may be held */
 extern LlmStatus llm_compile_states(LlmCompile *cx, size_t n_states);

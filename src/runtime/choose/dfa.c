@@ -80,6 +80,7 @@ llm_dfa_build(LlmCompile *cx, const LlmDfaSource *source, LlmDfa **out)
 			LLM_TRY(llm_key_set_find(cx, &set, next, &row[k]));
 		}
 		LLM_TRY(llm_compile_steps(cx, n_live + (uint64_t) n_classes / 16));
+		LLM_TRY(llm_compile_poll(cx, (uint64_t) n_classes * (uint64_t) source->n_key * 4));
 		LLM_TRY(source->label(source->ctx, key, &label));
 		LLM_TRY(llm_vec_push(cx, &rows, row, n_classes * sizeof(int32_t)));
 		LLM_TRY(llm_vec_push(cx, &labels, &label, sizeof(label)));

@@ -104,8 +104,12 @@ list_transitions(LlmCompile *cx, const LlmDfa *d, Transitions *t)
 	int32_t		n = 0;
 
 	memset(t, 0, sizeof(*t));
-	for (size_t i = 0; i < (size_t) d->n_states * d->n_classes; i++)
-		n += d->next[i] >= 0;
+	for (int32_t s = 0; s < d->n_states; s++)
+	{
+		LLM_TRY(llm_compile_poll(cx, (uint64_t) d->n_classes));
+		for (int32_t k = 0; k < d->n_classes; k++)
+			n += d->next[(size_t) s * d->n_classes + k] >= 0;
+	}
 	t->n = n;
 	LLM_TRY(llm_compile_alloc(cx, n, sizeof(int32_t), &t->from));
 	LLM_TRY(llm_compile_alloc(cx, n, sizeof(int32_t), &t->to));
@@ -115,6 +119,7 @@ list_transitions(LlmCompile *cx, const LlmDfa *d, Transitions *t)
 	n = 0;
 	for (int32_t k = 0; k < d->n_classes; k++)
 	{
+		LLM_TRY(llm_compile_poll(cx, 4 * (uint64_t) d->n_states));
 		for (int32_t s = 0; s < d->n_states; s++)
 		{
 			int32_t		to = d->next[(size_t) s * d->n_classes + k];
@@ -157,6 +162,7 @@ drop_dead(LlmCompile *cx, LlmDfa *d, const Transitions *t, bool *any)
 	}
 	for (int32_t q = 0; q < n; q++)
 	{
+		LLM_TRY(llm_compile_poll(cx, 8 * (uint64_t) (t->in_first[queue[q] + 1] - t->in_first[queue[q]])));
 		for (int32_t i = t->in_first[queue[q]]; i < t->in_first[queue[q] + 1]; i++)
 		{
 			int32_t		from = t->from[t->in[i]];
@@ -220,6 +226,7 @@ refine(LlmCompile *cx, const LlmDfa *d, const Transitions *t, Partition *states)
 	}
 	for (int32_t c = 0; c < cords.n_sets; c++)
 	{
+		LLM_TRY(llm_compile_poll(cx, 16 * (uint64_t) (cords.end[c] - cords.first[c])));
 		for (int32_t i = cords.first[c]; i < cords.end[c]; i++)
 			partition_mark(states, t->from[cords.elements[i]]);
 		partition_split(states);
@@ -229,6 +236,7 @@ refine(LlmCompile *cx, const LlmDfa *d, const Transitions *t, Partition *states)
 			{
 				int32_t		s = states->elements[i];
 
+				LLM_TRY(llm_compile_poll(cx, 16 * (uint64_t) (t->in_first[s + 1] - t->in_first[s]) + 1));
 				for (int32_t j = t->in_first[s]; j < t->in_first[s + 1]; j++)
 					partition_mark(&cords, t->in[j]);
 			}
@@ -258,6 +266,7 @@ rebuild(LlmCompile *cx, LlmDfa *d, const Partition *p)
 	{
 		int32_t		s = p->elements[p->first[order[i]]];
 
+		LLM_TRY(llm_compile_poll(cx, 2 * (uint64_t) d->n_classes));
 		label[i] = d->label[s];
 		for (int32_t k = 0; k < d->n_classes; k++)
 		{

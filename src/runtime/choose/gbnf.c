@@ -358,34 +358,24 @@ rule(Parser *p)
 
 /* ---- left recursion ---- */
 
-static bool
-is_nullable(const Parser *p, const LlmExpr *e)
+static LlmStatus
+is_nullable(const Parser *p, const LlmExpr *e, bool *nullable)
 {
 	LlmExpr   **parts = e->parts.data;
+	const bool	choice = e->kind == LLM_EXPR_CHOICE;
 
-	switch (e->kind)
-	{
-		case LLM_EXPR_SET:
-			return false;
-		case LLM_EXPR_CALL:
-			return ((Rule *) p->rules.data)[e->rule].nullable;
-		case LLM_EXPR_REPEAT:
-			return e->min == 0 || is_nullable(p, parts[0]);
-		case LLM_EXPR_CHOICE:
-			for (size_t i = 0; i < e->parts.n; i++)
-			{
-				if (is_nullable(p, parts[i]))
-					return true;
-			}
-			return false;
-		default:
-			for (size_t i = 0; i < e->parts.n; i++)
-			{
-				if (!is_nullable(p, parts[i]))
-					return false;
-			}
-			return true;
-	}
+	LLM_TRY(llm_compile_steps(p->cx, 1));
+	*nullable = e->kind != LLM_EXPR_SET;
+	if (e->kind == LLM_EXPR_CALL)
+		*nullable = ((Rule *) p->rules.data)[e->rule].nullable;
+	if (e->kind == LLM_EXPR_SET || e->kind == LLM_EXPR_CALL || (e->kind == LLM_EXPR_REPEAT && e->min == 0))
+		return LLM_OK;
+
+	/* a choice is if one of its parts is, all else if all are */
+	*nullable = !choice;
+	for (size_t i = 0; i < e->parts.n && *nullable != choice; i++)
+		LLM_TRY(is_nullable(p, parts[i], nullable));
+	return LLM_OK;
 }
 
 static LlmStatus visit_rule(Parser *p, int32_t index, int depth);
@@ -402,9 +392,13 @@ visit(Parser *p, const LlmExpr *e, int depth)
 		return visit_rule(p, e->rule, depth + 1);
 	for (size_t i = 0; i < e->parts.n; i++)
 	{
+		bool		nullable = true;
+
 		LLM_TRY(llm_compile_steps(p->cx, 1));
 		LLM_TRY(visit(p, parts[i], depth + 1));
-		if (e->kind == LLM_EXPR_SEQUENCE && !is_nullable(p, parts[i]))
+		if (e->kind == LLM_EXPR_SEQUENCE)
+			LLM_TRY(is_nullable(p, parts[i], &nullable));
+		if (!nullable)
 			return LLM_OK;
 	}
 	return LLM_OK;
@@ -454,8 +448,10 @@ check_rules(Parser *p)
 		for (size_t i = 0; i < p->rules.n; i++)
 		{
 			LLM_TRY(llm_compile_steps(p->cx, 4));
-			if (!rules[i].nullable && is_nullable(p, rules[i].body))
-				changed = rules[i].nullable = true;
+			if (rules[i].nullable)
+				continue;
+			LLM_TRY(is_nullable(p, rules[i].body, &rules[i].nullable));
+			changed |= rules[i].nullable;
 		}
 	}
 	for (size_t i = 0; i < p->rules.n; i++)

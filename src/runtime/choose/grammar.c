@@ -12,6 +12,8 @@
 #include "choose/regex.h"
 #include "choose/schema_compile.h"
 
+#define PIECE_BYTES ((size_t) 16384)
+
 /* ---- keeping a machine ---- */
 
 typedef struct Piece
@@ -85,18 +87,31 @@ typedef struct Source
 	bool		compact;
 } Source;
 
+/* what is read without counting steps (spaces, comments) is bounded by this */
+static LlmStatus
+check_size(LlmCompile *cx, const Source *source)
+{
+	size_t		bytes = source->text.len;
+
+	for (size_t i = 0; i < source->n && bytes <= LLM_GRAMMAR_MAX_TEXT; i++)
+		bytes += source->texts[i].len + 1;
+	return bytes <= LLM_GRAMMAR_MAX_TEXT ? LLM_OK :
+		llm_compile_limit(cx, "a schema, pattern or grammar of more than %zu bytes", LLM_GRAMMAR_MAX_TEXT);
+}
+
 typedef LlmStatus (*Compiler) (LlmCompile *cx, const Source *source, LlmMachine *m);
 
 static LlmStatus
-compile(Compiler compiler, const Source *source, const LlmAllocator *a, const LlmStop *stop, LlmGrammar **out, LlmError *err)
+compile(Compiler compiler, const Source *source, const LlmAllocator *a, const LlmGrammarWork *work, LlmGrammar **out, LlmError *err)
 {
 	LlmArena	arena;
 	LlmError	own;
-	LlmCompile	cx = {.arena = &arena, .stop = stop, .err = err ? err : &own};
+	LlmCompile	cx = {.arena = &arena, .stop = work ? work->stop : NULL, .err = err ? err : &own};
 	LlmMachine	m;
 	LlmStatus	status;
 
-	llm_arena_init(&arena, a, LLM_GRAMMAR_MAX_BYTES);
+	LLM_TRY(check_size(&cx, source));
+	llm_arena_init(&arena, work && work->scratch ? work->scratch : a, LLM_GRAMMAR_MAX_BYTES);
 	status = compiler(&cx, source, &m);
 	if (status == LLM_OK)
 		status = keep_machine(&m, a, out, cx.err);
@@ -110,7 +125,7 @@ compile_schema(LlmCompile *cx, const Source *source, LlmMachine *m)
 	LlmSchemaCompile c;
 	LlmJson    *schema;
 
-	LLM_TRY(llm_json_tree(cx->arena, source->text.data, source->text.len, &schema, cx->err));
+	LLM_TRY(llm_json_tree(cx->arena, source->text.data, source->text.len, cx->stop, &schema, cx->err));
 	return llm_schema_compile(&c, cx, schema, true, source->compact, m);
 }
 
@@ -153,31 +168,31 @@ compile_gbnf(LlmCompile *cx, const Source *source, LlmMachine *m)
 }
 
 LlmStatus
-llm_grammar_json_schema(LlmStr schema, bool compact, const LlmAllocator *a, const LlmStop *stop, LlmGrammar **out, LlmError *err)
+llm_grammar_json_schema(LlmStr schema, bool compact, const LlmAllocator *a, const LlmGrammarWork *work, LlmGrammar **out, LlmError *err)
 {
 	Source		source = {.text = schema, .compact = compact};
 
-	return compile(compile_schema, &source, a, stop, out, err);
+	return compile(compile_schema, &source, a, work, out, err);
 }
 
 LlmStatus
-llm_grammar_gbnf(LlmStr text, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
+llm_grammar_gbnf(LlmStr text, const LlmAllocator *a, const LlmGrammarWork *work, LlmGrammar **out, LlmError *err)
 {
 	Source		source = {.text = text};
 
-	return compile(compile_gbnf, &source, a, NULL, out, err);
+	return compile(compile_gbnf, &source, a, work, out, err);
 }
 
 LlmStatus
-llm_grammar_regex(LlmStr pattern, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
+llm_grammar_regex(LlmStr pattern, const LlmAllocator *a, const LlmGrammarWork *work, LlmGrammar **out, LlmError *err)
 {
 	Source		source = {.text = pattern};
 
-	return compile(compile_regex, &source, a, NULL, out, err);
+	return compile(compile_regex, &source, a, work, out, err);
 }
 
 LlmStatus
-llm_grammar_choice(const LlmStr *texts, size_t n, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
+llm_grammar_choice(const LlmStr *texts, size_t n, const LlmAllocator *a, const LlmGrammarWork *work, LlmGrammar **out, LlmError *err)
 {
 	Source		source = {.texts = texts, .n = n};
 
@@ -191,23 +206,42 @@ llm_grammar_choice(const LlmStr *texts, size_t n, const LlmAllocator *a, LlmGram
 			return status;
 		}
 	}
-	return compile(compile_choice, &source, a, NULL, out, err);
+	return compile(compile_choice, &source, a, work, out, err);
 }
 
 /* ---- acceptance ---- */
 
-LlmStatus
-llm_grammar_accepts(const LlmGrammar *g, LlmStr text, bool *accepted, LlmError *err)
+/* in pieces, between which stop is asked and places of the stack that are done with are dropped */
+static LlmStatus
+run_text(const LlmGrammar *g, LlmStr text, const LlmStop *stop, bool *accepted, LlmError *err)
 {
 	LlmGrammarRun run;
 	LlmStatus	status;
 	bool		alive = true;
 
+	*accepted = false;
 	LLM_TRY(llm_run_init(&run, g, g->allocator, err));
-	status = llm_run_bytes(&run, text.data, text.len, &alive, err);
+	status = llm_should_stop(stop) ? LLM_PAUSED : LLM_OK;
+	for (size_t at = 0; at < text.len && alive && status == LLM_OK;)
+	{
+		size_t		n = text.len - at < PIECE_BYTES ? text.len - at : PIECE_BYTES;
+
+		status = llm_run_bytes(&run, text.data + at, n, &alive, err);
+		if (status == LLM_OK && alive)
+			status = llm_run_settle(&run, err);
+		if (status == LLM_OK && llm_should_stop(stop))
+			status = LLM_PAUSED;
+		at += n;
+	}
 	*accepted = status == LLM_OK && alive && llm_run_complete(&run);
 	llm_run_free(&run);
 	return status;
+}
+
+LlmStatus
+llm_grammar_accepts(const LlmGrammar *g, LlmStr text, bool *accepted, LlmError *err)
+{
+	return run_text(g, text, NULL, accepted, err);
 }
 
 int32_t
@@ -233,27 +267,29 @@ accepts(LlmCompile *cx, LlmStr schema, LlmStr instance, const LlmAllocator *a, L
 	LlmStatus	status;
 
 	*accepted = false;
-	LLM_TRY(llm_json_tree(cx->arena, schema.data, schema.len, &tree, cx->err));
-	LLM_TRY(llm_json_tree(cx->arena, instance.data, instance.len, &value, cx->err));
+	LLM_TRY(llm_json_tree(cx->arena, schema.data, schema.len, cx->stop, &tree, cx->err));
+	LLM_TRY(llm_json_tree(cx->arena, instance.data, instance.len, cx->stop, &value, cx->err));
 	status = llm_schema_compile(&c, cx, tree, false, false, &m);
 	if (status == LLM_E_ARGUMENT && strcmp(cx->err->message, LLM_NO_TEXT) == 0)
 		return LLM_OK;			/* nothing is valid */
 	LLM_TRY(status);
 	LLM_TRY(keep_machine(&m, a, g, cx->err));
 	LLM_TRY(llm_json_write(value, false, rank, &c, text, cx->err));
-	return llm_grammar_accepts(*g, (LlmStr) {text->data, text->len}, accepted, cx->err);
+	return run_text(*g, (LlmStr) {text->data, text->len}, cx->stop, accepted, cx->err);
 }
 
 LlmStatus
-llm_schema_accepts(LlmStr schema, LlmStr instance, const LlmAllocator *a, bool *accepted, LlmError *err)
+llm_schema_accepts(LlmStr schema, LlmStr instance, const LlmAllocator *a, const LlmStop *stop, bool *accepted, LlmError *err)
 {
 	LlmArena	arena;
 	LlmError	own;
-	LlmCompile	cx = {.arena = &arena, .err = err ? err : &own};
+	LlmCompile	cx = {.arena = &arena, .stop = stop, .err = err ? err : &own};
+	const Source source = {.text = schema};
 	LlmGrammar *g = NULL;
 	LlmBuf		text;
 	LlmStatus	status;
 
+	LLM_TRY(check_size(&cx, &source));
 	llm_arena_init(&arena, a, LLM_GRAMMAR_MAX_BYTES);
 	llm_buf_init(&text, a);
 	status = accepts(&cx, schema, instance, a, &text, &g, accepted);

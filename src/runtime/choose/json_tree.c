@@ -10,6 +10,7 @@
 
 #define MAX_DEPTH 200
 #define MAX_DIGITS 2000
+#define POLL_BYTES 65536
 
 typedef struct Reader
 {
@@ -18,6 +19,8 @@ typedef struct Reader
 	size_t		len;
 	size_t		at;
 	int			depth;
+	const LlmStop *stop;
+	size_t		polled;			/* where stop was last asked */
 	LlmError   *err;
 } Reader;
 
@@ -39,6 +42,16 @@ alloc(Reader *r, size_t n, size_t size, void *out)
 	memset(p, 0, n * size);
 	memcpy(out, &p, sizeof(p));
 	return LLM_OK;
+}
+
+/* at is where reading has come to */
+static LlmStatus
+poll(Reader *r, size_t at)
+{
+	if (at - r->polled < POLL_BYTES)
+		return LLM_OK;
+	r->polled = at;
+	return llm_should_stop(r->stop) ? LLM_PAUSED : LLM_OK;
 }
 
 static int
@@ -165,6 +178,7 @@ string(Reader *r, LlmStr *out)
 		uint32_t	c;
 		int			len;
 
+		LLM_TRY(poll(r, r->at));
 		if (peek(r) == '\\')
 		{
 			r->at++;
@@ -410,6 +424,7 @@ value(Reader *r, LlmJson **out)
 	}			words[] = {{"null", LLM_JSON_NULL}, {"false", LLM_JSON_FALSE}, {"true", LLM_JSON_TRUE}};
 	LlmJson    *v;
 
+	LLM_TRY(poll(r, r->at));
 	LLM_TRY(alloc(r, 1, sizeof(*v), &v));
 	v->schema = v->constant = -1;
 	*out = v;
@@ -450,9 +465,9 @@ value(Reader *r, LlmJson **out)
 }
 
 LlmStatus
-llm_json_tree(LlmArena *arena, const char *json, size_t len, LlmJson **out, LlmError *err)
+llm_json_tree(LlmArena *arena, const char *json, size_t len, const LlmStop *stop, LlmJson **out, LlmError *err)
 {
-	Reader		r = {.arena = arena, .text = json, .len = len, .err = err};
+	Reader		r = {.arena = arena, .text = json, .len = len, .stop = stop, .err = err};
 
 	LLM_TRY(value(&r, out));
 	skip_space(&r);

@@ -35,9 +35,9 @@ struct LlmJson
 
 /*
  * Read one value that fills json. Depth at most 200; numbers of at most 2000 digits. A lone surrogate becomes U+FFFD.
- * Errors: LLM_E_ARGUMENT with the offset, LLM_E_LIMIT, LLM_E_NOMEM.
+ * Errors: LLM_E_ARGUMENT with the offset, LLM_E_LIMIT, LLM_E_NOMEM. stop NULL: never; LLM_PAUSED: begin anew.
  */
-extern LlmStatus llm_json_tree(LlmArena *arena, const char *json, size_t len, LlmJson **out, LlmError *err);
+extern LlmStatus llm_json_tree(LlmArena *arena, const char *json, size_t len, const LlmStop *stop, LlmJson **out, LlmError *err);
 
 extern const LlmJson *llm_json_get(const LlmJson *object, const char *key);	/* NULL: none, or not an object */
 

@@ -126,6 +126,7 @@ llm_machine_dfa(LlmMachineBuild *b, int32_t proc, const LlmDfa *d, const int32_t
 
 		if (target && d->label[s] >= 0)
 			continue;
+		LLM_TRY(llm_compile_poll(b->cx, 512));
 		for (int k = 0; k < 256; k++)
 		{
 			int32_t		next = llm_dfa_next(d, s, (uint8_t) k);
@@ -220,14 +221,17 @@ find_costs(LlmCompile *cx, LlmMachine *m)
 		changed = false;
 		LLM_TRY(llm_compile_steps(cx, (uint64_t) (m->n_states / 2 + m->n_edges / 8)));
 		for (int32_t s = m->n_states - 1; s >= 0; s--)
+		{
+			LLM_TRY(llm_compile_poll(cx, 4 * (uint64_t) m->states[s].n_edges + 8));
 			changed |= improve_cost(m, &m->states[s]);
+		}
 	}
 	return LLM_OK;
 }
 
 /* leave out edges, calls and returns to states without an end */
-static void
-drop_dead(LlmMachine *m)
+static LlmStatus
+drop_dead(LlmCompile *cx, LlmMachine *m)
 {
 	for (int32_t i = 0; i < m->n_returns; i++)
 	{
@@ -241,6 +245,7 @@ drop_dead(LlmMachine *m)
 		int32_t		n = 0;
 		int32_t    *link = &s->call;
 
+		LLM_TRY(llm_compile_poll(cx, 4 * (uint64_t) s->n_edges + 8));
 		for (int32_t k = 0; k < s->n_edges; k++)
 		{
 			LlmEdge		e = m->edges[s->first_edge + k];
@@ -272,6 +277,7 @@ drop_dead(LlmMachine *m)
 				*link = c->next;
 		}
 	}
+	return LLM_OK;
 }
 
 /*
@@ -295,6 +301,7 @@ drop_exits(LlmCompile *cx, LlmMachine *m, bool *changed)
 	wanted[0] = 1;				/* the end of the whole */
 	for (int32_t i = 0; i < m->n_states; i++)
 	{
+		LLM_TRY(llm_compile_poll(cx, 16));
 		if (is_dead(m, i))
 			continue;
 		for (int32_t c = m->states[i].call; c >= 0; c = m->calls[c].next)
@@ -440,7 +447,7 @@ stops_after(const LlmMachine *m, int32_t state, int n, int first, int last, int 
 	return true;
 }
 
-/* states with a run of 0 stop if no plain character can come; others if all lead to states that stop one earlier */
+/* states with a run of 0 stop if no plain character can come, by a return or a call neither; others if all lead to states that stop one earlier */
 static bool
 stops(const LlmMachine *m, int32_t state)
 {
@@ -449,6 +456,8 @@ stops(const LlmMachine *m, int32_t state)
 
 	if (run == 0)
 	{
+		if (s->exit >= 0 || s->call >= 0)
+			return false;
 		for (const LlmEdge *e = m->edges + s->first_edge; e < m->edges + s->first_edge + s->n_edges; e++)
 		{
 			for (int b = e->first; b <= e->last; b++)
@@ -490,6 +499,7 @@ find_stops(LlmCompile *cx, LlmMachine *m)
 			if (m->stops[s] || m->runs[s] == LLM_RUN_MAX)
 				continue;
 			LLM_TRY(llm_compile_steps(cx, 1));
+			LLM_TRY(llm_compile_poll(cx, 16 * (uint64_t) m->states[s].n_edges));
 			if (stops(m, s))
 			{
 				m->stops[s] = 1;
@@ -540,7 +550,7 @@ llm_machine_finish(LlmMachineBuild *b, LlmMachine *m)
 		LLM_TRY(find_costs(b->cx, m));
 		LLM_TRY(drop_exits(b->cx, m, &changed));
 	}
-	drop_dead(m);
+	LLM_TRY(drop_dead(b->cx, m));
 	if (m->costs[m->states[m->procs[0].entry].cost] == LLM_COST_NONE)
 	{
 		LlmStatus	status = llm_fail(b->cx->err, LLM_E_ARGUMENT, LLM_NO_TEXT);

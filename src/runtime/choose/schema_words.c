@@ -295,7 +295,7 @@ llm_schema_words(LlmStr schema, const LlmAllocator *a, LlmBuf *out, LlmError *er
 	LlmStatus	status;
 
 	llm_arena_init(&arena, a, 0);
-	status = llm_json_tree(&arena, schema.data, schema.len, &tree, err);
+	status = llm_json_tree(&arena, schema.data, schema.len, NULL, &tree, err);
 	w.root = tree;
 	if (status == LLM_OK)
 		status = value_words(&w, tree, 0);
@@ -311,7 +311,7 @@ llm_json_dumps(LlmStr json, bool compact, const LlmAllocator *a, LlmBuf *out, Ll
 	LlmStatus	status;
 
 	llm_arena_init(&arena, a, 0);
-	status = llm_json_tree(&arena, json.data, json.len, &tree, err);
+	status = llm_json_tree(&arena, json.data, json.len, NULL, &tree, err);
 	if (status == LLM_OK)
 		status = llm_json_write(tree, compact, NULL, NULL, out, err);
 	llm_arena_free(&arena);

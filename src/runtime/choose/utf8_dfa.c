@@ -246,7 +246,7 @@ split_by(LlmByteClasses *classes, const int32_t value[256])
 	}
 }
 
-static void
+static LlmStatus
 classify_bytes(const Tree *tree, LlmByteClasses *classes)
 {
 	int32_t		value[256];
@@ -261,8 +261,10 @@ classify_bytes(const Tree *tree, LlmByteClasses *classes)
 	{
 		memset(value, 0, sizeof(value));
 		memcpy(value + 0x80, (int32_t *) tree->nodes.data + 64 * i, 64 * sizeof(int32_t));
+		LLM_TRY(llm_compile_poll(tree->cx, 1024 * (uint64_t) classes->n));
 		split_by(classes, value);
 	}
+	return LLM_OK;
 }
 
 LlmStatus
@@ -277,7 +279,7 @@ llm_symbol_dfa_bytes(LlmCompile *cx, const LlmSymbolDfa *from, LlmDfa **out)
 	LlmDfa	   *d;
 
 	LLM_TRY(make_tree(&tree));
-	classify_bytes(&tree, &classes);
+	LLM_TRY(classify_bytes(&tree, &classes));
 	for (int b = 255; b >= 0; b--)
 		byte_of[classes.class_of[b]] = (uint8_t) b;
 	for (size_t s = 0; s < (size_t) from->n_states + x.middles.n; s++)

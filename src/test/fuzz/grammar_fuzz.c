@@ -15,9 +15,9 @@ compile(int kind, LlmStr text, LlmGrammar **g, LlmError *err)
 		case 0:
 			return llm_grammar_json_schema(text, false, &llm_malloc_allocator, NULL, g, err);
 		case 1:
-			return llm_grammar_regex(text, &llm_malloc_allocator, g, err);
+			return llm_grammar_regex(text, &llm_malloc_allocator, NULL, g, err);
 		default:
-			return llm_grammar_gbnf(text, &llm_malloc_allocator, g, err);
+			return llm_grammar_gbnf(text, &llm_malloc_allocator, NULL, g, err);
 	}
 }
 
@@ -39,7 +39,7 @@ check_shortest(int kind, LlmStr text, const LlmGrammar *g)
 			abort();
 		if (llm_grammar_accepts(g, (LlmStr) {shortest.data, shortest.len}, &accepted, &err) == LLM_OK && !accepted)
 			abort();
-		if (kind == 0 && llm_schema_accepts(text, (LlmStr) {shortest.data, shortest.len}, &llm_malloc_allocator, &accepted, &err) == LLM_OK &&
+		if (kind == 0 && llm_schema_accepts(text, (LlmStr) {shortest.data, shortest.len}, &llm_malloc_allocator, NULL, &accepted, &err) == LLM_OK &&
 			!accepted)
 			abort();
 	}

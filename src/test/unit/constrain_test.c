@@ -36,9 +36,9 @@ grammar_of(size_t i)
 	LlmGrammar *g = NULL;
 	LlmError	err;
 	LlmStatus	status = i < n ? llm_grammar_json_schema(str(schemas[i]), false, &llm_malloc_allocator, NULL, &g, &err) :
-		i == n ? llm_grammar_gbnf(str(gbnf), &llm_malloc_allocator, &g, &err) :
-		i == n + 1 ? llm_grammar_choice(choices, 3, &llm_malloc_allocator, &g, &err) :
-		llm_grammar_regex(str("^\\d{3}-[^x]{1,4}$"), &llm_malloc_allocator, &g, &err);
+		i == n ? llm_grammar_gbnf(str(gbnf), &llm_malloc_allocator, NULL, &g, &err) :
+		i == n + 1 ? llm_grammar_choice(choices, 3, &llm_malloc_allocator, NULL, &g, &err) :
+		llm_grammar_regex(str("^\\d{3}-[^x]{1,4}$"), &llm_malloc_allocator, NULL, &g, &err);
 
 	if (!test_ok(status, &err))
 		exit(1);

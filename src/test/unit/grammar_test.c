@@ -14,7 +14,7 @@ str(const char *s)
 	return (LlmStr) {s, strlen(s)};
 }
 
-typedef LlmStatus (*MakeFn) (LlmStr text, const LlmAllocator *a, LlmGrammar **out, LlmError *err);
+typedef LlmStatus (*MakeFn) (LlmStr text, const LlmAllocator *a, const LlmGrammarWork *work, LlmGrammar **out, LlmError *err);
 
 /* a grammar, texts that are in it and texts that are not; both end with NULL */
 typedef struct GrammarCase
@@ -56,7 +56,7 @@ check_cases(const char *what, MakeFn make, const GrammarCase *cases, size_t n)
 		LlmError	err;
 		bool		accepted;
 
-		CHECK_OK(make(str(cases[i].grammar), &llm_malloc_allocator, &g, &err), &err);
+		CHECK_OK(make(str(cases[i].grammar), &llm_malloc_allocator, NULL, &g, &err), &err);
 		for (int k = 0; k < 8 && cases[i].in[k]; k++)
 		{
 			CHECK_OK(llm_grammar_accepts(g, str(cases[i].in[k]), &accepted, &err), &err);
@@ -128,7 +128,7 @@ check_accepts(const char *schema, const char *instance, bool expected)
 	LlmError	err;
 	bool		accepted;
 
-	CHECK_OK(llm_schema_accepts(str(schema), str(instance), &llm_malloc_allocator, &accepted, &err), &err);
+	CHECK_OK(llm_schema_accepts(str(schema), str(instance), &llm_malloc_allocator, NULL, &accepted, &err), &err);
 	CHECK_MSG(accepted == expected, "%s and %s", schema, instance);
 }
 
@@ -164,9 +164,9 @@ static const GrammarCase offered_cases[] = {
 };
 
 static LlmStatus
-make_schema(LlmStr text, const LlmAllocator *a, LlmGrammar **out, LlmError *err)
+make_schema(LlmStr text, const LlmAllocator *a, const LlmGrammarWork *work, LlmGrammar **out, LlmError *err)
 {
-	return llm_grammar_json_schema(text, false, a, NULL, out, err);
+	return llm_grammar_json_schema(text, false, a, work, out, err);
 }
 
 static void
@@ -177,14 +177,14 @@ check_choices_and_compact(void)
 	LlmError	err;
 	bool		accepted;
 
-	CHECK_OK(llm_grammar_choice(texts, 3, &llm_malloc_allocator, &g, &err), &err);
+	CHECK_OK(llm_grammar_choice(texts, 3, &llm_malloc_allocator, NULL, &g, &err), &err);
 	CHECK_OK(llm_grammar_accepts(g, str("größer"), &accepted, &err), &err);
 	CHECK(accepted);
 	CHECK_OK(llm_grammar_accepts(g, str("b"), &accepted, &err), &err);
 	CHECK(!accepted);
 	CHECK(llm_grammar_least_bytes(g) == 1);
 	llm_grammar_free(g);
-	CHECK(llm_grammar_choice(texts, 0, &llm_malloc_allocator, &g, &err) == LLM_E_ARGUMENT);
+	CHECK(llm_grammar_choice(texts, 0, &llm_malloc_allocator, NULL, &g, &err) == LLM_E_ARGUMENT);
 	CHECK_OK(llm_grammar_json_schema(str("{\"properties\":{\"a\":{\"items\":{}}}}"), true, &llm_malloc_allocator, NULL, &g, &err), &err);
 	CHECK_OK(llm_grammar_accepts(g, str("{\"a\":[1,{\"b\":2}]}"), &accepted, &err), &err);
 	CHECK(accepted);
@@ -198,7 +198,7 @@ check_refused(MakeFn make, const char *text, LlmStatus status, const char *part)
 {
 	LlmGrammar *g;
 	LlmError	err;
-	LlmStatus	got = make(str(text), &llm_malloc_allocator, &g, &err);
+	LlmStatus	got = make(str(text), &llm_malloc_allocator, NULL, &g, &err);
 
 	if (got == LLM_OK)
 		llm_grammar_free(g);
@@ -290,13 +290,13 @@ check_large(void)
 	for (int i = 1; i < 300; i++)
 		sprintf(properties + strlen(properties), ",\"p%d\":{\"type\":\"integer\"}", i);
 	strcat(properties, "}}");
-	CHECK_OK(make_schema(str(properties), &llm_malloc_allocator, &g, &err), &err);
+	CHECK_OK(make_schema(str(properties), &llm_malloc_allocator, NULL, &g, &err), &err);
 	CHECK_OK(llm_grammar_accepts(g, str("{\"p7\": 1, \"p100\": 2, \"p299\": 3}"), &accepted, &err), &err);
 	CHECK(accepted);
 	CHECK_OK(llm_grammar_accepts(g, str("{\"p7\": 1, \"p299\": 2, \"p100\": 3}"), &accepted, &err), &err);
 	CHECK(!accepted);
 	llm_grammar_free(g);
-	CHECK_OK(make_schema(str("{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"maxItems\":20000}"), &llm_malloc_allocator, &g, &err), &err);
+	CHECK_OK(make_schema(str("{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"maxItems\":20000}"), &llm_malloc_allocator, NULL, &g, &err), &err);
 	llm_grammar_free(g);
 }
 
@@ -317,11 +317,11 @@ check_hostile(void)
 	check_refused(llm_grammar_regex, parens, LLM_E_LIMIT, "deep");
 	check_refused(llm_grammar_gbnf, rules, LLM_E_LIMIT, "deep");
 	check_refused(llm_grammar_gbnf, chain, LLM_E_LIMIT, "deep");
-	status = make_schema(str(many), &llm_malloc_allocator, &g, &err);	/* 1 MB: compiled, or over a limit */
+	status = make_schema(str(many), &llm_malloc_allocator, NULL, &g, &err);	/* 1 MB: compiled, or over a limit */
 	CHECK(status == LLM_OK || status == LLM_E_LIMIT);
 	if (status == LLM_OK)
 		llm_grammar_free(g);
-	status = make_schema(str(wide), &llm_malloc_allocator, &g, &err);
+	status = make_schema(str(wide), &llm_malloc_allocator, NULL, &g, &err);
 	CHECK(status == LLM_OK || status == LLM_E_LIMIT);
 	if (status == LLM_OK)
 		llm_grammar_free(g);
@@ -331,6 +331,53 @@ check_hostile(void)
 	free(chain);
 	free(many);
 	free(wide);
+}
+
+/* ---- stop ---- */
+
+typedef struct StopAt
+{
+	int			n_asked;
+	int			at;				/* the question that is answered by true; -1: none */
+} StopAt;
+
+static bool
+stop_at(void *opaque)
+{
+	StopAt	   *s = opaque;
+
+	return s->n_asked++ == s->at;
+}
+
+/* stop is asked often whatever takes long, and nothing is left when it says so */
+static void
+check_stop(void)
+{
+	char	   *rules = repeated("root ::= a\na ::= ", "(\"x\"? | ", 190, "\"y\"");
+	char	   *schema = "{\"type\":\"string\",\"pattern\":\"^.{300,1500}$\"}";
+	StopAt		s = {.at = -1};
+	const LlmStop stop = {stop_at, &s};
+	FailAlloc	fa;
+	LlmGrammar *g;
+	LlmError	err;
+	bool		accepted;
+	int			n;
+
+	fail_alloc_init(&fa, -1);
+	CHECK_OK(llm_schema_accepts(str(schema), str("1"), &fa.allocator, &stop, &accepted, &err), &err);
+	n = s.n_asked;
+	CHECK_MSG(n > 50, "asked %d times", n);
+	for (int i = 0; i < 10; i++)
+	{
+		s = (StopAt) {.at = n * i / 10};
+		CHECK(llm_schema_accepts(str(schema), str("1"), &fa.allocator, &stop, &accepted, &err) == LLM_PAUSED);
+		CHECK(llm_grammar_regex(str("^.{300,1500}$"), &fa.allocator, &(LlmGrammarWork) {.stop = &(LlmStop) {stop_at, &(StopAt) {.at = i}}},
+								&g, &err) == LLM_PAUSED);
+		CHECK(fa.n_alive == 0);
+	}
+	s = (StopAt) {.at = -1};
+	CHECK(llm_grammar_gbnf(str(rules), &llm_malloc_allocator, &(LlmGrammarWork) {.stop = &stop}, &g, &err) == LLM_E_ARGUMENT);
+	free(rules);
 }
 
 /* each allocation refused in turn: out of memory is reported, and nothing is left */
@@ -348,9 +395,9 @@ check_failing_allocations(void)
 		bool		accepted;
 
 		fail_alloc_init(&fa, k);
-		status = llm_schema_accepts(str(schema_cases[29].schema), str("{\"b\":[1,\"x\"]}"), &fa.allocator, &accepted, &err);
+		status = llm_schema_accepts(str(schema_cases[29].schema), str("{\"b\":[1,\"x\"]}"), &fa.allocator, NULL, &accepted, &err);
 		if (status == LLM_OK)
-			status = llm_grammar_choice(choices, 2, &fa.allocator, &g, &err);
+			status = llm_grammar_choice(choices, 2, &fa.allocator, NULL, &g, &err);
 		if (status == LLM_OK)
 			status = llm_grammar_accepts(g, choices[1], &accepted, &err);
 		llm_grammar_free(g);
@@ -375,6 +422,7 @@ main(void)
 	check_refusals();
 	check_large();
 	check_hostile();
+	check_stop();
 	check_failing_allocations();
 	CHECK_DONE();
 }
