@@ -12,6 +12,8 @@
 #                    rows, errors and tables
 #   interrupts       cancel, timeout and termination at LONG_INTERRUPTS (100) random moments of each phase; the server's user
 #                    must be able to read this folder
+#   extract          llm_extract over LONG_SCHEMAS (1000) random schemas with a tiny model, and a tenth of them with LONG_MODEL
+#                    if there is one: all valid by python-jsonschema; left out if LONG_PYTHON (python3) has no jsonschema
 #   pgvector         embeddings in columns of pgvector (check_pgvector.sh), for each of LONG_PGVECTOR: paths of pg_config of
 #                    servers with pgvector; left out if there are none
 #   minilm           all-MiniLM-L6-v2 through SQL (check_minilm.py): LONG_MINILM, its wheel or folder, LONG_REFERENCE, its
@@ -24,6 +26,8 @@ LONG_MODEL        ?= $(firstword $(wildcard build/models/*.gguf))
 LONG_TEXT         ?= docs/functions.md
 LONG_STATEMENTS   ?= 400
 LONG_INTERRUPTS   ?= 100
+LONG_SCHEMAS      ?= 1000
+LONG_PYTHON       ?= python3
 LONG_PGVECTOR     ?=
 LONG_MINILM       ?=
 LONG_REFERENCE    ?=
@@ -82,8 +86,13 @@ test-long: interrupts
 interrupts:
 	@PG_CONFIG='$(PG_CONFIG)' bash src/test/interrupts.sh $(LONG_INTERRUPTS)
 
-.PHONY: pgvector minilm
-test-long: pgvector minilm
+.PHONY: extract pgvector minilm
+test-long: extract pgvector minilm
+extract:
+	@if ! $(LONG_PYTHON) -c 'import jsonschema' 2> /dev/null; then \
+	    echo "extract: left out, $(LONG_PYTHON) has no package jsonschema"; exit 0; fi; \
+	PG_CONFIG='$(PG_CONFIG)' PYTHON='$(LONG_PYTHON)' bash src/test/check_extract.sh $(LONG_SCHEMAS) $(LONG_MODEL)
+
 pgvector:
 	@[ -n "$(LONG_PGVECTOR)" ] || echo "pgvector: left out, LONG_PGVECTOR names no pg_config"
 	@for config in $(LONG_PGVECTOR); do bash src/test/check_pgvector.sh "$$config" || exit 1; done

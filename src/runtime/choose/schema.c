@@ -10,7 +10,7 @@
 
 /* more distinct values than this, and uniqueItems would need too many states */
 #define MAX_UNIQUE_VALUES 10
-#define MAX_COUNT 1000000
+#define MAX_COUNT (1 << 30)		/* no text is longer */
 
 static LlmStatus
 add_schema(LlmSchemas *s, const LlmJson *json, int types, int32_t *schema)
@@ -212,7 +212,7 @@ static LlmStatus
 add_texts(LlmSchemas *s, const LlmJson *const *values, size_t n, LlmJsonKind kind, LlmVec *conditions)
 {
 	LlmVec		texts = {0};
-	LlmCondition c = {NULL, 1};
+	LlmCondition c = {.good = 1};
 	LlmDfa	   *dfa;
 
 	for (size_t i = 0; i < n; i++)
@@ -284,7 +284,7 @@ read_count(LlmSchemas *s, const char *keyword, const LlmJson *v, uint32_t *n)
 static LlmStatus
 add_condition(LlmSchemas *s, LlmVec *conditions, const LlmDfa *dfa, uint8_t good)
 {
-	LlmCondition c = {dfa, good};
+	LlmCondition c = {.dfa = dfa, .good = good};
 
 	return llm_vec_push(s->cx, conditions, &c, sizeof(c));
 }
@@ -527,8 +527,7 @@ read_string_keyword(LlmSchemas *s, LlmSchema *out, const LlmJson *json)
 		out->types &= ~LLM_TYPE_STRING;
 		return LLM_OK;
 	}
-	LLM_TRY(llm_dfa_length(s->cx, least, most, &dfa));
-	return add_condition(s, &out->strings, dfa, 1);
+	return llm_vec_push(s->cx, &out->strings, &(LlmCondition) {.good = 1, .least = least, .most = most}, sizeof(LlmCondition));
 }
 
 /* keywords whose meaning is a value of their own; the others are read after them */

@@ -29,11 +29,13 @@ enum
 #define LLM_SCHEMA_TRUE 0
 #define LLM_SCHEMA_FALSE 1
 
-/* what a condition on a number or string is: an automaton, and which of its labels are good */
+/* what a condition on a number or string is: an automaton, and which of its labels are good; or (dfa NULL) a length */
 typedef struct LlmCondition
 {
 	const LlmDfa *dfa;
 	uint8_t		good;			/* bit for each label */
+	uint32_t	least;			/* characters */
+	uint32_t	most;			/* UINT32_MAX: no bound */
 } LlmCondition;
 
 typedef struct LlmProperty

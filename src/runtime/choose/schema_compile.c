@@ -400,6 +400,7 @@ build_scalars(LlmSchemaCompile *c, LlmValueProc *proc, int32_t to[256])
 {
 	LlmDfa	   *d;
 	int32_t		first;
+	bool		counted;
 
 	LLM_TRY(build_word(c, proc, "null", LLM_TYPE_NULL, to));
 	LLM_TRY(build_word(c, proc, "false", LLM_TYPE_FALSE, to));
@@ -420,6 +421,9 @@ build_scalars(LlmSchemaCompile *c, LlmValueProc *proc, int32_t to[256])
 			}
 		}
 	}
+	LLM_TRY(llm_schema_counted_string(c, proc, &counted, &to['"']));
+	if (counted)
+		return LLM_OK;
 	LLM_TRY(llm_schema_string(c, proc, &d));
 	if (d && d->n_states > 1)
 	{

@@ -75,6 +75,7 @@ typedef struct LlmSchemaCompile
 	LlmVec		known;			/* uint8_t: of each part by itself, what is known */
 	LlmVec		verdicts;		/* uint8_t: of each part with all that it leads to */
 	const LlmDfa *utf8;			/* any characters */
+	int32_t		blocks[2][32];	/* procedures of schema_length.c, + 1 */
 	const LlmDfa *short_number; /* numbers that a model is offered */
 } LlmSchemaCompile;
 
@@ -153,6 +154,15 @@ typedef struct LlmLiteral
 } LlmLiteral;
 
 extern LlmStatus llm_schema_literal(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out);
+
+/*
+ * A piece of such a writing, its label function unused. The second condition, if there is one, is a number of characters: label 0 once it
+ * holds, 1 at a closing quote before. Without one: label 0 at the closing quote.
+ */
+extern LlmStatus llm_schema_block(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out);
+
+/* strings after their opening quote, if nothing but large lengths is asked of them (schema_length.c); *first as it was if none fits */
+extern LlmStatus llm_schema_counted_string(LlmSchemaCompile *c, LlmValueProc *proc, bool *counted, int32_t *first);
 
 /* ---- arrays and objects (schema_array.c, schema_object.c) ---- */
 

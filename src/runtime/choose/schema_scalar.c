@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "choose/schema_compile.h"
+#include "choose/symbol_dfa.h"
 
 /* ---- string literals ---- */
 
@@ -94,11 +95,25 @@ literal_label(void *ctx, const int32_t *key, int32_t *label)
 	return l->label(l->ctx, labels, label);
 }
 
-LlmStatus
-llm_schema_literal(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out)
+/* label 0: the number of characters is full, 1: closed before; without a number: 0 closed */
+static LlmStatus
+block_label(void *ctx, const int32_t *key, int32_t *label)
+{
+	const LlmLiteral *l = ctx;
+
+	*label = -1;
+	if (key[0] == IN_TEXT && l->n > 1 && llm_dfa_label(l->dfas[1], key[2]) >= 0)
+		*label = 0;
+	else if (key[0] == AT_END)
+		*label = l->n > 1;
+	return LLM_OK;
+}
+
+static LlmStatus
+build_literal(LlmCompile *cx, const LlmLiteral *literal, LlmStatus (*label) (void *ctx, const int32_t *key, int32_t *label), LlmDfa **out)
 {
 	int32_t		start[257] = {0};
-	LlmDfaSource source = {(void *) literal, 1 + literal->n, start, literal_step, literal_label, {{0}, 0}};
+	LlmDfaSource source = {(void *) literal, 1 + literal->n, start, literal_step, label, {{0}, 0}};
 
 	if (literal->n > 256)
 		return llm_compile_limit(cx, "more than 255 conditions on one string");
@@ -109,6 +124,18 @@ llm_schema_literal(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out)
 	for (const char *p = "\"\\bfnrtu0123456789abcdef"; *p; p++)
 		llm_byte_classes_range(&source.classes, *p, *p);
 	return llm_dfa_build(cx, &source, out);
+}
+
+LlmStatus
+llm_schema_literal(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out)
+{
+	return build_literal(cx, literal, literal_label, out);
+}
+
+LlmStatus
+llm_schema_block(LlmCompile *cx, const LlmLiteral *literal, LlmDfa **out)
+{
+	return build_literal(cx, literal, block_label, out);
 }
 
 /* ---- conditions of all parts of a value ---- */
@@ -187,7 +214,13 @@ add_sides(Side *s)
 		if ((schema->types & side_type(s)) == 0)
 			continue;
 		for (size_t k = 0; k < conditions->n; k++)
-			LLM_TRY(add_side(s, all[k].dfa, all[k].good, (int32_t) i));
+		{
+			LlmDfa	   *length;
+
+			if (!all[k].dfa)
+				LLM_TRY(llm_dfa_length(s->c->cx, all[k].least, all[k].most, &length));
+			LLM_TRY(add_side(s, all[k].dfa ? all[k].dfa : length, all[k].good, (int32_t) i));
+		}
 	}
 
 	/* is a part so needed that losing it is the end? */

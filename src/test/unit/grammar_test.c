@@ -240,7 +240,7 @@ check_refusals(void)
 	check_refused(llm_grammar_gbnf, "root ::= x", LLM_E_ARGUMENT, "not written");
 	check_refused(llm_grammar_gbnf, "root ::= \"a\" root", LLM_E_ARGUMENT, "no text fits");
 	check_refused(llm_grammar_gbnf, "root := \"a\"", LLM_E_ARGUMENT, "::= is missing");
-	check_refused(make_schema, "{\"maxLength\":1000000}", LLM_E_LIMIT, "more than");
+	check_refused(make_schema, "{\"maxLength\":1000000,\"pattern\":\"a\"}", LLM_E_LIMIT, "more than");
 }
 
 /* text repeated n times between two others */
@@ -333,6 +333,60 @@ check_hostile(void)
 	free(wide);
 }
 
+/* ---- lengths ---- */
+
+/* does a string of n characters, of each kind in turn, fit schema as it should, in both languages? */
+static void
+check_length(const char *schema, int n, bool fits)
+{
+	static const char *const chars[] = {"a", "é", "😀", "\\n", "\\u0001", "\\\""};
+	char	   *text = malloc((size_t) n * 6 + 3);
+	LlmGrammar *g;
+	LlmError	err;
+	bool		accepted;
+
+	CHECK_OK(make_schema(str(schema), &llm_malloc_allocator, NULL, &g, &err), &err);
+	for (int shift = 0; shift < 6; shift++)
+	{
+		strcpy(text, "\"");
+		for (int i = 0, at = 1; i < n; i++)
+			at += sprintf(text + at, "%s", chars[(i + shift) % 6]);
+		strcat(text, "\"");
+		CHECK_OK(llm_grammar_accepts(g, str(text), &accepted, &err), &err);
+		CHECK_MSG(accepted == fits, "%s and %d characters", schema, n);
+		CHECK_OK(llm_schema_accepts(str(schema), str(text), &llm_malloc_allocator, NULL, &accepted, &err), &err);
+		CHECK_MSG(accepted == fits, "%s and %d characters", schema, n);
+	}
+	llm_grammar_free(g);
+	free(text);
+}
+
+static void
+check_lengths(void)
+{
+	static const int lengths[] = {0, 1, 63, 64, 65, 69, 70, 71, 127, 128, 129, 199, 200, 201, 299, 300, 301, 320};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+	{
+		const int	n = lengths[i];
+
+		check_length("{\"type\":\"string\",\"maxLength\":200}", n, n <= 200);
+		check_length("{\"type\":\"string\",\"maxLength\":64}", n, n <= 64);
+		check_length("{\"type\":\"string\",\"maxLength\":65}", n, n <= 65);
+		check_length("{\"type\":\"string\",\"minLength\":70}", n, n >= 70);
+		check_length("{\"type\":\"string\",\"minLength\":70,\"maxLength\":200}", n, n >= 70 && n <= 200);
+		check_length("{\"type\":\"string\",\"minLength\":128,\"maxLength\":128}", n, n == 128);
+		check_length("{\"oneOf\":[{\"type\":\"string\",\"maxLength\":200},{\"type\":\"string\",\"minLength\":70,\"maxLength\":300}]}", n,
+					 n < 70 || (n > 200 && n <= 300));
+		check_length("{\"type\":\"string\",\"anyOf\":[{\"maxLength\":65},{\"minLength\":128,\"maxLength\":129}]}", n,
+					 n <= 65 || n == 128 || n == 129);
+	}
+	check_length("{\"type\":\"string\",\"maxLength\":20000}", 20000, true);
+	check_length("{\"type\":\"string\",\"maxLength\":20000}", 20001, false);
+	check_length("{\"type\":\"string\",\"minLength\":20000}", 19999, false);
+	check_length("{\"type\":\"string\",\"maxLength\":5000000}", 1000001, true);
+}
+
 /* ---- stop ---- */
 
 typedef struct StopAt
@@ -422,6 +476,7 @@ main(void)
 	check_refusals();
 	check_large();
 	check_hostile();
+	check_lengths();
 	check_stop();
 	check_failing_allocations();
 	CHECK_DONE();
