@@ -55,6 +55,19 @@ SELECT s, f.* FROM unnest(ARRAY[
 SELECT llm_schema_accepts('{"type": "integer"}', '3.0'), llm_schema_accepts('{"type": "integer"}', '3.5'),
 	   llm_schema_accepts(NULL, '1') IS NULL AS null_schema, llm_schema_accepts('false', '1') AS nothing;
 
+-- of equal keys the last counts, and they are one property
+SELECT llm_schema_accepts('{"properties": {"a": {"type": "string"}}}', '{"a": 1, "a": "x"}') AS last_fits,
+	   llm_schema_accepts('{"properties": {"a": {"type": "string"}}}', '{"a": "x", "a": 1}') AS first_fits,
+	   llm_schema_accepts('{"minProperties": 2}', '{"a": 1, "a": 2}') AS two;
+
+-- what compiling needs counts as the session's memory
+SET pg_llm.memory_limit = '10MB';
+SELECT * FROM fails($$SELECT llm_schema_accepts('{"maxLength": 1000, "pattern": "a"}', '1')$$);
+RESET pg_llm.memory_limit;
+
+-- large lengths
+SELECT llm_schema_accepts('{"maxLength": 20000}', to_json(repeat('é', 20000))), llm_schema_accepts('{"maxLength": 20000}', to_json(repeat('é', 20001)));
+
 DROP TABLE shapes;
 DROP SERVER llama3;
 DROP SERVER mistral;
