@@ -101,7 +101,7 @@ refuse(const char *message, const char *hint)
 static bool
 is_harmless(Oid funcid)
 {
-	return funcid == F_RANDOM || funcid == F_CLOCK_TIMESTAMP || funcid == F_TIMEOFDAY || funcid == F_GEN_RANDOM_UUID;
+	return funcid == PGLLM_F_RANDOM || funcid == F_CLOCK_TIMESTAMP || funcid == F_TIMEOFDAY || funcid == F_GEN_RANDOM_UUID;
 }
 
 static void
@@ -267,7 +267,7 @@ run_sample(PlannedStmt *stmt, const char *sql)
 	sample->query = CreateQueryDesc(stmt, sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, NULL, NULL, INSTRUMENT_ROWS);
 	ExecutorStart(sample->query, 0);	/* checks privileges, those of writing too */
 	XactReadOnly = true;
-	ExecutorRun(sample->query, ForwardScanDirection, 0, true);
+	pgllm_executor_run(sample->query);
 	PopActiveSnapshot();
 }
 
