@@ -116,6 +116,21 @@ check_own_function(Oid funcid)
 				 errhint("Estimate the query without it, or with a function that answers row by row.")));
 }
 
+/* a row of NULLs cannot stand for one whose columns only the function knows */
+static void
+check_row_is_known(Oid funcid, Oid type)
+{
+	if (type == RECORDOID && get_func_result_type(funcid, NULL, NULL) == TYPEFUNC_COMPOSITE)
+		refuse(psprintf("llm_estimate() cannot estimate a query with volatile function %s(), which returns a row", get_func_name(funcid)),
+			   "Put what it returns into a table, and estimate the query over that.");
+}
+
+static bool
+is_volatile(Oid funcid, void *context)
+{
+	return func_volatile(funcid) == PROVOLATILE_VOLATILE;
+}
+
 /* NULL in place of what may have effects */
 static Node *
 without_effects(Node *node, void *context)
@@ -133,9 +148,13 @@ without_effects(Node *node, void *context)
 		if (func_volatile(call->funcid) == PROVOLATILE_VOLATILE && pgllm_function_of(call->funcid) == NULL && !is_harmless(call->funcid))
 		{
 			check_own_function(call->funcid);
+			check_row_is_known(call->funcid, call->funcresulttype);
 			return (Node *) makeNullConst(call->funcresulttype, -1, call->funccollid);
 		}
 	}
+	if ((IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr) || IsA(node, ScalarArrayOpExpr)) &&
+		check_functions_in_node(node, is_volatile, NULL))
+		return (Node *) makeNullConst(exprType(node), -1, exprCollation(node));
 	return expression_tree_mutator(node, without_effects, context);
 }
 
