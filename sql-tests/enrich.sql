@@ -58,6 +58,25 @@ SELECT key FROM llm_job_errors;
 UPDATE parted SET day = day WHERE false;
 CALL llm_retry(:job, batch_rows => 1);
 
+-- literals and rows are fitted to the column as UPDATE does it
+CREATE TYPE pair AS (a int, b text);
+CREATE TABLE kinds (id int PRIMARY KEY, n int, list int[], doc jsonb, pair pair);
+INSERT INTO kinds SELECT i, 0 FROM generate_series(1, 2) i;
+CALL llm_enrich('kinds', 'n', 'NULL');
+CALL llm_enrich('kinds', 'list', $$'{1,2}'$$);
+CALL llm_enrich('kinds', 'doc', $$'{"a": 1}'$$);
+CALL llm_enrich('kinds', 'pair', $$ROW(id, 'x')$$);
+TABLE kinds ORDER BY id;
+DROP TABLE kinds;
+DROP TYPE pair;
+
+-- what a chunk takes is given back with it
+CREATE TABLE many (id int PRIMARY KEY, bytes bigint);
+INSERT INTO many SELECT i FROM generate_series(1, 120) i;
+CALL llm_enrich('many', 'bytes', '(SELECT sum(total_bytes) FROM pg_backend_memory_contexts)::bigint', batch_rows => 1);
+SELECT max(bytes) FILTER (WHERE id > 110) - max(bytes) FILTER (WHERE id < 40) < 2000000 AS flat FROM many;
+DROP TABLE many;
+
 -- row security: only rows that the caller sees
 CREATE ROLE regress_llm_writer;
 GRANT SELECT, UPDATE ON notes TO regress_llm_writer;
@@ -66,6 +85,9 @@ CREATE POLICY low ON notes USING (id <= 3);
 SET ROLE regress_llm_writer;
 CALL llm_enrich('notes', 'mood', $$'seen'$$);
 RESET ROLE;
+-- nobody's expression runs with the rights of another role
+SELECT job AS others FROM llm_jobs WHERE owner = 'regress_llm_writer' \gset
+CALL llm_retry(:others);
 SELECT array_agg(id ORDER BY id) FROM notes WHERE mood = 'seen';
 SELECT owner, rows_written FROM llm_jobs WHERE owner <> current_user;
 

@@ -77,6 +77,16 @@ SELECT s, f.* FROM unnest(ARRAY[
 SET ROLE pg_monitor;
 SELECT f.* FROM fails($$SELECT llm_extract('x', '{}')$$) f;
 RESET ROLE;
+-- types within types, longer than a schema may be
+DO $$
+BEGIN
+	CREATE TYPE nest_0 AS (a int, b int);
+	FOR i IN 1..24 LOOP
+		EXECUTE format('CREATE TYPE nest_%s AS (a nest_%s, b nest_%s)', i, i - 1, i - 1);
+	END LOOP;
+END $$;
+SELECT * FROM fails('SELECT llm_populate(NULL::nest_24, ''x'')');
+DO $$ BEGIN FOR i IN REVERSE 24..0 LOOP EXECUTE format('DROP TYPE nest_%s', i); END LOOP; END $$;
 
 DROP TABLE orders, batched;
 DROP DOMAIN IF EXISTS odd, word, state, part_code, percent;

@@ -80,6 +80,14 @@ SELECT nextval('numbers');
 SELECT code, message, hint FROM unnest(ARRAY['', 'SELECT 1; SELECT 2', 'CREATE TABLE x ()', 'SELECT llm_stream(''x'', ''stats'')',
 	'WITH d AS (DELETE FROM texts RETURNING 1) SELECT 1', 'SELECT * FROM nowhere', 'SELECT llm_generate(''x'', ''nowhere'')',
 	'SELECT * FROM llm_estimate(''SELECT 1'')', 'SELECT count(*) FROM llm_embed_many(''{a}'', ''vectors'')']) q, LATERAL fails(format('SELECT * FROM llm_estimate(%L)', q));
+-- operators can have effects too; a row whose columns only a function knows
+CREATE FUNCTION touch(int, int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'touched'; END $$;
+CREATE OPERATOR ##+ (LEFTARG = int, RIGHTARG = int, FUNCTION = touch);
+CREATE FUNCTION touch_row(OUT a int, OUT b text) LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'touched'; END $$;
+CREATE FUNCTION touch_rows() RETURNS SETOF record LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'touched'; END $$;
+SELECT count(*) FROM llm_estimate('SELECT 1 ##+ i, i ##+ 1 = ANY (ARRAY[i ##+ 2]) FROM texts');
+SELECT count(*) FROM llm_estimate('SELECT * FROM touch_rows() AS x(a int, b text)');
+SELECT * FROM fails($$SELECT * FROM llm_estimate('SELECT * FROM touch_row()')$$);
 GRANT SELECT ON texts TO regress_llm_reader;
 SET ROLE regress_llm_reader;
 SELECT code FROM fails($$SELECT * FROM llm_estimate('SELECT * FROM answers')$$);

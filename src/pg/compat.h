@@ -40,9 +40,18 @@
 #if PG_VERSION_NUM < 180000
 #define PGLLM_EXECUTOR_RUN_PARAMS  QueryDesc *query_desc, ScanDirection direction, uint64 count, bool execute_once
 #define PGLLM_EXECUTOR_RUN_ARGS  query_desc, direction, count, execute_once
+#define pgllm_executor_run(query_desc)  ExecutorRun(query_desc, ForwardScanDirection, 0, true)
 #else
 #define PGLLM_EXECUTOR_RUN_PARAMS  QueryDesc *query_desc, ScanDirection direction, uint64 count
 #define PGLLM_EXECUTOR_RUN_ARGS  query_desc, direction, count
+#define pgllm_executor_run(query_desc)  ExecutorRun(query_desc, ForwardScanDirection, 0)
+#endif
+
+/* random() with bounds came in 17, and the constant of the one without changed its name */
+#if PG_VERSION_NUM < 170000
+#define PGLLM_F_RANDOM  F_RANDOM
+#else
+#define PGLLM_F_RANDOM  F_RANDOM_
 #endif
 
 /* whether internal subtransactions are refused now: in parallel mode, before 17 */

@@ -101,7 +101,7 @@ refuse(const char *message, const char *hint)
 static bool
 is_harmless(Oid funcid)
 {
-	return funcid == F_RANDOM || funcid == F_CLOCK_TIMESTAMP || funcid == F_TIMEOFDAY || funcid == F_GEN_RANDOM_UUID;
+	return funcid == PGLLM_F_RANDOM || funcid == F_CLOCK_TIMESTAMP || funcid == F_TIMEOFDAY || funcid == F_GEN_RANDOM_UUID;
 }
 
 static void
@@ -114,6 +114,21 @@ check_own_function(Oid funcid)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("llm_estimate() cannot tell what %s() takes", get_func_name(funcid)),
 				 errhint("Estimate the query without it, or with a function that answers row by row.")));
+}
+
+/* a row of NULLs cannot stand for one whose columns only the function knows */
+static void
+check_row_is_known(Oid funcid, Oid type)
+{
+	if (type == RECORDOID && get_func_result_type(funcid, NULL, NULL) == TYPEFUNC_COMPOSITE)
+		refuse(psprintf("llm_estimate() cannot estimate a query with volatile function %s(), which returns a row", get_func_name(funcid)),
+			   "Put what it returns into a table, and estimate the query over that.");
+}
+
+static bool
+is_volatile(Oid funcid, void *context)
+{
+	return func_volatile(funcid) == PROVOLATILE_VOLATILE;
 }
 
 /* NULL in place of what may have effects */
@@ -133,9 +148,13 @@ without_effects(Node *node, void *context)
 		if (func_volatile(call->funcid) == PROVOLATILE_VOLATILE && pgllm_function_of(call->funcid) == NULL && !is_harmless(call->funcid))
 		{
 			check_own_function(call->funcid);
+			check_row_is_known(call->funcid, call->funcresulttype);
 			return (Node *) makeNullConst(call->funcresulttype, -1, call->funccollid);
 		}
 	}
+	if ((IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr) || IsA(node, ScalarArrayOpExpr)) &&
+		check_functions_in_node(node, is_volatile, NULL))
+		return (Node *) makeNullConst(exprType(node), -1, exprCollation(node));
 	return expression_tree_mutator(node, without_effects, context);
 }
 
@@ -267,7 +286,7 @@ run_sample(PlannedStmt *stmt, const char *sql)
 	sample->query = CreateQueryDesc(stmt, sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, NULL, NULL, INSTRUMENT_ROWS);
 	ExecutorStart(sample->query, 0);	/* checks privileges, those of writing too */
 	XactReadOnly = true;
-	ExecutorRun(sample->query, ForwardScanDirection, 0, true);
+	pgllm_executor_run(sample->query);
 	PopActiveSnapshot();
 }
 

@@ -7,6 +7,7 @@
 #include "row_conversion.h"
 #include "pg_llm.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"

@@ -55,6 +55,8 @@ static const struct
 	{MACADDR8OID, "MAC address", "^[0-9a-f]{2}(?::[0-9a-f]{2}){7}$"},
 };
 
+#define LONGEST_SCHEMA (1024 * 1024)
+
 static void value_schema(StringInfo s, Oid type, int32 typmod, PgLlmConditions *conditions);
 static void row_schema(StringInfo s, TupleDesc desc, Oid relid);
 
@@ -239,6 +241,17 @@ composite_schema(StringInfo s, Oid type, int32 typmod)
 	row_schema(s, desc, get_typ_typrelid(type));
 }
 
+/* a type that holds another one twice, which holds another one twice, and so on, is long before it is deep */
+static void
+check_length(const StringInfoData *s)
+{
+	if (s->len > LONGEST_SCHEMA)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the JSON Schema of a row is longer than %d bytes", LONGEST_SCHEMA),
+				 errhint("Ask for a type of fewer columns, or with fewer types within types.")));
+}
+
 /* members of the schema of a type, without braces; conditions may be added to, NULL: there can be none */
 static void
 value_schema(StringInfo s, Oid type, int32 typmod, PgLlmConditions *conditions)
@@ -246,6 +259,7 @@ value_schema(StringInfo s, Oid type, int32 typmod, PgLlmConditions *conditions)
 	Oid			element = get_element_type(type);
 
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	if (OidIsValid(element))
 	{
 		PgLlmConditions own = {.kind = pgllm_value_kind(getBaseType(element))};
@@ -357,6 +371,7 @@ row_schema(StringInfo s, TupleDesc desc, Oid relid)
 		escape_json(&required, NameStr(column->attname));
 		appendStringInfoString(s, ": ");
 		column_schema(s, rel, relid, column);
+		check_length(s);
 	}
 	appendStringInfo(s, "}, \"required\": [%s], \"additionalProperties\": false", required.data);
 	if (rel != NULL)

@@ -14,7 +14,7 @@
  * holds one across its transactions: it ends with an error or with the session, and nothing has to be cleaned up.
  *
  *   fn_enrich.c      SQL procedures: arguments, the loop over chunks, notices
- *   enrich_text.c    are the caller's texts single expressions; do they call models
+ *   enrich_text.c    are the caller's texts single expressions; do they call models; their type
  *   enrich_target.c  the table, its key, and statements over it
  *   enrich_jobs.c    the tables of jobs, chunks and failures, which only the extension's owner can read
  *   enrich_chunk.c   a chunk: compute and write back
@@ -44,7 +44,7 @@ typedef struct PgLlmEnrich
 	MemoryContext context;
 	Oid			role;			/* who called: owner of the job */
 	Oid			relid;
-	char	   *column;
+	char	   *column;			/* of NAMEDATALEN bytes */
 	char	   *expression;
 	char	   *where;			/* NULL: all rows */
 	bool		where_calls_model;
@@ -65,6 +65,9 @@ extern void pgllm_enrich_check_expression(const char *what, const char *text);
 
 /* whether a statement calls one of the functions that run a model, as far as one can see; SPI is connected */
 extern bool pgllm_enrich_calls_model(const char *statement);
+
+/* type of the one column of a SELECT; SPI is connected */
+extern Oid	pgllm_enrich_type(const char *statement);
 
 /* ---- enrich_target.c ---- */
 
@@ -148,8 +151,11 @@ typedef struct PgLlmEnrichFailure
 /* find the unfinished job of this call, or begin one: fills call->job. *resumed: it was there */
 extern void pgllm_enrich_job_open(PgLlmEnrich *call, const PgLlmEnrichTarget *target, bool *resumed);
 
-/* fill the call's table, column and texts from a job; raises if it is not the caller's */
-extern void pgllm_enrich_job_load(PgLlmEnrich *call, int64 job);
+/*
+ * Fill the call's table, column and texts from a job; raises if it is not of a role that the caller has. To run: it must be
+ * the caller's own, so that nobody's expression runs with the rights of another one.
+ */
+extern void pgllm_enrich_job_load(PgLlmEnrich *call, int64 job, bool to_run);
 
 /* a chunk of at most so many rows, locked for this session; false: there is none that is not being worked on */
 extern bool pgllm_enrich_claim(PgLlmEnrich *call, const PgLlmEnrichTarget *target, int max_rows, PgLlmEnrichChunk *chunk);

@@ -18,7 +18,9 @@
 #include "executor/tuptable.h"
 #include "llm_call.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "tcop/dest.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -49,6 +51,7 @@ typedef struct Run
 	Row		   *only;			/* the row of this key alone; NULL: all of the chunk */
 	bool		first_only;
 	bool		without_value;	/* the expression is left out */
+	const char *cast;			/* "::type" or nothing, behind the expression */
 	Oid			value_type;
 	int16		value_len;
 	bool		value_by_value;
@@ -110,8 +113,8 @@ write_select(const Run *run, PgLlmStatement *s)
 	const Datum *after = run->after != NULL ? run->after : run->chunk->after;
 
 	pgllm_statement_init(s);
-	pgllm_statement_add(s, "SELECT %s, %s.tableoid, %s.xmin, (\n%s\n) FROM %s WHERE true", target->key_list, target->qualifier,
-						target->qualifier, run->without_value ? "NULL" : run->call->expression, target->table);
+	pgllm_statement_add(s, "SELECT %s, %s.tableoid, %s.xmin, (\n%s\n)%s FROM %s WHERE true", target->key_list, target->qualifier,
+						target->qualifier, run->without_value ? "NULL" : run->call->expression, run->without_value ? "" : run->cast, target->table);
 	if (after != NULL && run->only == NULL)
 	{
 		pgllm_statement_add(s, " AND ");
@@ -130,6 +133,20 @@ write_select(const Run *run, PgLlmStatement *s)
 	if (run->call->where != NULL)
 		pgllm_statement_add(s, " AND (\n%s\n)", run->call->where);
 	pgllm_statement_add(s, " ORDER BY %s%s", target->key_list, run->first_only ? " LIMIT 1" : "");
+}
+
+/*
+ * What an UPDATE fits to its column because of where it stands there, a literal without type or ROW(…), becomes text or a record
+ * in a SELECT, which cannot be assigned any more; so it is cast.
+ */
+static const char *
+needed_cast(const PgLlmEnrich *call, const PgLlmEnrichTarget *target)
+{
+	Oid			type = pgllm_enrich_type(psprintf("SELECT (\n%s\n) FROM %s", call->expression, target->table));
+
+	if (type != target->column_type && (type == RECORDOID || !can_coerce_type(1, &type, &target->column_type, COERCION_ASSIGNMENT)))
+		return psprintf("::%s", format_type_be_qualified(target->column_type));
+	return "";
 }
 
 /* rows that the SELECT gives; those that came before an error are there too */
@@ -445,6 +462,7 @@ pgllm_enrich_run(PgLlmEnrich *call, const PgLlmEnrichTarget *target, const PgLlm
 
 	/* what a row's own trouble leads to is said by the call, not by the setting */
 	(void) set_config_option("pg_llm.on_error", "error", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	run.cast = needed_cast(call, target);
 	compute(&run);
 	write_back(&run);
 	foreach(cell, run.rows)

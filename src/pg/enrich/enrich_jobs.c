@@ -64,6 +64,7 @@ find_tables(void)
 	JobTables	tables;
 	Oid			namespace;
 	bool		is_null;
+	MemoryContext context = CurrentMemoryContext;
 
 	if (SPI_execute("SELECT e.extnamespace FROM pg_catalog.pg_extension e WHERE e.extname = 'pg_llm'", true, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
@@ -77,6 +78,8 @@ find_tables(void)
 		SPI_processed != 1)
 		elog(ERROR, "could not find the owner of llm_job_state");
 	tables.owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	MemoryContextSwitchTo(context);
+	tables.schema = pstrdup(tables.schema);
 	return tables;
 }
 
@@ -107,6 +110,7 @@ as_owner(const JobTables *tables, const char *sql, int n, const Arg *args)
 	Oid			user;
 	int			context;
 	int			result;
+	MemoryContext memory = CurrentMemoryContext;
 
 	Assert(n <= (int) lengthof(types));
 	initStringInfo(&text);
@@ -127,6 +131,7 @@ as_owner(const JobTables *tables, const char *sql, int n, const Arg *args)
 	SetUserIdAndSecContext(tables->owner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	result = SPI_execute_with_args(text.data, n, types, values, nulls, false, 0);
 	SetUserIdAndSecContext(user, context);
+	MemoryContextSwitchTo(memory);	/* SPI leaves its own */
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", text.data, SPI_result_code_string(result));
 	pfree(text.data);
@@ -226,13 +231,14 @@ raise_no_job(int64 job)
 }
 
 void
-pgllm_enrich_job_load(PgLlmEnrich *call, int64 job)
+pgllm_enrich_job_load(PgLlmEnrich *call, int64 job, bool to_run)
 {
 	JobTables	tables = find_tables();
 	Arg			args[] = {ARG_INT8(job)};
 	HeapTuple	tuple;
 	TupleDesc	desc;
 	bool		is_null;
+	Oid			owner;
 	char	   *where;
 
 	if (as_owner(&tables, "SELECT owner, target, set_column, expression, where_clause FROM @llm_job_state"
@@ -240,11 +246,19 @@ pgllm_enrich_job_load(PgLlmEnrich *call, int64 job)
 		raise_no_job(job);
 	tuple = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
-	if (!has_privs_of_role(call->role, DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &is_null))))
+	owner = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &is_null));
+	if (!has_privs_of_role(call->role, owner))
 		raise_no_job(job);
+	if (to_run && call->role != owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("job " INT64_FORMAT " belongs to role \"%s\"", job, GetUserNameFromId(owner, true)),
+				 errdetail("Its expression is what that role gave, and would run with your rights."),
+				 errhint("Use SET ROLE first, or run llm_enrich() yourself.")));
 	call->job = job;
 	call->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &is_null));
-	call->column = MemoryContextStrdup(call->context, SPI_getvalue(tuple, desc, 3));
+	call->column = MemoryContextAllocZero(call->context, NAMEDATALEN);
+	strlcpy(call->column, SPI_getvalue(tuple, desc, 3), NAMEDATALEN);
 	call->expression = MemoryContextStrdup(call->context, SPI_getvalue(tuple, desc, 4));
 	where = SPI_getvalue(tuple, desc, 5);
 	call->where = where == NULL ? NULL : MemoryContextStrdup(call->context, where);
@@ -307,6 +321,7 @@ next_boundary(const PgLlmEnrich *call, const PgLlmEnrichTarget *target, int max_
 	PgLlmStatement s;
 	SPIExecuteOptions options = {.read_only = false};
 	Datum		key[PGLLM_ENRICH_KEYS];
+	MemoryContext context = CurrentMemoryContext;
 
 	pgllm_statement_init(&s);
 	pgllm_statement_add(&s, "SELECT %s FROM %s WHERE true", target->key_list, target->table);
@@ -321,6 +336,7 @@ next_boundary(const PgLlmEnrich *call, const PgLlmEnrichTarget *target, int max_
 	options.params = pgllm_statement_params(&s);
 	if (SPI_execute_extended(s.sql.data, &options) != SPI_OK_SELECT)
 		elog(ERROR, "could not execute \"%s\"", s.sql.data);
+	MemoryContextSwitchTo(context);
 	if (SPI_processed == 0)
 		return NULL;
 	for (int i = 0; i < target->n_keys; i++)
@@ -470,7 +486,7 @@ pgllm_fn_llm_drop_job(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("llm_drop_job()");
 	SPI_connect();
-	pgllm_enrich_job_load(&call, job);
+	pgllm_enrich_job_load(&call, job, false);
 	tables = find_tables();
 	(void) lock_number(tables.state, job, false, true);
 	n = as_owner(&tables, "SELECT chunk FROM @llm_job_chunks WHERE job OPERATOR(pg_catalog.=) $1", 1, args);

@@ -244,6 +244,7 @@ pgllm_enrich_target_open(const PgLlmEnrich *call)
 void
 pgllm_enrich_target_check(const PgLlmEnrich *call, const PgLlmEnrichTarget *target)
 {
+	MemoryContext context = CurrentMemoryContext;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -252,6 +253,7 @@ pgllm_enrich_target_check(const PgLlmEnrich *call, const PgLlmEnrichTarget *targ
 		appendStringInfo(&sql, " WHERE (\n%s\n)", call->where);
 	if (SPI_execute(sql.data, false, 0) < 0)
 		elog(ERROR, "could not explain \"%s\"", sql.data);
+	MemoryContextSwitchTo(context);
 	pfree(sql.data);
 }
 
@@ -274,7 +276,7 @@ plain_settings(void)
 	int			level = NewGUCNestLevel();
 	static const char *const settings[][2] = {
 		{"datestyle", "ISO"}, {"intervalstyle", "postgres"}, {"extra_float_digits", "3"}, {"bytea_output", "hex"},
-	{"search_path", "pg_catalog"}};
+	{"lc_monetary", "C"}, {"search_path", "pg_catalog"}};
 
 	for (int i = 0; i < (int) lengthof(settings); i++)
 		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);

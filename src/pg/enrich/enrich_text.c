@@ -83,6 +83,7 @@ calls_model(Node *node, void *context)
 bool
 pgllm_enrich_calls_model(const char *statement)
 {
+	MemoryContext context = CurrentMemoryContext;
 	SPIPlanPtr	plan = SPI_prepare(statement, 0, NULL);
 	bool		result = false;
 	ListCell   *source;
@@ -97,5 +98,21 @@ pgllm_enrich_calls_model(const char *statement)
 			result = result || calls_model(lfirst(query), NULL);
 	}
 	SPI_freeplan(plan);
+	MemoryContextSwitchTo(context);
 	return result;
+}
+
+Oid
+pgllm_enrich_type(const char *statement)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIPlanPtr	plan = SPI_prepare(statement, 0, NULL);
+	Oid			type;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+	type = TupleDescAttr(((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(plan)))->resultDesc, 0)->atttypid;
+	SPI_freeplan(plan);
+	MemoryContextSwitchTo(context);
+	return type;
 }

@@ -85,13 +85,17 @@ on_error_arg(FunctionCallInfo fcinfo, int arg)
 	return PGLLM_ENRICH_NULL;
 }
 
-/* a call in the memory that lasts as long as the procedure; SPI is connected */
+/* a call in memory that lasts as long as the procedure, which is switched to; connects SPI, whose own ends with a transaction */
 static PgLlmEnrich *
 create_call(void)
 {
-	PgLlmEnrich *call = palloc0(sizeof(PgLlmEnrich));
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm enrich", ALLOCSET_DEFAULT_SIZES);
+	PgLlmEnrich *call;
 
-	call->context = CurrentMemoryContext;
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	MemoryContextSwitchTo(context);
+	call = palloc0(sizeof(PgLlmEnrich));
+	call->context = context;
 	call->role = GetUserId();
 	call->tokens_before = pgllm_tokens_spent();
 	return call;
@@ -117,7 +121,8 @@ read_arguments(FunctionCallInfo fcinfo, PgLlmEnrich *call)
 				 errmsg("%s is NULL", PG_ARGISNULL(0) ? "target" : "set_column"),
 				 errhint("Give it: CALL llm_enrich('table', 'column', 'expression').")));
 	call->relid = PG_GETARG_OID(0);
-	call->column = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	call->column = palloc0(NAMEDATALEN);	/* a whole name, as it is stored as one */
+	strlcpy(call->column, NameStr(*PG_GETARG_NAME(1)), NAMEDATALEN);
 	call->expression = required_text(fcinfo, 2, "expression");
 	call->where = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	call->batch_rows = batch_rows_arg(fcinfo, 4);
@@ -139,11 +144,19 @@ begin(void)
 	EnsurePortalSnapshotExists();
 }
 
-/* commits, and begins the next */
+/*
+ * Commits, and begins the next. What SPI gave lasts until SPI is left, which for a job of many chunks is too long; so it is
+ * left and entered again. Nothing of a transaction's results is used in the next.
+ */
 static void
 commit(void)
 {
+	MemoryContext context = CurrentMemoryContext;
+
 	SPI_commit();
+	SPI_finish();
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	MemoryContextSwitchTo(context);
 	begin();
 }
 
@@ -298,7 +311,6 @@ pgllm_fn_llm_enrich(PG_FUNCTION_ARGS)
 	bool		resumed;
 
 	check_may_commit(fcinfo, "llm_enrich");
-	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	call = create_call();
 	read_arguments(fcinfo, call);
 	commit();
@@ -310,6 +322,7 @@ pgllm_fn_llm_enrich(PG_FUNCTION_ARGS)
 		ereport(NOTICE, (errmsg("job " INT64_FORMAT " goes on", call->job)));
 	run_job(call, chunk_context_of(call));
 	SPI_finish();
+	MemoryContextDelete(call->context);
 	PG_RETURN_VOID();
 }
 
@@ -330,12 +343,11 @@ pgllm_fn_llm_retry(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("job is NULL"),
 				 errhint("Give the number of a job of the view llm_jobs.")));
-	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	call = create_call();
 	call->batch_rows = batch_rows_arg(fcinfo, 1);
 	call->token_limit = token_limit_arg(fcinfo, 2);
 	commit();
-	pgllm_enrich_job_load(call, PG_GETARG_INT64(0));
+	pgllm_enrich_job_load(call, PG_GETARG_INT64(0), true);
 	pgllm_enrich_lock_failed(call);
 	before = GetCurrentTimestamp();
 	chunk_context = chunk_context_of(call);
@@ -353,5 +365,6 @@ pgllm_fn_llm_retry(PG_FUNCTION_ARGS)
 	notice_end(call, rows > 0 ? "was tried again" : "stopped at its token limit", NULL);
 	pgllm_enrich_unlock_failed(call);
 	SPI_finish();
+	MemoryContextDelete(call->context);
 	PG_RETURN_VOID();
 }
