@@ -43,7 +43,7 @@ SELECT accuracy FROM llm_eval($$SELECT 'one' AS input, '7' AS expected UNION ALL
 SELECT accuracy, drop_f1 FROM llm_eval($$SELECT 'one' AS input, '{"spans": ["red fox"]}'::jsonb AS expected$$, 'generate',
 									   options => '{"rule": "drop", "choice": ["the fox", "the  fox"]}');
 SELECT accuracy FROM llm_eval($$SELECT 'one' AS input, '{"a": "x", "b": "z"}'::jsonb AS expected$$, 'extract', 'wide',
-							  options => '{"schema": {"properties": {"a": {"const": "x"}, "b": {"const": "y"}}, "required": ["a", "b"]}}');
+							  options => '{"schema": {"type": "object", "properties": {"a": {"const": "x"}, "b": {"const": "y"}}, "required": ["a", "b"]}}');
 
 -- rows without input or answer count as wrong
 SELECT rows, answered, errors, accuracy, balanced_accuracy FROM llm_eval($$SELECT input, 'a' AS expected FROM (VALUES (NULL), (repeat('word ', 100))) v (input)$$,
