@@ -45,6 +45,9 @@ SELECT accuracy, drop_f1 FROM llm_eval($$SELECT 'one' AS input, '{"spans": ["red
 SELECT accuracy FROM llm_eval($$SELECT 'one' AS input, '{"a": "x", "b": "z"}'::jsonb AS expected$$, 'extract', 'wide',
 							  options => '{"schema": {"type": "object", "properties": {"a": {"const": "x"}, "b": {"const": "y"}}, "required": ["a", "b"]}}');
 
+SELECT accuracy FROM llm_eval($$SELECT 'one' AS input, '["x"]'::jsonb AS expected$$, 'extract', 'wide',
+							  options => '{"schema": {"type": "array", "prefixItems": [{"const": "x"}], "minItems": 1, "items": false}}');
+
 -- rows without input or answer count as wrong
 SELECT rows, answered, errors, accuracy, balanced_accuracy FROM llm_eval($$SELECT input, 'a' AS expected FROM (VALUES (NULL), (repeat('word ', 100))) v (input)$$,
 													  'classify', options => '{"labels": ["a", "b"]}');
@@ -66,6 +69,7 @@ SELECT * FROM fails($$SELECT llm_eval('SELECT 1', NULL)$$);
 SELECT * FROM fails($$SELECT llm_eval('SELECT input, id AS expected FROM cases', 'filter', options => '{"condition": "x"}')$$);
 SELECT * FROM fails($$SELECT llm_eval('SELECT input, true AS expected FROM cases', 'filter')$$);
 SELECT * FROM fails($$SELECT llm_eval('SELECT input, answer AS expected FROM cases', 'classify', 'nobody')$$);
+SELECT * FROM fails($$SELECT llm_eval('SELECT input, answer AS expected FROM cases', 'generate', options => '{"rule": "drop"}')$$);
 SELECT * FROM fails($$SELECT llm_compare('SELECT input, answer AS expected FROM cases', '{}', 'classify')$$);
 CREATE FUNCTION writes(t text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM cases; RETURN t; END $$;
 SELECT * FROM fails($$SELECT llm_eval('SELECT writes(input) AS input, answer AS expected FROM cases', 'classify')$$);

@@ -362,13 +362,15 @@ static char *
 score_sql(Builder *b)
 {
 	if (b->kind == PGLLM_TASK_EXTRACT)
-		return "SELECT (SELECT COALESCE(pg_catalog.avg(CASE WHEN a.answer OPERATOR(pg_catalog.->) f.key OPERATOR(pg_catalog.=) f.value "
-			"THEN 1.0 ELSE 0.0 END), 1.0) FROM pg_catalog.jsonb_each(a.expected) f), NULL";
+		return "SELECT CASE WHEN pg_catalog.jsonb_typeof(a.expected) OPERATOR(pg_catalog.<>) 'object' "
+			"THEN CAST(a.answer OPERATOR(pg_catalog.=) a.expected AS pg_catalog.int4) ELSE (SELECT COALESCE(pg_catalog.avg(CASE WHEN "
+			"a.answer OPERATOR(pg_catalog.->) f.key OPERATOR(pg_catalog.=) f.value THEN 1.0 ELSE 0.0 END), 1.0) "
+			"FROM pg_catalog.jsonb_each(a.expected) f) END, NULL";
 	if (b->kind != PGLLM_TASK_GENERATE)
 		return "SELECT NULL, NULL";
 	if (b->rule == rule_drop)
 		return psprintf("SELECT d.em, d.f1 FROM %s.llm_drop_score(CASE WHEN a.answer IS NOT NULL THEN ARRAY[a.answer] END, "
-						"CAST(a.expected AS pg_catalog.jsonb)) d", b->schema);
+						"a.expected) d", b->schema);
 	return psprintf("SELECT CASE WHEN %s.llm_exact_match(a.answer, a.expected, '%s') THEN 1 ELSE 0 END, NULL", b->schema, b->rule);
 }
 
@@ -409,6 +411,7 @@ pgllm_task_create(const char *name, const PgLlmEvalRows *rows, const char *schem
 	Builder		b = {.rows = rows, .schema = quote_identifier(schema), .rule = llm_match_rule_names[LLM_MATCH_EXACT]};
 	char	   *input;
 	char	   *expected;
+	Oid			expected_type;
 
 	b.kind = find_task(name);
 	b.task = &tasks[b.kind];
@@ -416,10 +419,11 @@ pgllm_task_create(const char *name, const PgLlmEvalRows *rows, const char *schem
 	initStringInfo(&b.rest);
 	appendStringInfo(&b.call, ", model => $%d", add_param(&b, TEXTOID, (Datum) 0));
 	input = column_as(required_column(&b, "input"), TEXTOID, "pg_catalog.text");
-	expected = column_as(required_column(&b, "expected"), b.task->expected_type, type_in_sql(b.task->expected_type));
 	read_columns(&b);
 	if (options != NULL)
 		read_options(&b, options);
+	expected_type = b.rule == rule_drop ? JSONBOID : b.task->expected_type;
+	expected = column_as(required_column(&b, "expected"), expected_type, type_in_sql(expected_type));
 	check_required(&b, expected);
 	if (b.rest.len > 0)
 	{
