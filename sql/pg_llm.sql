@@ -472,3 +472,32 @@ CREATE FUNCTION llm_drop_score(prediction text[], gold jsonb, OUT em float8, OUT
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_drop_score' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION llm_drop_score(text[], jsonb) IS
 	'exact match and F1 of an answer by the official rules of DROP; of several gold answers the best counts';
+
+CREATE TYPE llm_eval_report AS (
+	model text,
+	digest text,
+	task text,
+	rows bigint,
+	answered bigint,
+	errors bigint,
+	accuracy float8,
+	balanced_accuracy float8,
+	macro_f1 float8,
+	drop_f1 float8,
+	confusion jsonb,
+	calibration_error float8,
+	prompt_tokens bigint,
+	output_tokens bigint,
+	seconds float8
+);
+COMMENT ON TYPE llm_eval_report IS 'how well a model did on rows that say what was expected; what a task does not define is NULL';
+
+/* json, not jsonb: the order of keys in a schema has a meaning */
+CREATE FUNCTION llm_eval(query text, task text, model text DEFAULT NULL, options json DEFAULT NULL) RETURNS llm_eval_report
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_eval' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION llm_eval(text, text, text, json) IS
+	'how well a model does a task on the rows of a query with columns input and expected';
+
+CREATE FUNCTION llm_compare(query text, models text[], task text, options json DEFAULT NULL) RETURNS SETOF llm_eval_report
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_compare' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 3;
+COMMENT ON FUNCTION llm_compare(text, text[], text, json) IS 'llm_eval for each of several models, on the same rows';
