@@ -282,6 +282,62 @@ CREATE FUNCTION llm_translate(input text, to_language text, model text DEFAULT N
 	SUPPORT llm_planner_support;
 COMMENT ON FUNCTION llm_translate(text, text, text, int, jsonb) IS 'a text in another language';
 
+/* aggregates; no COST, which is the same in all plans, and would make that of sorting for groups look like nothing */
+
+CREATE FUNCTION llm_agg_add(state internal, input text, instruction text) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_agg_add(state internal, input text, instruction text, model text) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_agg_add(state internal, input text, instruction text, model text, max_tokens int) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_agg_add(state internal, input text, instruction text, model text, max_tokens int, options jsonb) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_agg_answer(state internal) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_agg_answer' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE AGGREGATE llm_agg(input text, instruction text) (
+	SFUNC = llm_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_agg(text, text) IS 'what a model makes of all texts of a group, by an instruction';
+CREATE AGGREGATE llm_agg(input text, instruction text, model text) (
+	SFUNC = llm_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_agg(text, text, text) IS 'what a model makes of all texts of a group, by an instruction';
+CREATE AGGREGATE llm_agg(input text, instruction text, model text, max_tokens int) (
+	SFUNC = llm_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_agg(text, text, text, int) IS 'what a model makes of all texts of a group, by an instruction';
+CREATE AGGREGATE llm_agg(input text, instruction text, model text, max_tokens int, options jsonb) (
+	SFUNC = llm_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_agg(text, text, text, int, jsonb) IS 'what a model makes of all texts of a group, by an instruction';
+
+CREATE FUNCTION llm_summarize_agg_add(state internal, input text) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_summarize_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_summarize_agg_add(state internal, input text, model text) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_summarize_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_summarize_agg_add(state internal, input text, model text, max_tokens int) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_summarize_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_summarize_agg_add(state internal, input text, model text, max_tokens int, options jsonb) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_summarize_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE AGGREGATE llm_summarize_agg(input text) (
+	SFUNC = llm_summarize_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_summarize_agg(text) IS 'a summary of all texts of a group';
+CREATE AGGREGATE llm_summarize_agg(input text, model text) (
+	SFUNC = llm_summarize_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_summarize_agg(text, text) IS 'a summary of all texts of a group';
+CREATE AGGREGATE llm_summarize_agg(input text, model text, max_tokens int) (
+	SFUNC = llm_summarize_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_summarize_agg(text, text, int) IS 'a summary of all texts of a group';
+CREATE AGGREGATE llm_summarize_agg(input text, model text, max_tokens int, options jsonb) (
+	SFUNC = llm_summarize_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_summarize_agg(text, text, int, jsonb) IS 'a summary of all texts of a group';
+
 CREATE FUNCTION llm_tool_calls(answer text) RETURNS json
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tool_calls' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with calls of tools stands for; NULL if it calls none';

@@ -339,6 +339,12 @@ read_draft_tokens(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	o->draft_tokens = integer_of(key, v, 1, LLM_DRAFT_MAX);
 }
 
+static void
+read_chunk_tokens(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->chunk_tokens = integer_of(key, v, 64, PG_INT32_MAX);
+}
+
 /* ---- the keys ---- */
 
 static const struct
@@ -360,7 +366,7 @@ static const struct
 	{"prefix", PGLLM_OPT_EMBED, read_prefix},
 	{"instruction", PGLLM_OPT_RERANK, read_instruction},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
-	{"template_kwargs", PGLLM_OPT_PROMPT, read_template_kwargs},
+	{"template_kwargs", PGLLM_OPT_PROMPT | PGLLM_OPT_AGGREGATE, read_template_kwargs},
 	{"grammar", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"choice", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
@@ -373,6 +379,7 @@ static const struct
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
 	{"variants", PGLLM_OPT_LABELS, read_variants},
+	{"chunk_tokens", PGLLM_OPT_AGGREGATE, read_chunk_tokens},
 };
 
 /* keys that are kept for what this version cannot do yet: not unknown, but refused */

@@ -233,6 +233,8 @@ typedef struct PgLlmOptions
 	/* embedding and reranking */
 	LlmStr		prefix;			/* put before the text; data NULL: the model's for the task */
 	LlmStr		instruction;	/* data NULL: that of the model's own template */
+	/* aggregates */
+	int			chunk_tokens;	/* of texts in one prompt at most; 0: default */
 } PgLlmOptions;
 
 /* which keys a function takes */
@@ -243,6 +245,7 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_EMBED		16	/* truncate prefix */
 #define PGLLM_OPT_RERANK	32	/* truncate instruction */
 #define PGLLM_OPT_EXTRACT	1024	/* temperature seed form */
+#define PGLLM_OPT_AGGREGATE	2048	/* chunk_tokens template_kwargs */
 
 #define PGLLM_MAX_TEMPERATURE 1000000
 
