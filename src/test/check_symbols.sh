@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The server loads modules with global symbols, so only entry points may be visible, and all of ours carry our prefixes.
-# pgllm_preload_main is one too: the postmaster starts a background worker by the name of its function.
+# The two of preload.c are too: the postmaster starts a background worker by the name of its function.
 set -euo pipefail
 bad=$(nm -D --defined-only pg_llm.so | awk '$2 ~ /^[A-Z]$/ {print $3}' |
-	grep -vE '^(pgllm_fn_[a-z0-9_]+|pg_finfo_pgllm_fn_[a-z0-9_]+|pgllm_preload_main|Pg_magic_func|_PG_init|_PG_fini|_init|_fini)$' || true)
+	grep -vE '^(pgllm_fn_[a-z0-9_]+|pg_finfo_pgllm_fn_[a-z0-9_]+|pgllm_preload_(launcher|main)|Pg_magic_func|_PG_init|_PG_fini|_init|_fini)$' || true)
 if [ -n "$bad" ]; then
 	printf 'pg_llm.so exports symbols that are no entry points:\n%s\n' "$bad" >&2
 	exit 1
