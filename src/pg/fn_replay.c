@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/numeric.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_replay);
 
@@ -83,8 +84,8 @@ compare(ReturnSetInfo *rsinfo, int step, const char *what, JsonbValue *old, Json
 		put_row(rsinfo, step, false, psprintf("%s: other %s", what, s.data));
 	}
 	else
-		put_row(rsinfo, step, false, psprintf("%s: %s in the trail, %s when run again", what, old ? "something else" : "nothing",
-											  new ? "a value" : "nothing"));
+		put_row(rsinfo, step, false, psprintf("%s: %s", what, old == NULL ? "missing in the trail" : new == NULL ? "there is none when it is run again"
+											  : "another when it is run again"));
 }
 
 static void
@@ -124,7 +125,10 @@ find_model(const char *name, const char *digest)
 		if (strcmp(model->digest, digest) == 0)
 			return model;
 	}
-	return pgllm_catalog_has_content(digest) ? pgllm_model_use_content(digest, PGLLM_KIND_GENERATE) : NULL;
+	if (!pgllm_catalog_has_content(digest))
+		return NULL;
+	server_oid = pgllm_catalog_find_content(digest);
+	return pgllm_model_use(cstring_to_text(GetForeignServer(server_oid)->servername), PGLLM_KIND_GENERATE);
 }
 
 /* the prompt's tokens; NULL, or why the model cannot be given them */
@@ -208,7 +212,7 @@ replay(ReturnSetInfo *rsinfo, Jsonb *trail)
 	name = pgllm_trail_string(said, "name");
 	model = find_model(name, pgllm_trail_string(said, "digest"));
 	if (model == NULL)
-		why = "model: there is none with the content of that digest";
+		why = "model: there is none with the content of that digest that you may use";
 	else
 		why = read_prompt(trail, model, &prompt);
 	if (why == NULL)

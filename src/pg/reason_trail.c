@@ -20,6 +20,7 @@
 #include "kernels.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
@@ -45,14 +46,14 @@ add_tokens(StringInfo s, const int32_t *ids, size_t n)
 	appendStringInfoChar(s, ']');
 }
 
-/* nine digits tell any two floats apart; JSON has no infinity */
+/* the shortest digits that are this float and no other; JSON has no infinity */
 static void
-add_float(StringInfo s, double value)
+add_float(StringInfo s, float value)
 {
-	if (isfinite(value))
-		appendStringInfo(s, "%.9g", value);
-	else
-		appendStringInfoString(s, "null");
+	char		digits[FLOAT_SHORTEST_DECIMAL_LEN];
+
+	float_to_shortest_decimal_buf(value, digits);
+	appendStringInfoString(s, isfinite(value) ? digits : "null");
 }
 
 static void
@@ -62,7 +63,7 @@ add_logprobs(StringInfo s, const float *logprobs, size_t n)
 	for (size_t i = 0; i < n; i++)
 	{
 		appendStringInfoString(s, i == 0 ? "" : ", ");
-		add_float(s, (double) logprobs[i]);
+		add_float(s, logprobs[i]);
 	}
 	appendStringInfoChar(s, ']');
 }
@@ -99,9 +100,10 @@ add_settings(StringInfo s, const PgLlmReasonRun *run)
 {
 	const PgLlmReasonArgs *args = run->args;
 
-	appendStringInfo(s, "{\"version\": %d, \"settings\": {\"samples\": %d, \"max_tokens\": %d, \"temperature\": %.9g, \"seed\": " INT64_FORMAT
-					 ", \"think_budget\": ", PGLLM_REASON_TRAIL_VERSION, args->samples, args->generate.options.max_tokens,
-					 (double) args->generate.options.sampling.temperature, (int64) run->seed);
+	appendStringInfo(s, "{\"version\": %d, \"settings\": {\"samples\": %d, \"max_tokens\": %d, \"temperature\": ",
+					 PGLLM_REASON_TRAIL_VERSION, args->samples, args->generate.options.max_tokens);
+	add_float(s, args->generate.options.sampling.temperature);
+	appendStringInfo(s, ", \"seed\": " INT64_FORMAT ", \"think_budget\": ", (int64) run->seed);
 	if (args->has_budget)
 		appendStringInfo(s, "%u}", args->think_budget);
 	else
@@ -142,7 +144,7 @@ pgllm_trail_body(const PgLlmReasonRun *run, LlmError *err)
 		if (!add_sample(&s, run, i, err))
 			return NULL;
 	appendStringInfo(&s, "], \"result\": {\"votes\": %d, \"samples\": %d, \"confidence\": ", run->votes, run->n_samples);
-	add_float(&s, (double) run->votes / run->n_samples);
+	add_float(&s, (float) run->votes / (float) run->n_samples);
 	if (!add_answer(&s, "answer", run->winner >= 0 ? &run->answers[run->winner] : NULL, run->winner >= 0, err))
 		return NULL;
 	appendStringInfoString(&s, "}}");

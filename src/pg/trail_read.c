@@ -3,6 +3,7 @@
  */
 #include "reason.h"
 
+#include <errno.h>
 #include <math.h>
 
 #include "utils/builtins.h"
@@ -71,12 +72,17 @@ number_of(JsonbContainer *object, const char *key, double min, double max)
 int64
 pgllm_trail_integer(JsonbContainer *object, const char *key, int64 min, int64 max)
 {
-	int64		n;
+	JsonbValue *v = pgllm_trail_field(object, key);
+	int64		n = 0;
+	char	   *end = "?";
 
-	/* 2^63 is the first float that no integer of 64 bits holds */
-	(void) number_of(object, key, -9223372036854775808.0, 9223372036854773760.0);
-	n = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(pgllm_trail_field(object, key)->val.numeric)));
-	if (n < min || n > max)
+	/* by its digits: a float does not hold every integer, and a cast rounds or raises */
+	if (v != NULL && v->type == jbvNumeric)
+	{
+		errno = 0;
+		n = strtoi64(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric))), &end, 10);
+	}
+	if (*end != '\0' || errno != 0 || n < min || n > max)
 		pgllm_bad_trail(psprintf("\"%s\" is no integer from " INT64_FORMAT " to " INT64_FORMAT, key, min, max));
 	return n;
 }
