@@ -338,6 +338,32 @@ CREATE AGGREGATE llm_summarize_agg(input text, model text, max_tokens int, optio
 	PARALLEL = RESTRICTED);
 COMMENT ON AGGREGATE llm_summarize_agg(text, text, int, jsonb) IS 'a summary of all texts of a group';
 
+CREATE TYPE llm_answer AS (
+	answer text,
+	votes int,
+	samples int,
+	confidence float8,
+	trail jsonb
+);
+COMMENT ON TYPE llm_answer IS 'an answer that was reasoned out, how many of the samples gave it, and the trail that llm_replay runs again';
+
+CREATE FUNCTION llm_reason(question text, model text DEFAULT NULL, context text DEFAULT NULL, samples int DEFAULT 1,
+						   max_tokens int DEFAULT 512, think_budget int DEFAULT NULL, temperature float8 DEFAULT NULL,
+						   seed bigint DEFAULT NULL, system text DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS llm_answer
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_reason' LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000
+	SUPPORT llm_planner_support;
+COMMENT ON FUNCTION llm_reason(text, text, text, int, int, int, float8, bigint, text, jsonb) IS
+	'an answer that the model reasons its way to, by a vote of samples, with a trail that can be run again';
+
+CREATE FUNCTION llm_replay(trail jsonb) RETURNS TABLE(step int, matches boolean, note text)
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_replay' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 10;
+COMMENT ON FUNCTION llm_replay(jsonb) IS
+	'runs a trail of llm_reason again and says of each step whether it comes out the same';
+
+CREATE FUNCTION llm_trail_text(trail jsonb) RETURNS text
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_trail_text' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION llm_trail_text(jsonb) IS 'a trail of llm_reason for people to read';
+
 CREATE FUNCTION llm_tool_calls(answer text) RETURNS json
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_tool_calls' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION llm_tool_calls(text) IS 'the message that an answer with calls of tools stands for; NULL if it calls none';

@@ -32,8 +32,9 @@ has_sha256(Datum options, const char *sha256)
 	return false;
 }
 
-Oid
-pgllm_catalog_find_content(const char *sha256)
+/* the first by name that the current user may use; *denied: there is one that they may not */
+static Oid
+look_up(const char *sha256, bool *denied)
 {
 	Oid			wrapper = pgllm_catalog_wrapper();
 	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
@@ -41,8 +42,8 @@ pgllm_catalog_find_content(const char *sha256)
 	HeapTuple	tuple;
 	NameData	first = {0};
 	Oid			found = InvalidOid;
-	bool		denied = false;
 
+	*denied = false;
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
@@ -52,7 +53,7 @@ pgllm_catalog_find_content(const char *sha256)
 		if (form->srvfdw != wrapper || is_null || !has_sha256(options, sha256))
 			continue;
 		if (pgllm_server_aclcheck(form->oid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-			denied = true;
+			*denied = true;
 		else if (!OidIsValid(found) || strcmp(NameStr(form->srvname), NameStr(first)) < 0)
 		{
 			found = form->oid;
@@ -61,6 +62,23 @@ pgllm_catalog_find_content(const char *sha256)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	return found;
+}
+
+bool
+pgllm_catalog_has_content(const char *sha256)
+{
+	bool		denied;
+
+	return OidIsValid(look_up(sha256, &denied)) || denied;
+}
+
+Oid
+pgllm_catalog_find_content(const char *sha256)
+{
+	bool		denied;
+	Oid			found = look_up(sha256, &denied);
+
 	if (!OidIsValid(found))
 		ereport(ERROR,
 				(errcode(denied ? ERRCODE_INSUFFICIENT_PRIVILEGE : ERRCODE_UNDEFINED_OBJECT),

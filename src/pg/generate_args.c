@@ -28,8 +28,8 @@ parse_stop(ArrayType *array, PgLlmOptions *options)
 					 errhint("Leave stop out to generate until the model ends its answer.")));
 }
 
-static void
-parse_temperature(float8 temperature, PgLlmOptions *options)
+void
+pgllm_parse_temperature(float8 temperature, PgLlmOptions *options)
 {
 	if (!(temperature >= 0 && temperature <= PGLLM_MAX_TEMPERATURE))
 		ereport(ERROR,
@@ -66,7 +66,7 @@ pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno)
 		args->options.max_tokens = PG_GETARG_INT32(argno->max_tokens);
 	pgllm_check_max_tokens(&args->options);
 	if (!PG_ARGISNULL(argno->temperature))
-		parse_temperature(PG_GETARG_FLOAT8(argno->temperature), &args->options);
+		pgllm_parse_temperature(PG_GETARG_FLOAT8(argno->temperature), &args->options);
 	if (!PG_ARGISNULL(argno->seed))
 	{
 		args->options.has_seed = true;

@@ -33,6 +33,7 @@ typedef struct PgLlmGenerateArgs
 extern PgLlmGenerateArgs *pgllm_generate_parse(FunctionCallInfo fcinfo, const PgLlmGenerateArgno *argno);
 
 extern void pgllm_check_max_tokens(const PgLlmOptions *options);
+extern void pgllm_parse_temperature(float8 temperature, PgLlmOptions *options);
 
 /*
  * Tokens of a prompt with [system] and a user turn: before, data, after, of which data may be cut. False if it does not fit: then

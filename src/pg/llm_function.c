@@ -31,6 +31,7 @@ static const PgLlmFunction *const functions[] = {
 	&pgllm_function_summarize,
 	&pgllm_function_translate,
 	&pgllm_function_chat,
+	&pgllm_function_reason,
 	&pgllm_function_extract,
 	&pgllm_function_populate,
 	&pgllm_function_to_record,
@@ -270,6 +271,15 @@ pgllm_function_keep(const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
 		pgllm_result_cache_store(&prepared->key, answer);
 }
 
+bool
+pgllm_function_more(const PgLlmFunction *function, PgLlmWork *work)
+{
+	if (function->more == NULL)
+		return false;
+	pgllm_stats_function(PGLLM_SYMBOL_NAME(function->symbol));
+	return function->more(work);
+}
+
 PgLlmAnswer *
 pgllm_function_answer(const PgLlmFunction *function, PgLlmWork *work)
 {
@@ -285,8 +295,10 @@ run(FunctionCallInfo fcinfo, const PgLlmFunction *function, const PgLlmPrepared 
 	PgLlmWork  *work = pgllm_function_begin(fcinfo, function, prepared);
 	PgLlmAnswer *answer;
 
-	for (int i = 0; i < work->n_calls; i++)
-		pgllm_call_wait(work->calls[i]);
+	do
+		for (int i = 0; i < work->n_calls; i++)
+			pgllm_call_wait(work->calls[i]);
+	while (pgllm_function_more(function, work));
 	answer = pgllm_function_answer(function, work);
 	pgllm_work_free(work);
 	if (!prepared->drawn)

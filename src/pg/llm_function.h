@@ -3,6 +3,7 @@
  *
  *   parse    what is constant for a call site, once per site (call_site.c)
  *   begin    a row's arguments become requests of the model's scheduler (PgLlmWork)
+ *   more     requests that follow from what the finished ones say, again and again (few functions need it)
  *   answer   what the finished requests say, as flat bytes that can be kept (PgLlmAnswer)
  *   finish   an answer becomes the function's result
  *
@@ -56,6 +57,7 @@ typedef struct PgLlmWork
 	PgLlmModel *model;
 	int			n_calls;
 	PgLlmCall **calls;			/* (n_calls) in the context that was current at begin */
+	void	   *state;			/* of the function, between begin, more and answer */
 } PgLlmWork;
 
 typedef struct PgLlmFunction
@@ -73,6 +75,7 @@ typedef struct PgLlmFunction
 	const PgLlmKey *(*shape) (const void *parsed);	/* what the answer depends on beside arguments; NULL: nothing */
 	bool		(*drawn) (const void *parsed);	/* NULL: never */
 	void		(*begin) (FunctionCallInfo fcinfo, PgLlmWork *work);	/* fills calls */
+	bool		(*more) (PgLlmWork *work);	/* all calls are done: begin others, false if the answer needs none; NULL: never */
 	PgLlmAnswer *(*answer) (PgLlmWork *work);	/* all calls are done; some may have failed */
 	Datum		(*finish) (FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
 } PgLlmFunction;
@@ -83,6 +86,7 @@ extern const PgLlmFunction pgllm_function_complete;
 extern const PgLlmFunction pgllm_function_summarize;
 extern const PgLlmFunction pgllm_function_translate;
 extern const PgLlmFunction pgllm_function_chat;
+extern const PgLlmFunction pgllm_function_reason;
 extern const PgLlmFunction pgllm_function_extract;
 extern const PgLlmFunction pgllm_function_populate;
 extern const PgLlmFunction pgllm_function_to_record;
@@ -126,6 +130,9 @@ extern const PgLlmAnswer *pgllm_function_known(const PgLlmFunction *function, co
 
 /* keep the answer of a call that is not drawn */
 extern void pgllm_function_keep(const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
+
+/* all calls are done: begin those that follow; false if there are none */
+extern bool pgllm_function_more(const PgLlmFunction *function, PgLlmWork *work);
 
 /* the answer of work whose calls are done */
 extern PgLlmAnswer *pgllm_function_answer(const PgLlmFunction *function, PgLlmWork *work);

@@ -78,6 +78,9 @@ extern void pgllm_catalog_register(void);
 /* the server whose option sha256 is that, of those that the current user may use the first by name; raises if none is */
 extern Oid	pgllm_catalog_find_content(const char *sha256);
 
+/* is there one, also if the current user may not use it? */
+extern bool pgllm_catalog_has_content(const char *sha256);
+
 /* ---- pack_files.c ---- */
 
 /* which file it was: changes whenever its content may have changed */

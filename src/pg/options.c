@@ -6,6 +6,7 @@
  */
 #include "pg_llm.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 
@@ -16,6 +17,7 @@
 #include "grammar_args.h"
 
 #define DEFAULT_MAX_TOKENS 256
+#define MAX_CHOICES 100			/* of option choices */
 
 static void
 bad_option(const char *key, const char *expected)
@@ -279,6 +281,64 @@ read_calibration(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	}
 }
 
+static void
+both_answer_and_choices(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("options \"answer\" and \"choices\" cannot be given together"),
+			 errhint("Leave out answer: it is one of the choices.")));
+}
+
+static void
+read_answer(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	static const char *const choices[] = {"auto", "text", "number", "date", NULL};
+
+	/* choice is what option choices makes it */
+	if (o->answer.kind == LLM_ANSWER_CHOICE)
+		both_answer_and_choices();
+	o->answer.kind = (LlmAnswerKind) choice_of(key, v, choices);
+}
+
+/* something to find in a text: letters, digits, or characters beyond ASCII */
+static bool
+has_word(LlmStr s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (isalnum((unsigned char) s.data[i]) || (unsigned char) s.data[i] >= 0x80)
+			return true;
+	return false;
+}
+
+/* ["first", "second", ...] */
+static void
+read_choices(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	static const char expected[] = "Give an array of 2 to 100 different strings, each with a letter or digit.";
+	LlmStr	   *choices;
+	JsonbContainer *array;
+
+	if (v->type != jbvBinary || !JsonContainerIsArray(v->val.binary.data) || JsonContainerIsScalar(v->val.binary.data))
+		bad_option(key, expected);
+	if (o->answer.kind != LLM_ANSWER_AUTO)
+		both_answer_and_choices();
+	array = v->val.binary.data;
+	if (JsonContainerSize(array) < 2 || JsonContainerSize(array) > MAX_CHOICES)
+		bad_option(key, expected);
+	choices = palloc(sizeof(LlmStr) * JsonContainerSize(array));
+	for (uint32 i = 0; i < JsonContainerSize(array); i++)
+	{
+		choices[i] = string_of(key, getIthJsonbValueFromContainer(array, i));
+		if (!has_word(choices[i]))
+			bad_option(key, expected);
+		for (uint32 k = 0; k < i; k++)
+			if (choices[k].len == choices[i].len && memcmp(choices[k].data, choices[i].data, choices[i].len) == 0)
+				bad_option(key, expected);
+	}
+	o->answer = (LlmAnswerForm) {LLM_ANSWER_CHOICE, choices, (int) JsonContainerSize(array)};
+}
+
 /* {"label": ["other words for it", ...], ...} */
 static void
 read_variants(const char *key, const JsonbValue *v, PgLlmOptions *o)
@@ -354,19 +414,20 @@ static const struct
 	void		(*read) (const char *key, const JsonbValue *v, PgLlmOptions *o);
 }			keys[] =
 {
-	{"top_p", PGLLM_OPT_SAMPLING, read_top_p},
-	{"top_k", PGLLM_OPT_SAMPLING, read_top_k},
-	{"min_p", PGLLM_OPT_SAMPLING, read_min_p},
-	{"typical_p", PGLLM_OPT_SAMPLING, read_typical_p},
-	{"repeat_penalty", PGLLM_OPT_SAMPLING, read_repeat_penalty},
-	{"presence_penalty", PGLLM_OPT_SAMPLING, read_presence_penalty},
-	{"frequency_penalty", PGLLM_OPT_SAMPLING, read_frequency_penalty},
-	{"logit_bias", PGLLM_OPT_SAMPLING, read_logit_bias},
-	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW | PGLLM_OPT_EMBED | PGLLM_OPT_RERANK, read_truncate},
+	{"top_p", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_top_p},
+	{"top_k", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_top_k},
+	{"min_p", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_min_p},
+	{"typical_p", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_typical_p},
+	{"repeat_penalty", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_repeat_penalty},
+	{"presence_penalty", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_presence_penalty},
+	{"frequency_penalty", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_frequency_penalty},
+	{"logit_bias", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_logit_bias},
+	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW | PGLLM_OPT_EMBED | PGLLM_OPT_RERANK | PGLLM_OPT_REASON,
+	read_truncate},
 	{"prefix", PGLLM_OPT_EMBED, read_prefix},
-	{"instruction", PGLLM_OPT_RERANK, read_instruction},
+	{"instruction", PGLLM_OPT_RERANK | PGLLM_OPT_REASON, read_instruction},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
-	{"template_kwargs", PGLLM_OPT_PROMPT | PGLLM_OPT_AGGREGATE, read_template_kwargs},
+	{"template_kwargs", PGLLM_OPT_PROMPT | PGLLM_OPT_AGGREGATE | PGLLM_OPT_REASON, read_template_kwargs},
 	{"grammar", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"choice", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
@@ -380,6 +441,8 @@ static const struct
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
 	{"variants", PGLLM_OPT_LABELS, read_variants},
 	{"chunk_tokens", PGLLM_OPT_AGGREGATE, read_chunk_tokens},
+	{"answer", PGLLM_OPT_REASON, read_answer},
+	{"choices", PGLLM_OPT_REASON, read_choices},
 };
 
 /* keys that are kept for what this version cannot do yet: not unknown, but refused */

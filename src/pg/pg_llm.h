@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "base/status.h"
 #include "base/arena.h"
+#include "measure/answer.h"
 #include "serve/scheduler.h"
 #include "serve/prompt.h"
 
@@ -230,9 +231,11 @@ typedef struct PgLlmOptions
 	LlmStr	   *variant_labels; /* option variants: {"label": ["other words for it", ...], ...}, a pair for each word */
 	LlmStr	   *variants;
 	int			n_variants;
+	/* reasoning */
+	LlmAnswerForm answer;		/* option answer, or choices */
 	/* embedding and reranking */
 	LlmStr		prefix;			/* put before the text; data NULL: the model's for the task */
-	LlmStr		instruction;	/* data NULL: that of the model's own template */
+	LlmStr		instruction;	/* data NULL: that of the model's own template, or of the function */
 	/* aggregates */
 	int			chunk_tokens;	/* of texts in one prompt at most; 0: default */
 } PgLlmOptions;
@@ -246,6 +249,7 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_RERANK	32	/* truncate instruction */
 #define PGLLM_OPT_EXTRACT	1024	/* temperature seed form */
 #define PGLLM_OPT_AGGREGATE	2048	/* chunk_tokens template_kwargs */
+#define PGLLM_OPT_REASON	4096	/* of sampling all but shapes and drafts; truncate template_kwargs instruction answer choices */
 
 #define PGLLM_MAX_TEMPERATURE 1000000
 

@@ -39,6 +39,8 @@ typedef struct Work
 	PgLlmSiteState *site;
 	PgLlmPrepared prepared;
 	PgLlmWork  *work;
+	bool		whole;			/* no more requests follow */
+	bool		broken;			/* that raised: the call itself will do so again */
 } Work;
 
 /* where the computing of a level stands */
@@ -52,6 +54,8 @@ typedef struct Ahead
 	int			n_works;
 	Work		works[MAX_WORKS];
 	uint64		tokens;			/* of works */
+	int			n_asked;		/* works asked for more in this round */
+	int			n_more;			/* of them, works that have begun more */
 	int			n_settled;
 	int64		row_before;		/* rows read when these works began */
 } Ahead;
@@ -263,6 +267,8 @@ begin_site(Ahead *ahead, PgLlmSiteState *site)
 	work = &ahead->works[ahead->n_works];
 	work->site = site;
 	work->prepared = prepared;
+	work->whole = site->function->more == NULL;
+	work->broken = false;
 	work->work = pgllm_function_begin(fcinfo, site->function, &prepared);
 	ahead->tokens += tokens_of(work->work);
 	ahead->n_works++;
@@ -345,6 +351,39 @@ show_progress(const Ahead *ahead)
 						b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched));
 }
 
+/* wait for the requests of works that may need more, and begin those */
+static void
+ask_for_more(Ahead *ahead)
+{
+	while (ahead->n_asked < ahead->n_works)
+	{
+		Work	   *work = &ahead->works[ahead->n_asked++];
+
+		if (work->whole)
+			continue;
+		MemoryContextSwitchTo(ahead->b->chunk_context);
+		work->broken = true;	/* unless it comes to its end here */
+		work->whole = true;
+		for (int i = 0; i < work->work->n_calls; i++)
+			pgllm_call_settle(work->work->calls[i]);
+		work->whole = !pgllm_function_more(work->site->function, work->work);
+		work->broken = false;
+		ahead->n_more += work->whole ? 0 : 1;
+	}
+}
+
+/* rounds, in each of which every work that needs more begins it, so that these run together too */
+static void
+run_rounds(Ahead *ahead)
+{
+	do
+	{
+		ahead->n_asked = ahead->n_more = 0;
+		while (ahead->n_asked < ahead->n_works)
+			(void) try(ask_for_more, ahead);
+	} while (ahead->n_more > 0);
+}
+
 /* wait for one call after the other (they run together) and put their answers on the shelf */
 static void
 settle_some(Ahead *ahead)
@@ -365,6 +404,7 @@ settle_some(Ahead *ahead)
 			pgllm_call_settle(work->work->calls[i]);
 			usable = usable && !work->work->calls[i]->not_the_rows;
 		}
+		usable = usable && !work->broken;
 		count_tokens(b, work->work);
 		if (!usable)
 			continue;
@@ -428,6 +468,7 @@ run_level(Ahead *ahead)
 			ResetExprContext(b->ahead_context);
 		}
 		add_time(&b->stats.prepare_time, &clock);
+		run_rounds(ahead);
 		while (ahead->n_settled < ahead->n_works)
 			(void) try(settle_some, ahead);
 		add_time(&b->stats.model_time, &clock);

@@ -1,0 +1,124 @@
+/*
+ * trail_read.c: reading a trail: anybody may have written it, so everything is checked before it is used.
+ */
+#include "reason.h"
+
+#include <errno.h>
+#include <math.h>
+
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+void
+pgllm_bad_trail(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("trail is none that llm_reason() made: %s", what),
+			 errhint("Give the trail of a row of llm_reason() as it was.")));
+}
+
+JsonbValue *
+pgllm_trail_field(JsonbContainer *object, const char *key)
+{
+	return getKeyJsonValueFromContainer(object, key, (int) strlen(key), NULL);
+}
+
+static JsonbContainer *
+container_of(JsonbContainer *object, const char *key, bool array)
+{
+	JsonbValue *v = pgllm_trail_field(object, key);
+
+	if (v == NULL || v->type != jbvBinary || JsonContainerIsArray(v->val.binary.data) != array)
+		return NULL;
+	return v->val.binary.data;
+}
+
+JsonbContainer *
+pgllm_trail_object(JsonbContainer *object, const char *key)
+{
+	return container_of(object, key, false);
+}
+
+JsonbContainer *
+pgllm_trail_array(JsonbContainer *object, const char *key)
+{
+	return container_of(object, key, true);
+}
+
+char *
+pgllm_trail_string(JsonbContainer *object, const char *key)
+{
+	JsonbValue *v = pgllm_trail_field(object, key);
+
+	if (v == NULL || v->type != jbvString)
+		pgllm_bad_trail(psprintf("\"%s\" is no string", key));
+	return pnstrdup(v->val.string.val, v->val.string.len);
+}
+
+static double
+number_of(JsonbContainer *object, const char *key, double min, double max)
+{
+	JsonbValue *v = pgllm_trail_field(object, key);
+	double		d = NAN;
+
+	if (v != NULL && v->type == jbvNumeric)
+		d = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(v->val.numeric)));
+	if (!(d >= min && d <= max))
+		pgllm_bad_trail(psprintf("\"%s\" is no number from %g to %g", key, min, max));
+	return d;
+}
+
+int64
+pgllm_trail_integer(JsonbContainer *object, const char *key, int64 min, int64 max)
+{
+	JsonbValue *v = pgllm_trail_field(object, key);
+	int64		n = 0;
+	char	   *end = "?";
+
+	/* by its digits: a float does not hold every integer, and a cast rounds or raises */
+	if (v != NULL && v->type == jbvNumeric)
+	{
+		errno = 0;
+		n = strtoi64(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric))), &end, 10);
+	}
+	if (*end != '\0' || errno != 0 || n < min || n > max)
+		pgllm_bad_trail(psprintf("\"%s\" is no integer from " INT64_FORMAT " to " INT64_FORMAT, key, min, max));
+	return n;
+}
+
+char *
+pgllm_trail_text_of(JsonbValue *v)
+{
+	Jsonb	   *value;
+
+	if (v == NULL)
+		return pstrdup("nothing");
+	value = JsonbValueToJsonb(v);
+	return JsonbToCString(NULL, &value->root, VARSIZE(value));
+}
+
+PgLlmReasonArgs *
+pgllm_trail_args(Jsonb *trail, uint64 *seed)
+{
+	PgLlmReasonArgs *args = palloc0(sizeof(PgLlmReasonArgs));
+	JsonbContainer *settings = pgllm_trail_object(&trail->root, "settings");
+	JsonbValue *options = pgllm_trail_field(&trail->root, "options");
+	JsonbValue *budget;
+
+	if (settings == NULL)
+		pgllm_bad_trail("\"settings\" is no object");
+	if (pgllm_trail_object(&trail->root, "options") == NULL)
+		pgllm_bad_trail("\"options\" is no object");
+	args->given = JsonbValueToJsonb(options);
+	pgllm_options_parse(args->given, PGLLM_OPT_REASON, &args->generate.options);
+	args->samples = (int) pgllm_trail_integer(settings, "samples", 1, PGLLM_REASON_MAX_SAMPLES);
+	args->generate.options.max_tokens = (int) pgllm_trail_integer(settings, "max_tokens", 1, PG_INT32_MAX);
+	args->generate.options.sampling.temperature = (float) number_of(settings, "temperature", 0, PGLLM_MAX_TEMPERATURE);
+	*seed = (uint64) pgllm_trail_integer(settings, "seed", PG_INT64_MIN, PG_INT64_MAX);
+	budget = pgllm_trail_field(settings, "think_budget");
+	args->has_budget = budget != NULL && budget->type != jbvNull;
+	if (args->has_budget)
+		args->think_budget = (uint32_t) pgllm_trail_integer(settings, "think_budget", 0, PG_INT32_MAX);
+	return args;
+}
