@@ -4,8 +4,10 @@ last position, the mean of the hidden states (encoders), or the outputs of a cla
 
   hf_folders.py write DIR [NAME...]    a folder for each model (seeded), with reference.json beside its config.json
   hf_folders.py check DIR [NAME...]    run build/llm on each and compare; exit status 1 above the tolerance
+  hf_folders.py record FILE [NAME...]  config, shapes and logits of decoders with weights that follow from their names: what
+                                       src/test/unit/hf_classes_test.c reads (sql-tests/data/hf/classes.json)
 
-write needs torch and transformers (5.23.0 made the ones in sql-tests/data/hf); check needs only Python and build/llm.
+write and record need torch and transformers (5.23.0 made the ones in sql-tests/data/hf); check needs only Python and build/llm.
 """
 import json
 import os
@@ -226,6 +228,79 @@ def write(folder, names):
         print(name, os.listdir(path))
 
 
+def noise(name, n):
+    """Multiples of 1/128 from -1 to 1 that follow from a tensor's name; the same in hf_classes_test.c."""
+    import numpy
+
+    h = 2166136261
+    for byte in name.encode():
+        h = (h ^ byte) * 16777619 & 0xffffffff
+    x = (h + numpy.arange(n, dtype=numpy.uint64) * 2654435761) & 0xffffffff
+    x = (x ^ (x >> 16)) * 0x7feb352d & 0xffffffff
+    x = (x ^ (x >> 15)) * 0x846ca68b & 0xffffffff
+    x ^= x >> 16
+    return ((x >> 24).astype(numpy.float32) - 128) / 128
+
+
+def matrix_scale(n_cols):
+    scale = 1.0
+    while n_cols > 4:
+        scale /= 2
+        n_cols = (n_cols + 3) // 4
+    return scale
+
+
+def named_weights(shapes):
+    import numpy
+    import torch
+
+    weights = {}
+    for name, shape in shapes.items():
+        values = noise(name, int(numpy.prod(shape))).reshape(shape)
+        if len(shape) == 1:
+            values = values * 0.25 + (1.0 if name.endswith(".weight") else 0.0)
+        else:
+            values = values * matrix_scale(shape[-1])
+        weights[name] = torch.tensor(values.astype(numpy.float32))
+    return weights
+
+
+def record_one(name, folder):
+    """The model as it is saved, its weights replaced, and what it computes then."""
+    import safetensors.torch
+    import torch
+    import transformers
+
+    config_class, model_class, arguments, _, _ = MODELS[name]
+    config = getattr(transformers, config_class)(**{**arguments, "vocab_size": 40}, attn_implementation="eager")
+    getattr(transformers, model_class)(config).save_pretrained(folder)
+    path = os.path.join(folder, "model.safetensors")
+    shapes = {n: list(t.shape) for n, t in sorted(safetensors.torch.load_file(path).items())}
+    safetensors.torch.save_file(named_weights(shapes), path, metadata={"format": "pt"})
+    model = getattr(transformers, model_class).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    cases = []
+    for n in (7, 40):
+        ids = [(i * 37 + n * 11 + 3) % 37 + 3 for i in range(n)]
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+        cases.append({"token_ids": ids, "logits": [float(f"{x:.6g}") for x in logits.tolist()]})
+    with open(os.path.join(folder, "config.json")) as f:
+        config = json.load(f)
+    return {"n_ctx": 64 if "longrope" in name else 0, "config": config, "tensors": shapes, "cases": cases}
+
+
+def record(file, names):
+    import tempfile
+    import transformers
+
+    models = []
+    for name in names or [n for n, m in MODELS.items() if m[1].endswith("ForCausalLM")]:
+        with tempfile.TemporaryDirectory() as folder:
+            models.append(f"{json.dumps(name)}: {json.dumps(record_one(name, folder), separators=(',', ':'))}")
+    with open(file, "w") as f:
+        f.write(f'{{"transformers": "{transformers.__version__}", "models": {{\n' + ",\n".join(models) + "\n}}\n")
+
+
 COMMANDS = {"logits": ["logits"], "embedding": ["embed", "--raw", "--pooling", "mean"], "outputs": ["rerank"]}
 
 
@@ -266,9 +341,11 @@ def check(folder, names):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] not in ("write", "check"):
+    if len(sys.argv) < 3 or sys.argv[1] not in ("write", "check", "record"):
         sys.exit(__doc__)
     if sys.argv[1] == "write":
         write(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1] == "record":
+        record(sys.argv[2], sys.argv[3:])
     else:
         sys.exit(1 if check(sys.argv[2], sys.argv[3:]) else 0)
