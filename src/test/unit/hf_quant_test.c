@@ -214,6 +214,7 @@ test_config(void)
 		{"{\"quant_method\":\"compressed-tensors\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}", "sparsity_config"},
 		{"{\"quant_method\":\"modelopt\",\"quant_algo\":\"NVFP4\"}", NULL},
 		{"{\"quant_method\":\"mxfp4\"}", NULL},
+		{"{\"quant_method\":\"fbgemm_fp8\",\"activation_scale_ub\":1200.0}", NULL},
 		{"{\"quant_method\":\"bitsandbytes\"}", "quant_method"},
 		{"{\"quant_method\":7}", "quant_method"},
 		{"{}", "quant_method"},

@@ -1,9 +1,9 @@
 /*
- * hf_config.h: a model's config.json (or an adapter's adapter_config.json). Every key that is asked for is noted; at the end one that nobody asked for, and that is
- * not known to leave results alone, is refused by name: it would change answers silently.
+ * hf_config.h: a model's config.json (or an adapter's adapter_config.json). Every key that is asked for is noted; at the end one
+ * that nobody asked for, and that is not known to leave results alone, is refused by name: it would change answers silently.
  *
- * A key is given as alternatives, "num_hidden_layers|n_layer"; null counts as absent. What the file does not say comes from the
- * defaults of the family (those of its class in transformers).
+ * A key is given as alternatives, "num_hidden_layers|n_layer". What the file does not say comes from the defaults of the family
+ * (those of its class in transformers); null is not there, and has no default either.
  */
 #ifndef LLM_HF_CONFIG_H
 #define LLM_HF_CONFIG_H

@@ -147,19 +147,6 @@ llm_hf_layer_words(LlmHfParams *p, const char *key, const char *words, bool **is
 }
 
 LlmStatus
-llm_hf_layer_windows(LlmHfParams *p, bool **local)
-{
-	bool	   *known;
-
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention", local));
-	LLM_TRY(llm_hf_layer_words(p, "layer_types", "sliding_attention|full_attention", &known));
-	for (uint64_t i = 0; *local && i < p->n_layer; i++)
-		if (!known[i])
-			return llm_hf_refuse(&p->config, "layer_types", json_object_array_get_idx(llm_hf_get(&p->config, "layer_types"), i));
-	return LLM_OK;
-}
-
-LlmStatus
 llm_hf_layer_uint(LlmHfParams *p, const char *keys, bool *found, uint64_t *value)
 {
 	struct json_object *list = llm_hf_get(&p->config, keys);
@@ -229,69 +216,6 @@ write_sizes(LlmHfParams *p)
 	LLM_TRY(llm_hf_put_uint(p, "context_length", p->n_ctx));
 	LLM_TRY(llm_hf_put_uint(p, "embedding_length", p->n_embd));
 	return llm_hf_put_uint(p, "vocab_size", p->n_vocab);
-}
-
-/* a letter for each layer of a row that repeats: L has a window, G has none. The last layer of all never has one (EXAONE 4). */
-static LlmStatus
-write_letters(LlmHfParams *p, struct json_object *pattern)
-{
-	const char *letters = json_object_get_string(pattern);
-	const size_t n = (size_t) json_object_get_string_len(pattern);
-	bool	   *local;
-	void	   *ptr;
-
-	if (n == 0 || strspn(letters, "LG") != n)
-		return llm_hf_refuse(&p->config, "sliding_window_pattern", pattern);
-	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
-	local = ptr;
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		local[i] = letters[i % n] == 'L' && i + 1 < p->n_layer;
-	return llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer);
-}
-
-/* layers from this one on have a window (Qwen) */
-static LlmStatus
-write_late_windows(LlmHfParams *p, uint64_t first)
-{
-	bool	   *local;
-	void	   *ptr;
-
-	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
-	local = ptr;
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		local[i] = i >= first;
-	return llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer);
-}
-
-/*
- * Windows: none if the configuration says so; else a length, and which layers have it. Where layers are not listed, the
- * architecture's own pattern holds, or what older files give: a number, letters, or the first layer that has one.
- */
-static LlmStatus
-write_windows(LlmHfParams *p)
-{
-	struct json_object *pattern = llm_hf_get(&p->config, "sliding_window_pattern|_sliding_window_pattern");
-	bool		found;
-	bool		switched;
-	bool		used = true;
-	bool	   *local;
-	uint64_t	window;
-	uint64_t	first;
-
-	LLM_TRY(llm_hf_bool(&p->config, "use_sliding_window", &switched, &used));
-	LLM_TRY(llm_hf_layer_windows(p, &local));
-	LLM_TRY(llm_hf_uint(&p->config, "sliding_window", &found, &window));
-	if (!found || !used || window == 0)
-		window = 0;
-	LLM_TRY(llm_hf_put_uint(p, "attention.sliding_window", window));
-	if (local)
-		return llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer);
-	if (json_object_is_type(pattern, json_type_string))
-		return write_letters(p, pattern);
-	if (pattern)
-		return llm_hf_copy_uint(p, "sliding_window_pattern|_sliding_window_pattern", "attention.sliding_window_pattern");
-	LLM_TRY(llm_hf_uint(&p->config, "max_window_layers", &found, &first));
-	return found && switched && window > 0 ? write_late_windows(p, first) : LLM_OK;
 }
 
 /* ---- embeddings ---- */
@@ -528,7 +452,7 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 		LLM_TRY(llm_hf_rope(p));
 	}
 	if (p->family->has & LLM_HF_HAS_WINDOWS)
-		LLM_TRY(write_windows(p));
+		LLM_TRY(llm_hf_windows(p));
 	if (p->family->activation)
 	{
 		LLM_TRY(llm_hf_must_be(&p->config, "hidden_act", p->family->activation));

@@ -118,6 +118,9 @@ extern LlmStatus llm_hf_layer_uint(LlmHfParams *p, const char *keys, bool *found
 /* for each layer, whether it has a window; *local NULL if there is no list, and a list with words for other layers is refused */
 extern LlmStatus llm_hf_layer_windows(LlmHfParams *p, bool **local);
 
+/* hf_windows.c: windows of all layers */
+extern LlmStatus llm_hf_windows(LlmHfParams *p);
+
 /* hf_rope.c: all about positions */
 extern LlmStatus llm_hf_rope(LlmHfParams *p);
 

@@ -152,7 +152,7 @@ llm_hf_quant_config(struct json_object *q, LlmHfQuantConfig *config, LlmError *e
 		return read_compressed(q, config, err);
 	if (text_is(method, "fp8"))
 		return read_tile(member(q, "weight_block_size"), "weight_block_size", config, err);
-	if (text_is(method, "modelopt") || text_is(method, "mxfp4"))
+	if (text_is(method, "modelopt") || text_is(method, "mxfp4") || text_is(method, "fbgemm_fp8"))
 		return LLM_OK;
 	return refuse(err, "quant_method", method);
 }

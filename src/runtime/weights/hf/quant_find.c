@@ -448,7 +448,8 @@ bool
 llm_hf_quant_ignored(LlmStr name)
 {
 	static const char *const suffixes[] = {".input_scale", ".output_scale", ".k_scale", ".v_scale", ".q_scale", ".input_global_scale",
-		".weight_shape", ".activation_scale", ".input_zero_point", ".output_zero_point", ".prob_scale"};
+		".weight_shape", ".activation_scale", ".input_zero_point", ".output_zero_point", ".prob_scale",
+	".input_scale_ub"};
 
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
 	{
