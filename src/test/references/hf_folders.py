@@ -4,7 +4,7 @@ last position, the mean of the hidden states (encoders), or the outputs of a cla
 
   hf_folders.py write DIR [NAME...]    a folder for each model (seeded), with reference.json beside its config.json
   hf_folders.py check DIR [NAME...]    run build/llm on each and compare; exit status 1 above the tolerance
-  hf_folders.py record FILE [NAME...]  config, shapes and logits of decoders with weights that follow from their names: what
+  hf_folders.py record FILE [NAME...]  config, shapes and results of models with weights that follow from their names: what
                                        src/test/unit/hf_classes_test.c reads (sql-tests/data/hf/classes.json)
 
 write and record need torch and transformers (5.23.0 made the ones in sql-tests/data/hf); check needs only Python and build/llm.
@@ -27,12 +27,12 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_fact
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0)
 ALPHA = dict(rope_type="dynamic", rope_theta=10000.0, alpha=50.0, factor=1.0)
 MLA = dict(kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12, moe_intermediate_size=16)
-MAMBA = dict(mamba_num_heads=8, mamba_head_dim=8, ssm_state_size=16, n_groups=2)
 SIGMOID = dict(n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, n_group=1,
                topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.7)
 GRANITE = dict(attention_multiplier=0.2, embedding_multiplier=3.0, residual_multiplier=0.7, logits_scaling=2.0)
 GRANITE_H = dict(layer_types=["mamba", "attention"], mamba_n_heads=8, mamba_n_groups=2, mamba_d_state=16, mamba_d_head=8, mamba_d_conv=4,
                  mamba_expand=2, shared_intermediate_size=40)
+SEES = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
 MAMBA = dict(mamba_num_heads=8, mamba_head_dim=8, ssm_state_size=16, n_groups=2)
 
 
@@ -150,6 +150,11 @@ MODELS = {
     "modern-bert": ("ModernBertConfig", "ModernBertModel", dict(MODERN), "float32", None),
     "modern-bert-classifier": ("ModernBertConfig", "ModernBertForSequenceClassification", dict(MODERN, num_labels=2,
                                                                                               classifier_pooling="mean"), "float32", None),
+    "gemma3-text-part": ("Gemma3Config", "Gemma3ForConditionalGeneration", dict(
+        text_config=dict(BASE, num_hidden_layers=7, head_dim=16, sliding_window=8, query_pre_attn_scalar=24), vision_config=SEES,
+        mm_tokens_per_image=4, boi_token_index=5, eoi_token_index=6, image_token_index=7), "float32", None),
+    "mistral3-text-part": ("Mistral3Config", "Mistral3ForConditionalGeneration", dict(
+        text_config=dict(BASE, model_type="mistral", head_dim=16), vision_config=dict(SEES, model_type="pixtral"), image_token_index=7), "bfloat16", None),
     "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
     "lfm2moe": ("Lfm2MoeConfig", "Lfm2MoeForCausalLM", dict(
         BASE, layer_types=["conv", "full_attention"], num_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, num_dense_layers=1), "float32", None),
@@ -196,6 +201,20 @@ def randomise(model, torch):
                 b.copy_(0.1 * torch.randn(b.shape, generator=gen))
 
 
+def case(model, model_class, ids, digits):
+    """What a model computes for a text: one kind of result by its class."""
+    import torch
+
+    with torch.no_grad():
+        if model_class.endswith(("ForCausalLM", "ForConditionalGeneration")):
+            kind, values = "logits", model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+        elif model_class.endswith("Classification"):
+            kind, values = "outputs", model(torch.tensor([ids])).logits[0]
+        else:
+            kind, values = "embedding", model(torch.tensor([ids])).last_hidden_state[0].mean(0)
+    return {"token_ids": ids, kind: [float(f"{x:.{digits}g}") for x in values.tolist()]}
+
+
 def write(folder, names):
     import torch
     import transformers
@@ -213,18 +232,11 @@ def write(folder, names):
         # longrope: transformers takes the short factors while a text is within the original context, pg_llm by the context given
         n_ctx = 64 if "longrope" in name else 0
         cases = []
-        n_vocab = config.vocab_size
+        n_vocab = config.get_text_config().vocab_size
         for n in (1, 7, 40):
             ids = [(i * 37 + n * 11 + 3) % n_vocab for i in range(n)]
-            ids = [i if i != config.pad_token_id else 3 for i in ids]
-            with torch.no_grad():
-                if model_class.endswith("ForCausalLM"):
-                    kind, values = "logits", model(torch.tensor([ids]), use_cache=False).logits[0, -1]
-                elif model_class.endswith("Classification"):
-                    kind, values = "outputs", model(torch.tensor([ids])).logits[0]
-                else:
-                    kind, values = "embedding", model(torch.tensor([ids])).last_hidden_state[0].mean(0)
-            cases.append({"token_ids": ids, kind: [float(f"{x:.7g}") for x in values.tolist()]})
+            ids = [i if i != config.get_text_config().pad_token_id else 3 for i in ids]
+            cases.append(case(model, model_class, ids, 7))
         with open(os.path.join(path, "reference.json"), "w") as f:
             json.dump({"transformers": transformers.__version__, "n_ctx": n_ctx, "cases": cases}, f)
         print(name, os.listdir(path))
@@ -274,7 +286,10 @@ def record_one(name, folder):
     import transformers
 
     config_class, model_class, arguments, _, _ = MODELS[name]
-    config = getattr(transformers, config_class)(**{**arguments, "vocab_size": 40}, attn_implementation="eager")
+    small = {k: dict(v, vocab_size=40) if k == "text_config" else v for k, v in arguments.items()}
+    if "text_config" not in arguments:
+        small["vocab_size"] = 40
+    config = getattr(transformers, config_class)(**small, attn_implementation="eager")
     getattr(transformers, model_class)(config).save_pretrained(folder)
     path = os.path.join(folder, "model.safetensors")
     shapes = {n: list(t.shape) for n, t in sorted(safetensors.torch.load_file(path).items())}
@@ -283,9 +298,7 @@ def record_one(name, folder):
     cases = []
     for n in (7, 40):
         ids = [(i * 37 + n * 11 + 3) % 37 + 3 for i in range(n)]
-        with torch.no_grad():
-            logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
-        cases.append({"token_ids": ids, "logits": [float(f"{x:.6g}") for x in logits.tolist()]})
+        cases.append(case(model, model_class, ids, 6))
     with open(os.path.join(folder, "config.json")) as f:
         config = json.load(f)
     return {"n_ctx": 64 if "longrope" in name else 0, "config": config, "tensors": shapes, "cases": cases}
@@ -296,7 +309,7 @@ def record(file, names):
     import transformers
 
     models = []
-    for name in names or [n for n, m in MODELS.items() if m[1].endswith("ForCausalLM")]:
+    for name in names or MODELS:
         with tempfile.TemporaryDirectory() as folder:
             models.append(f"{json.dumps(name)}: {json.dumps(record_one(name, folder), separators=(',', ':'))}")
     with open(file, "w") as f:
