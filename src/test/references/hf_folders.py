@@ -24,6 +24,10 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_fact
               original_max_position_embeddings=32)
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0)
 MLA = dict(kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12, moe_intermediate_size=16)
+ALTERNATE = ["linear_attention", "full_attention"] * 4
+DELTA = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=16, linear_value_head_dim=8, linear_conv_kernel_dim=4,
+             layer_types=ALTERNATE[:2])
+DELTA_EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, shared_expert_intermediate_size=24)
 MAMBA = dict(mamba_num_heads=8, mamba_head_dim=8, ssm_state_size=16, n_groups=2)
 
 
@@ -121,6 +125,19 @@ MODELS = {
                                                                                               classifier_pooling="mean"), "float32", None),
     "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
     "gemma": ("GemmaConfig", "GemmaForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "qwen3next": ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(BASE, head_dim=16, partial_rotary_factor=0.5, **DELTA, **DELTA_EXPERTS), "bfloat16", None),
+    "qwen3next-wide": ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(
+        WIDE, head_dim=32, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=40, shared_expert_intermediate_size=56,
+        linear_num_key_heads=3, linear_num_value_heads=3, linear_key_head_dim=16, linear_value_head_dim=24, linear_conv_kernel_dim=3,
+        layer_types=ALTERNATE[:5]), "float32", 200000),
+    "qwen3_5": ("Qwen3_5TextConfig", "Qwen3_5ForCausalLM", dict(BASE, head_dim=16, **DELTA), "float32", None),
+    "qwen3_5-tied": ("Qwen3_5TextConfig", "Qwen3_5ForCausalLM", dict(
+        WIDE, head_dim=32, tie_word_embeddings=True, linear_num_key_heads=3, linear_num_value_heads=6, linear_key_head_dim=24,
+        linear_value_head_dim=16, layer_types=ALTERNATE[:5]), "bfloat16", 100000),
+    "qwen3_5moe": ("Qwen3_5MoeTextConfig", "Qwen3_5MoeForCausalLM", dict(BASE, head_dim=16, **DELTA, **DELTA_EXPERTS), "float32", None),
+    "qwen3-reranker": ("Qwen3Config", "Qwen3ForSequenceClassification", dict(BASE, head_dim=16, num_labels=1), "float32", None),
+    "qwen2-classifier": ("Qwen2Config", "Qwen2ForSequenceClassification", dict(WIDE, num_labels=3), "bfloat16", None),
+    "llama-classifier": ("LlamaConfig", "LlamaForSequenceClassification", dict(BASE, num_labels=1), "float32", None),
     "ernie4_5": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(BASE, head_dim=16), "float32", None),
     "ernie4_5-bias": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(WIDE, head_dim=24, use_bias=True, tie_word_embeddings=True), "bfloat16", None),
     "hunyuan-dense": ("HunYuanDenseV1Config", "HunYuanDenseV1ForCausalLM", dict(BASE, head_dim=16), "float32", None),
