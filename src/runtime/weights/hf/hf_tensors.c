@@ -366,6 +366,9 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 {
 	const LlmHfWeight *w = piece->weight;
 
+	if (w->n_dims > LLM_MAX_DIMS)
+		return llm_fail(b->err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" has %d dimensions, more than %d",
+						(int) (w->name.len < 100 ? w->name.len : 100), w->name.data, w->n_dims, LLM_MAX_DIMS);
 	keep_shape(w, t, v);
 	switch (piece->rule->how)
 	{
