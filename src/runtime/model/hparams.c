@@ -338,6 +338,8 @@ static LlmStatus
 read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 {
 	double		dt_min = 0;
+	bool		grouped = false;
+	KeyName		key;
 
 	p->n_group = 1;
 	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
@@ -350,6 +352,8 @@ read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 	if (p->n_inner % p->n_head != 0 || p->n_head % p->n_group != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
 						p->n_head, p->n_group);
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "ssm.grouped_heads", key), false, &grouped, r->err));
+	p->tiled = has_trait(r, LLM_TRAIT_TILED_HEADS) && !grouped;
 	p->n_channels = p->n_inner + 2 * p->n_group * p->n_state;
 	p->n_in = p->n_inner + p->n_channels + (r->arch->recurrent == LLM_MIXER_DELTA_NET ? 2 : 1) * p->n_head;
 	return LLM_OK;

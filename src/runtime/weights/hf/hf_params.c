@@ -447,13 +447,14 @@ write_encoder(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_put_bool(p, "attention.causal", false));
 	LLM_TRY(llm_hf_must_equal(&p->config, "is_decoder", 0));
-	LLM_TRY(llm_hf_must_equal(&p->config, "add_cross_attention", 0));
-	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
-	{
-		LLM_TRY(llm_hf_put_uint(p, "pooling_type", 4));
-		return write_labels(p);
-	}
-	return LLM_OK;
+	return llm_hf_must_equal(&p->config, "add_cross_attention", 0);
+}
+
+static LlmStatus
+write_classifier(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_put_uint(p, "pooling_type", 4));
+	return write_labels(p);
 }
 
 /* ---- the whole ---- */
@@ -536,7 +537,9 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 	}
 	if (p->family->has & LLM_HF_IS_ENCODER)
 		LLM_TRY(write_encoder(p));
-	if (!(p->family->has & LLM_HF_HAS_CLASSIFIER))
+	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
+		LLM_TRY(write_classifier(p));
+	else
 	{
 		LLM_TRY(write_pooling(p, stop));
 		LLM_TRY(write_prompts(p, stop));

@@ -23,11 +23,15 @@ typedef struct Rope
 	uint64_t	n_rot;
 } Rope;
 
-/* keys of the dictionary that are known for any type; those of one type are read by it, and are harmless in another */
+/*
+ * Keys of the dictionary that are known for any type; those of one type are read by it, and are harmless in another. Sections are
+ * for places in images: text has the same position in all.
+ */
 static const char *const known_keys[] = {
 	"rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "partial_rotary_factor", "attention_factor",
 	"beta_fast", "beta_slow", "mscale", "mscale_all_dim", "low_freq_factor", "high_freq_factor", "long_factor", "short_factor",
-	"truncate", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention", "finetuned", "alpha",
+	"truncate", "mrope_section", "mrope_interleaved", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention",
+	"finetuned", "alpha",
 };
 
 static LlmStatus
