@@ -226,6 +226,12 @@ read_seed(const char *key, const JsonbValue *v, PgLlmOptions *o)
 }
 
 static void
+read_think_budget(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->think_budget = integer_of(key, v, 0, PG_INT32_MAX);
+}
+
+static void
 read_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
 	o->prefix = string_of(key, v);
@@ -422,7 +428,7 @@ static const struct
 	{"presence_penalty", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_presence_penalty},
 	{"frequency_penalty", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_frequency_penalty},
 	{"logit_bias", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_logit_bias},
-	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW | PGLLM_OPT_EMBED | PGLLM_OPT_RERANK | PGLLM_OPT_REASON,
+	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW | PGLLM_OPT_EMBED | PGLLM_OPT_RERANK | PGLLM_OPT_REASON_ROW,
 	read_truncate},
 	{"prefix", PGLLM_OPT_EMBED, read_prefix},
 	{"instruction", PGLLM_OPT_RERANK | PGLLM_OPT_REASON, read_instruction},
@@ -434,8 +440,9 @@ static const struct
 	{"compact", PGLLM_OPT_SAMPLING, pgllm_read_compact},
 	{"draft", PGLLM_OPT_SAMPLING, read_draft},
 	{"draft_tokens", PGLLM_OPT_SAMPLING, read_draft_tokens},
-	{"temperature", PGLLM_OPT_EXTRACT, read_temperature},
-	{"seed", PGLLM_OPT_EXTRACT, read_seed},
+	{"temperature", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_temperature},
+	{"seed", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_seed},
+	{"think_budget", PGLLM_OPT_REASON_GROUP, read_think_budget},
 	{"form", PGLLM_OPT_LABELS | PGLLM_OPT_EXTRACT, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
@@ -491,6 +498,7 @@ pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
 	out->truncate = (PgLlmTruncate) pgllm_truncate;
 	out->form = LLM_FORM_AUTO;
 	out->calibrate = -1;
+	out->think_budget = -1;
 	out->draft = LLM_DRAFT_PROMPT;
 	if (options == NULL)
 		return;

@@ -233,6 +233,7 @@ typedef struct PgLlmOptions
 	int			n_variants;
 	/* reasoning */
 	LlmAnswerForm answer;		/* option answer, or choices */
+	int			think_budget;	/* -1: none */
 	/* embedding and reranking */
 	LlmStr		prefix;			/* put before the text; data NULL: the model's for the task */
 	LlmStr		instruction;	/* data NULL: that of the model's own template, or of the function */
@@ -249,7 +250,9 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_RERANK	32	/* truncate instruction */
 #define PGLLM_OPT_EXTRACT	1024	/* temperature seed form */
 #define PGLLM_OPT_AGGREGATE	2048	/* chunk_tokens template_kwargs */
-#define PGLLM_OPT_REASON	4096	/* of sampling all but shapes and drafts; truncate template_kwargs instruction answer choices */
+#define PGLLM_OPT_REASON	4096	/* of sampling all but shapes and drafts; template_kwargs instruction answer choices */
+#define PGLLM_OPT_REASON_ROW 8192	/* truncate */
+#define PGLLM_OPT_REASON_GROUP 16384	/* temperature seed think_budget */
 
 #define PGLLM_MAX_TEMPERATURE 1000000
 
