@@ -18,6 +18,8 @@
 
 #define DEFAULT_MAX_TOKENS 256
 #define MAX_CHOICES 100			/* of option choices */
+#define MAX_BLOCK_TOP 10000
+#define MAX_BLOCK_SAMPLE 100000
 
 static void
 bad_option(const char *key, const char *expected)
@@ -411,6 +413,57 @@ read_chunk_tokens(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	o->chunk_tokens = integer_of(key, v, 64, PG_INT32_MAX);
 }
 
+static void
+read_block_model(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	if (v->type != jbvString || v->val.string.len == 0)
+		bad_option(key, "Give the name of an embedding model.");
+	o->block_model = cstring_to_text_with_len(v->val.string.val, v->val.string.len);
+}
+
+static void
+read_block_top(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_top = integer_of(key, v, 1, MAX_BLOCK_TOP);
+}
+
+static void
+read_block_similarity(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_similarity = number_of(key, v, -1, 1);
+	o->has_block_similarity = true;
+}
+
+static void
+read_block_recall(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_recall = number_of(key, v, 0.01, 1);
+}
+
+static void
+read_block_sample(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_sample = integer_of(key, v, 16, MAX_BLOCK_SAMPLE);
+}
+
+void
+pgllm_check_blocking(const PgLlmOptions *options)
+{
+	bool		by_recall = options->block_recall > 0 || options->block_sample > 0;
+	int			n_rules = (options->block_top > 0) + options->has_block_similarity + by_recall;
+
+	if (n_rules > 0 && options->block_model == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options of blocking need option \"block_model\""),
+				 errhint("Give the name of an embedding model.")));
+	if (n_rules > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("only one of the options \"block_top\", \"block_similarity\" and \"block_recall\" can be given"),
+				 errhint("Without any of them it is block_recall, which block_sample belongs to.")));
+}
+
 /* ---- the keys ---- */
 
 static const struct
@@ -448,6 +501,11 @@ static const struct
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
 	{"variants", PGLLM_OPT_LABELS, read_variants},
 	{"chunk_tokens", PGLLM_OPT_AGGREGATE, read_chunk_tokens},
+	{"block_model", PGLLM_OPT_BLOCK, read_block_model},
+	{"block_top", PGLLM_OPT_BLOCK, read_block_top},
+	{"block_similarity", PGLLM_OPT_BLOCK, read_block_similarity},
+	{"block_recall", PGLLM_OPT_BLOCK, read_block_recall},
+	{"block_sample", PGLLM_OPT_BLOCK, read_block_sample},
 	{"answer", PGLLM_OPT_REASON, read_answer},
 	{"choices", PGLLM_OPT_REASON, read_choices},
 };
