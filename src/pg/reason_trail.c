@@ -8,6 +8,7 @@
  *   prompt    tokens and text
  *   samples   each with seed, tokens, thinking and text, log probabilities, why it ended, its answer and the answer's key
  *   result    answer, votes, samples drawn, confidence
+ *   texts     of llm_reason_agg: rows, partial answers made of them, digest of the texts
  *   seal      SHA-256 over all the others
  *
  * The seal tells that something was changed, by accident or by hand; whoever can write trails can seal them, so the proof is
@@ -158,14 +159,20 @@ concat(Jsonb *a, const char *b)
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), DirectFunctionCall1(jsonb_in, CStringGetDatum(b))));
 }
 
-static char *
-hex(const uint8 *bytes, int n)
+char *
+pgllm_trail_hex(const uint8 *bytes, int n)
 {
 	char	   *out = palloc(2 * n + 1);
 
 	for (int i = 0; i < n; i++)
 		sprintf(out + 2 * i, "%02x", bytes[i]);
 	return out;
+}
+
+Jsonb *
+pgllm_trail_with(Jsonb *body, const char *key, const char *value)
+{
+	return concat(body, psprintf("{\"%s\": %s}", key, value));
 }
 
 char *
@@ -189,7 +196,7 @@ pgllm_trail_whole(Jsonb *body, const PgLlmModel *model, const char *name)
 	appendStringInfoString(&s, "{\"model\": {\"name\": ");
 	escape_json(&s, name);
 	appendStringInfo(&s, ", \"digest\": \"%s\", \"identity\": \"%s\", \"numeric_version\": %d}}", model->digest,
-					 hex(model->identity, sizeof model->identity), LLM_NUMERIC_VERSION);
+					 pgllm_trail_hex(model->identity, sizeof model->identity), LLM_NUMERIC_VERSION);
 	trail = concat(body, s.data);
 	return concat(trail, psprintf("{\"seal\": \"%s\"}", pgllm_trail_seal(trail)));
 }
