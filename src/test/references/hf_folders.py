@@ -149,6 +149,8 @@ MODELS = {
     "jina-v3": ("JinaEmbeddingsV3Config", "JinaEmbeddingsV3Model", dict(ENCODER), "float32", None),
     "gemma-embedding": ("Gemma3TextConfig", "Gemma3TextModel", dict(
         ENCODER, num_hidden_layers=7, head_dim=16, num_key_value_heads=2, sliding_window=9, use_bidirectional_attention=True), "float32", None),
+    "mistral-embedding": ("MistralConfig", "MistralModel", dict(BASE, sliding_window=8), "float32", None),
+    "llama-embedding": ("LlamaConfig", "LlamaModel", dict(BASE, rope_parameters=LLAMA3), "bfloat16", None),
     "qwen3-embedding": ("Qwen3Config", "Qwen3Model", dict(BASE, head_dim=16), "float32", None),
     "modern-bert": ("ModernBertConfig", "ModernBertModel", dict(MODERN), "float32", None),
     "modern-bert-classifier": ("ModernBertConfig", "ModernBertForSequenceClassification", dict(MODERN, num_labels=2,

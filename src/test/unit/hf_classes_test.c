@@ -112,6 +112,43 @@ test_class(const char *name, struct json_object *model)
 	hf_end();
 }
 
+static void
+add_tensor(struct json_object *tensors, const char *name, int rows, int cols)
+{
+	struct json_object *shape = json_object_new_array();
+
+	json_object_array_add(shape, json_object_new_int(rows));
+	if (cols > 0)
+		json_object_array_add(shape, json_object_new_int(cols));
+	json_object_object_add(tensors, name, shape);
+}
+
+/* layers after the last, which predict further tokens, change nothing */
+static void
+test_further_layers(struct json_object *models)
+{
+	static const char *const next[] = {"glm4moe-groups", "glm4moelite", "deepseek_v3"};
+	struct json_object *ernie = json_object_object_get(models, "ernie4_5moe");
+
+	for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++)
+	{
+		struct json_object *model = json_object_object_get(models, next[i]);
+		struct json_object *tensors = json_object_object_get(model, "tensors");
+
+		add_tensor(tensors, "model.layers.2.eh_proj.weight", 32, 64);
+		add_tensor(tensors, "model.layers.2.enorm.weight", 32, 0);
+		add_tensor(tensors, "model.layers.2.shared_head.norm.weight", 32, 0);
+		add_tensor(tensors, "model.layers.2.embed_tokens.weight", 40, 32);
+		add_tensor(tensors, "model.layers.2.input_layernorm.weight", 32, 0);
+		test_class(next[i], model);
+	}
+	add_tensor(json_object_object_get(ernie, "tensors"), "model.mtp_block.0.self_attn.q_proj.weight", 32, 32);
+	add_tensor(json_object_object_get(ernie, "tensors"), "model.mtp_emb_norm.0.weight", 32, 0);
+	add_tensor(json_object_object_get(ernie, "tensors"), "model.mtp_hidden_norm.0.weight", 32, 0);
+	add_tensor(json_object_object_get(ernie, "tensors"), "model.mtp_linear_proj.0.weight", 32, 64);
+	test_class("ernie4_5moe", ernie);
+}
+
 int
 main(void)
 {
@@ -124,7 +161,8 @@ main(void)
 		test_class(name, model);
 		n++;
 	}
-	CHECK_MSG(n >= 40, "%d classes", n);
+	CHECK_MSG(n >= 70, "%d models", n);
+	test_further_layers(models);
 	json_object_put(root);
 	CHECK_DONE();
 }

@@ -30,7 +30,13 @@ static const char *const harmless[] = {
 	"interpolate_factor", "full_attn_mod", "mtp_hybrid_override_pattern", "reference_compile", "repad_logits_with_grad",
 	"dense_seq_output", "norm_before_gate", "use_parallel_embedding", "use_embedding_sharing", "max_seq_len", "seq_length",
 	"layer_types_string", "vision_feature_layer", "torch_compile", "use_return_dict", "return_dict", "output_hidden_states",
-	"output_attentions", "init_method", "mamba_chunk_size", "mamba_conv_bias",
+	"output_attentions", "init_method", "mamba_chunk_size", "mamba_conv_bias", "output_past", "num_query_groups", "model_max_length",
+	"sbert_ce_default_activation_function", "sentence_transformers", "chunk_size_feed_forward", "tf_legacy_loss",
+
+	/* of choosing tokens, which older files keep here */
+	"max_length", "min_length", "length_penalty", "num_beams", "num_beam_groups", "num_return_sequences", "repetition_penalty",
+	"temperature", "top_k", "top_p", "typical_p", "do_sample", "diversity_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+	"decoder_start_token_id", "prefix", "task_specific_params",
 };
 
 LlmStatus

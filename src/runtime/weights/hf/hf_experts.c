@@ -182,11 +182,11 @@ llm_hf_ernie_experts(LlmHfParams *p)
 
 	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_interval", 1));
-	LLM_TRY(llm_hf_must_equal(&p->config, "moe_use_aux_free", 1));
 	LLM_TRY(llm_hf_must_be(&p->config, "moe_gate", "topk"));
+	LLM_TRY(llm_hf_must_be(&p->config, "moe_gate_act", "softmax"));
 	if (end && json_object_get_int64(end) != -1 && json_object_get_int64(end) != (int64_t) p->n_layer - 1)
 		return llm_hf_refuse(&p->config, "moe_layer_end_index", end);
-	(void) llm_hf_get(&p->config, "moe_norm_min|moe_capacity|num_nextn_predict_layers");	/* beside 0 only; of training; not used */
+	(void) llm_hf_get(&p->config, "moe_norm_min|moe_use_aux_free|moe_capacity|num_nextn_predict_layers");	/* beside 0 only; the tensors say it; of training; not used */
 	LLM_TRY(llm_hf_copy_uint(p, "moe_num_experts|num_experts", "expert_count"));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_k|num_experts_per_tok", "expert_used_count"));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));

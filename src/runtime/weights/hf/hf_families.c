@@ -172,6 +172,15 @@ phi(LlmHfParams *p)
 	return llm_hf_must_equal(&p->config, "qk_layernorm", 0);
 }
 
+static LlmStatus
+starcoder2(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "activation_function");	/* of the model before it; hidden_act counts */
+	LLM_TRY(llm_hf_must_be(&p->config, "mlp_type", "default"));
+	LLM_TRY(llm_hf_must_be(&p->config, "norm_type", "layer_norm"));
+	return llm_hf_layer_norm(p);
+}
+
 /* norms of heads are known by their tensors */
 static LlmStatus
 stablelm(LlmHfParams *p)
@@ -305,6 +314,8 @@ static const LlmHfFamily families[] = {
 	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"LLaMAForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"MistralForCausalLM", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"LlamaModel", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"MistralModel", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"MixtralForCausalLM", "llama", {llm_hf_rules_mixtral, PAIRS, COMMON}, "silu", LLAMA_LIKE, "{\"rope_theta\": 1000000.0}", mixtral},
 	{"Ministral3ForCausalLM", "mistral3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
 	{"Mistral3ForConditionalGeneration", "mistral3", {llm_hf_rules_text_part, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
@@ -336,10 +347,12 @@ static const LlmHfFamily families[] = {
 	GEMMA3_DEFAULTS, gemma},
 	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
 	GEMMA3_DEFAULTS, gemma},
-	{"GemmaForCausalLM", "gemma", {llm_hf_rules_gemma1, COMMON}, "gelu_pytorch_tanh", LLM_HF_HAS_ROPE,
+	{"GemmaForCausalLM", "gemma", {llm_hf_rules_gemma1, COMMON}, "gelu_pytorch_tanh|gelu", LLM_HF_HAS_ROPE,
 	"{\"head_dim\": 256, \"tie_word_embeddings\": true, \"rms_norm_eps\": 1e-06}", gemma1},
 	{"ArceeForCausalLM", "arcee", {PAIRS, COMMON}, "relu2", LLM_HF_HAS_ROPE, NULL, llm_hf_dense},
 	{"Ernie4_5ForCausalLM", "ernie4_5", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0}",
+	llm_hf_dense},
+	{"Ernie4_5_ForCausalLM", "ernie4_5", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0}",
 	llm_hf_dense},
 	{"Ernie4_5_MoeForCausalLM", "ernie4_5-moe", {llm_hf_rules_ernie_experts, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE,
 	"{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0, \"rms_norm_eps\": 1e-05, \"moe_num_experts\": 64, \"moe_k\": 6, "
@@ -352,7 +365,7 @@ static const LlmHfFamily families[] = {
 	"{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625, \"rope_theta\": 500000.0}", cohere},
 	{"PhiForCausalLM", "phi2", {llm_hf_rules_phi, COMMON}, "gelu_new", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", phi},
 	{"Starcoder2ForCausalLM", "starcoder2", {llm_hf_rules_starcoder2, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
-	"{\"tie_word_embeddings\": true}", llm_hf_layer_norm},
+	"{\"tie_word_embeddings\": true}", starcoder2},
 	{"StableLmForCausalLM", "stablelm", {llm_hf_rules_stablelm, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", stablelm},
 	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
