@@ -27,6 +27,7 @@ llm_hf_layer_norm(LlmHfParams *p)
 LlmStatus
 llm_hf_experts(LlmHfParams *p)
 {
+	LLM_TRY(llm_hf_must_agree(&p->config, "num_local_experts|num_experts|n_routed_experts"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_local_experts|num_experts|n_routed_experts", "expert_count"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_experts_per_tok", "expert_used_count"));
 	return llm_hf_copy_bool(p, "norm_topk_prob", "expert_weights_norm");
@@ -367,7 +368,7 @@ static const LlmHfFamily families[] = {
 	{"Starcoder2ForCausalLM", "starcoder2", {llm_hf_rules_starcoder2, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
 	"{\"tie_word_embeddings\": true}", starcoder2},
 	{"StableLmForCausalLM", "stablelm", {llm_hf_rules_stablelm, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", stablelm},
-	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, "{\"partial_rotary_factor\": 1.0}", llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
 	llm_hf_layer_norm},
 	{"SmolLM3ForCausalLM", "smollm3", {PAIRS, COMMON}, "silu", LLAMA_LIKE,

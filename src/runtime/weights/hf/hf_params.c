@@ -225,6 +225,12 @@ read_sizes(LlmHfParams *p)
 static LlmStatus
 write_sizes(LlmHfParams *p)
 {
+	if (p->n_ctx == 0)
+	{
+		llm_fail(p->err, LLM_E_FORMAT, "key \"max_position_embeddings\" is missing in config.json, or 0");
+		llm_error_hint(p->err, "It says how long a text may be; add it to the file.");
+		return LLM_E_FORMAT;
+	}
 	LLM_TRY(llm_hf_put_uint(p, "block_count", p->n_layer));
 	LLM_TRY(llm_hf_put_uint(p, "context_length", p->n_ctx));
 	LLM_TRY(llm_hf_put_uint(p, "embedding_length", p->n_embd));

@@ -266,7 +266,7 @@ find_dicts(LlmHfParams *p, struct json_object **global, struct json_object **loc
 	return LLM_OK;
 }
 
-/* how many dimensions of a head turn */
+/* how many dimensions of a head turn; most classes turn all of them, whatever the file says */
 static LlmStatus
 read_rotated(Rope *r)
 {
@@ -278,6 +278,9 @@ read_rotated(Rope *r)
 	if (!(share >= 0 && share <= 1) || r->p->head_dim > MAX_ROT)
 		return llm_fail(r->p->err, LLM_E_FORMAT, "partial_rotary_factor %g of a head of %llu dimensions is not possible", share,
 						(unsigned long long) r->p->head_dim);
+	if (share != 1 && !llm_hf_has_default(&r->p->config, "partial_rotary_factor"))
+		return llm_fail(r->p->err, LLM_E_UNSUPPORTED, "partial_rotary_factor %g of config.json is not supported for \"%.40s\"", share,
+						r->p->config.architecture);
 	r->n_rot = (uint64_t) (share * (double) r->p->head_dim);
 	return llm_hf_put_uint(r->p, "rope.dimension_count", r->n_rot);
 }
