@@ -27,6 +27,11 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_fact
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0)
 ALPHA = dict(rope_type="dynamic", rope_theta=10000.0, alpha=50.0, factor=1.0)
 MLA = dict(kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12, moe_intermediate_size=16)
+ALTERNATE = ["linear_attention", "full_attention"] * 4
+DELTA = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=16, linear_value_head_dim=8, linear_conv_kernel_dim=4,
+             layer_types=ALTERNATE[:2])
+VISION = dict(depth=1, hidden_size=32, intermediate_size=32, num_heads=2, out_hidden_size=32)
+DELTA_EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, shared_expert_intermediate_size=24)
 SIGMOID = dict(n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, n_group=1,
                topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.7)
 GRANITE = dict(attention_multiplier=0.2, embedding_multiplier=3.0, residual_multiplier=0.7, logits_scaling=2.0)
@@ -159,6 +164,23 @@ MODELS = {
     "lfm2moe": ("Lfm2MoeConfig", "Lfm2MoeForCausalLM", dict(
         BASE, layer_types=["conv", "full_attention"], num_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, num_dense_layers=1), "float32", None),
     "gemma": ("GemmaConfig", "GemmaForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "qwen3next": ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(BASE, head_dim=16, partial_rotary_factor=0.5, **DELTA, **DELTA_EXPERTS), "bfloat16", None),
+    "qwen3next-wide": ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(
+        WIDE, head_dim=32, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=40, shared_expert_intermediate_size=56,
+        linear_num_key_heads=3, linear_num_value_heads=3, linear_key_head_dim=16, linear_value_head_dim=24, linear_conv_kernel_dim=3,
+        layer_types=ALTERNATE[:5]), "float32", 200000),
+    "qwen3_5": ("Qwen3_5TextConfig", "Qwen3_5ForCausalLM", dict(BASE, head_dim=16, **DELTA), "bfloat16", None),
+    "qwen3_5-tied": ("Qwen3_5TextConfig", "Qwen3_5ForCausalLM", dict(
+        WIDE, head_dim=32, tie_word_embeddings=True, linear_num_key_heads=3, linear_num_value_heads=6, linear_key_head_dim=24,
+        linear_value_head_dim=16, layer_types=ALTERNATE[:5]), "bfloat16", 100000),
+    "qwen3_5moe": ("Qwen3_5MoeTextConfig", "Qwen3_5MoeForCausalLM", dict(BASE, head_dim=16, **DELTA, **DELTA_EXPERTS), "float32", None),
+    "qwen3_5-vision": ("Qwen3_5Config", "Qwen3_5ForConditionalGeneration", dict(text_config=dict(BASE, head_dim=64, **DELTA), vision_config=VISION),
+                       "float32", None),
+    "qwen3_5moe-vision": ("Qwen3_5MoeConfig", "Qwen3_5MoeForConditionalGeneration", dict(text_config=dict(
+        without(BASE, "intermediate_size"), head_dim=64, **DELTA, **DELTA_EXPERTS), vision_config=VISION), "bfloat16", None),
+    "qwen3-reranker": ("Qwen3Config", "Qwen3ForSequenceClassification", dict(BASE, head_dim=16, num_labels=1), "float32", None),
+    "qwen2-classifier": ("Qwen2Config", "Qwen2ForSequenceClassification", dict(WIDE, num_labels=3), "bfloat16", None),
+    "llama-classifier": ("LlamaConfig", "LlamaForSequenceClassification", dict(BASE, num_labels=1), "float32", None),
     "ernie4_5": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(BASE, head_dim=16), "float32", None),
     "ernie4_5-bias": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(WIDE, head_dim=24, use_bias=True, tie_word_embeddings=True), "bfloat16", None),
     "ernie4_5moe": ("Ernie4_5_MoeConfig", "Ernie4_5_MoeForCausalLM", dict(
@@ -232,10 +254,10 @@ def write(folder, names):
         # longrope: transformers takes the short factors while a text is within the original context, pg_llm by the context given
         n_ctx = 64 if "longrope" in name else 0
         cases = []
-        n_vocab = config.get_text_config().vocab_size
+        text = config.get_text_config()
         for n in (1, 7, 40):
-            ids = [(i * 37 + n * 11 + 3) % n_vocab for i in range(n)]
-            ids = [i if i != config.get_text_config().pad_token_id else 3 for i in ids]
+            ids = [(i * 37 + n * 11 + 3) % text.vocab_size for i in range(n)]
+            ids = [i if i != text.pad_token_id else 3 for i in ids]
             cases.append(case(model, model_class, ids, 7))
         with open(os.path.join(path, "reference.json"), "w") as f:
             json.dump({"transformers": transformers.__version__, "n_ctx": n_ctx, "cases": cases}, f)

@@ -7,7 +7,7 @@
 
 #define DATA "sql-tests/data/hf/"
 
-static const char *const models[] = {"llama-biases", "gemma3-few", "deepseek_v3", "gpt-oss-small", "nemotron_h_latent"};
+static const char *const models[] = {"llama-biases", "gemma3-few", "deepseek_v3", "gpt-oss-small", "nemotron_h_latent", "qwen3next", "qwen3_5"};
 
 #define N_MODELS (sizeof(models) / sizeof(models[0]))
 
@@ -190,7 +190,8 @@ test_headers(void)
 		{ONE("F32", "0", "0, 0"), 0, LLM_E_FORMAT, "dimensions are 1 to"},
 		{ONE("F32", "9223372036854775808", "0, 32"), 32, LLM_E_FORMAT, "dimensions are 1 to"},
 		{ONE("F32", "4294967296, 4294967296", "0, 32"), 32, LLM_E_FORMAT, "more than"},
-		{ONE("F32", "1, 1, 1, 1, 8", "0, 32"), 32, LLM_E_UNSUPPORTED, "dimensions"},
+		{ONE("F32", "1, 1, 1, 1, 8", "0, 32"), 32, LLM_E_UNSUPPORTED, "5 dimensions, more than 4"},
+		{ONE("F32", "1, 1, 1, 1, 1, 1, 1, 1, 8", "0, 32"), 32, LLM_E_UNSUPPORTED, "more than 8 dimensions"},
 		{ONE("F4", "8", "0, 32"), 32, LLM_E_UNSUPPORTED, "unknown dtype \"F4\""},
 		{ONE("U32", "8", "0, 32"), 32, LLM_E_UNSUPPORTED, "dtype U32"},
 		{ONE("I8", "8", "0, 8"), 8, LLM_E_FORMAT, "quantized matrix \"model.norm\" has no tensor"},

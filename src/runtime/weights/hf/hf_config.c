@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* keys that say nothing about results: training, bookkeeping, speed, or facts that the tensors themselves show */
@@ -230,6 +231,41 @@ llm_hf_must_equal(LlmHfConfig *config, const char *key, double number)
 					json_object_is_type(value, json_type_boolean)) && json_object_get_double(value) == number))
 		return LLM_OK;
 	return llm_hf_refuse(config, key, value);
+}
+
+LlmStatus
+llm_hf_must_agree(LlmHfConfig *config, const char *keys)
+{
+	struct json_object *first = NULL;
+	const char *first_key = NULL;
+	int			first_len = 0;
+
+	for (const char *at = keys; *at;)
+	{
+		size_t		len = strcspn(at, "|");
+		char		key[64];
+		struct json_object *value = NULL;
+
+		snprintf(key, sizeof(key), "%.*s", (int) len, at);
+		(void) json_object_object_get_ex(config->text, key, &value);
+		if (first && value && !json_object_equal(first, value))
+			return llm_fail(config->err, LLM_E_FORMAT, "keys \"%.*s\" = %.40s and \"%s\" = %.40s of %s contradict each other", first_len,
+							first_key, value_text(first), key, value_text(value), config->file);
+		if (!first && value)
+		{
+			first = value;
+			first_key = at;
+			first_len = (int) len;
+		}
+		at += len + (at[len] == '|');
+	}
+	return LLM_OK;
+}
+
+bool
+llm_hf_has_default(const LlmHfConfig *config, const char *key)
+{
+	return config->defaults && json_object_object_get_ex(config->defaults, key, NULL);
 }
 
 /* null, false, and empty say that something is not there */

@@ -27,6 +27,7 @@ llm_hf_layer_norm(LlmHfParams *p)
 LlmStatus
 llm_hf_experts(LlmHfParams *p)
 {
+	LLM_TRY(llm_hf_must_agree(&p->config, "num_local_experts|num_experts|n_routed_experts"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_local_experts|num_experts|n_routed_experts", "expert_count"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_experts_per_tok", "expert_used_count"));
 	return llm_hf_copy_bool(p, "norm_topk_prob", "expert_weights_norm");
@@ -53,12 +54,14 @@ ministral3(LlmHfParams *p)
 	return llm_hf_put_float(p, "attention.temperature_scale", value);
 }
 
-static LlmStatus
-qwen_experts(LlmHfParams *p)
+LlmStatus
+llm_hf_qwen_experts(LlmHfParams *p)
 {
 	struct json_object *dense_layers;
 
-	LLM_TRY(llm_hf_dense(p));
+	/* the width of feed-forwards without experts, of which there are none: newer files do not say it */
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size|moe_intermediate_size", "feed_forward_length"));
+	LLM_TRY(llm_hf_copy_float(p, "rms_norm_eps", "attention.layer_norm_rms_epsilon"));
 	LLM_TRY(llm_hf_experts(p));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
 	LLM_TRY(llm_hf_copy_uint(p, "shared_expert_intermediate_size", "expert_shared_feed_forward_length"));
@@ -295,6 +298,9 @@ deepseek_v3(LlmHfParams *p)
 #define PAIRS llm_hf_rules_rope_pairs
 #define COMMON llm_hf_rules_llama
 #define ENCODER LLM_HF_IS_ENCODER
+#define DELTA_DEFAULTS \
+	"{\"head_dim\": 256, \"partial_rotary_factor\": 0.25, \"linear_conv_kernel_dim\": 4, \"linear_key_head_dim\": 128, "\
+	"\"linear_value_head_dim\": 128, \"linear_num_key_heads\": 16, \"linear_num_value_heads\": 32, \"rms_norm_eps\": 1e-06}"
 #define GEMMA3_DEFAULTS \
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "\
 	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "\
@@ -316,11 +322,26 @@ static const LlmHfFamily families[] = {
 	{"Mistral3ForConditionalGeneration", "mistral3", {llm_hf_rules_text_part, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
 	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", llm_hf_dense},
 	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", llm_hf_dense},
-	{"Qwen2MoeForCausalLM", "qwen2moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", qwen_experts},
+	{"Qwen2MoeForCausalLM", "qwen2moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", llm_hf_qwen_experts},
 	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128, \"use_sliding_window\": false}", llm_hf_dense},
 	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128, \"use_sliding_window\": false}", llm_hf_dense},
 	{"Qwen3MoeForCausalLM", "qwen3moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE,
-	"{\"norm_topk_prob\": false, \"use_sliding_window\": false}", qwen_experts},
+	"{\"norm_topk_prob\": false, \"use_sliding_window\": false}", llm_hf_qwen_experts},
+	{"Qwen3NextForCausalLM", "qwen3next", {llm_hf_rules_delta_net, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, DELTA_DEFAULTS,
+	llm_hf_qwen3_next},
+	{"Qwen3_5ForCausalLM", "qwen35", {llm_hf_rules_delta_net, COMMON}, "silu", LLM_HF_HAS_ROPE, DELTA_DEFAULTS, llm_hf_qwen3_5},
+	{"Qwen3_5ForConditionalGeneration", "qwen35", {llm_hf_rules_text_part, llm_hf_rules_delta_net, COMMON}, "silu", LLM_HF_HAS_ROPE,
+	DELTA_DEFAULTS, llm_hf_qwen3_5},
+	{"Qwen3_5MoeForCausalLM", "qwen35moe", {llm_hf_rules_delta_net, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, DELTA_DEFAULTS,
+	llm_hf_qwen3_next},
+	{"Qwen3_5MoeForConditionalGeneration", "qwen35moe", {llm_hf_rules_text_part, llm_hf_rules_delta_net, llm_hf_rules_experts, COMMON}, "silu",
+	LLM_HF_HAS_ROPE, DELTA_DEFAULTS, llm_hf_qwen3_next},
+	{"LlamaForSequenceClassification", "llama", {llm_hf_rules_score, PAIRS, COMMON}, "silu|swish", LLAMA_LIKE | LLM_HF_HAS_CLASSIFIER, NULL,
+	llm_hf_dense},
+	{"Qwen2ForSequenceClassification", "qwen2", {llm_hf_rules_score, COMMON}, "silu", LLAMA_LIKE | LLM_HF_HAS_CLASSIFIER,
+	"{\"use_sliding_window\": false}", llm_hf_dense},
+	{"Qwen3ForSequenceClassification", "qwen3", {llm_hf_rules_score, COMMON}, "silu", LLAMA_LIKE | LLM_HF_HAS_CLASSIFIER,
+	"{\"head_dim\": 128, \"use_sliding_window\": false}", llm_hf_dense},
 	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu", LLAMA_LIKE,
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"tie_word_embeddings\": true}", gemma2},
 	{"Gemma3ForCausalLM", "gemma3", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
@@ -347,7 +368,7 @@ static const LlmHfFamily families[] = {
 	{"Starcoder2ForCausalLM", "starcoder2", {llm_hf_rules_starcoder2, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
 	"{\"tie_word_embeddings\": true}", starcoder2},
 	{"StableLmForCausalLM", "stablelm", {llm_hf_rules_stablelm, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", stablelm},
-	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, "{\"partial_rotary_factor\": 1.0}", llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
 	llm_hf_layer_norm},
 	{"SmolLM3ForCausalLM", "smollm3", {PAIRS, COMMON}, "silu", LLAMA_LIKE,

@@ -1,6 +1,6 @@
 /*
- * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c, hf_experts.c, hf_recurrent.c and
- * hf_encoders.c.
+ * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c, hf_experts.c,
+ * hf_recurrent.c, hf_delta_net.c and hf_encoders.c.
  */
 #ifndef LLM_HF_FAMILIES_H
 #define LLM_HF_FAMILIES_H
@@ -16,6 +16,8 @@ extern LlmStatus llm_hf_gemma_keys(LlmHfParams *p);
 extern LlmStatus llm_hf_experts(LlmHfParams *p);
 extern LlmStatus llm_hf_expert_groups(LlmHfParams *p);
 
+extern LlmStatus llm_hf_qwen_experts(LlmHfParams *p);
+
 /* multipliers of Granite; DeepSeek's latent attention and experts, but for the router */
 extern LlmStatus llm_hf_granite_scales(LlmHfParams *p);
 extern LlmStatus llm_hf_deepseek(LlmHfParams *p);
@@ -29,6 +31,10 @@ extern LlmStatus llm_hf_ernie_experts(LlmHfParams *p);
 extern LlmStatus llm_hf_hunyuan(LlmHfParams *p);
 extern LlmStatus llm_hf_hunyuan_experts(LlmHfParams *p);
 extern LlmStatus llm_hf_dots1(LlmHfParams *p);
+
+/* hf_delta_net.c */
+extern LlmStatus llm_hf_qwen3_next(LlmHfParams *p);
+extern LlmStatus llm_hf_qwen3_5(LlmHfParams *p);
 
 /* hf_recurrent.c */
 extern LlmStatus llm_hf_mamba2(LlmHfParams *p);

@@ -212,6 +212,12 @@ read_sizes(LlmHfParams *p)
 static LlmStatus
 write_sizes(LlmHfParams *p)
 {
+	if (p->n_ctx == 0)
+	{
+		llm_fail(p->err, LLM_E_FORMAT, "key \"max_position_embeddings\" is missing in config.json, or 0");
+		llm_error_hint(p->err, "It says how long a text may be; add it to the file.");
+		return LLM_E_FORMAT;
+	}
 	LLM_TRY(llm_hf_put_uint(p, "block_count", p->n_layer));
 	LLM_TRY(llm_hf_put_uint(p, "context_length", p->n_ctx));
 	LLM_TRY(llm_hf_put_uint(p, "embedding_length", p->n_embd));
@@ -371,13 +377,14 @@ write_encoder(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_put_bool(p, "attention.causal", false));
 	LLM_TRY(llm_hf_must_equal(&p->config, "is_decoder", 0));
-	LLM_TRY(llm_hf_must_equal(&p->config, "add_cross_attention", 0));
-	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
-	{
-		LLM_TRY(llm_hf_put_uint(p, "pooling_type", 4));
-		return write_labels(p);
-	}
-	return LLM_OK;
+	return llm_hf_must_equal(&p->config, "add_cross_attention", 0);
+}
+
+static LlmStatus
+write_classifier(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_put_uint(p, "pooling_type", 4));
+	return write_labels(p);
 }
 
 /* ---- the whole ---- */
@@ -460,7 +467,9 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 	}
 	if (p->family->has & LLM_HF_IS_ENCODER)
 		LLM_TRY(write_encoder(p));
-	if (!(p->family->has & LLM_HF_HAS_CLASSIFIER))
+	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
+		LLM_TRY(write_classifier(p));
+	else
 	{
 		LLM_TRY(write_pooling(p, stop));
 		LLM_TRY(write_prompts(p, stop));

@@ -52,7 +52,9 @@ typedef struct LlmHfParams
 	const bool *kv_layers;		/* layers that attend; NULL: all */
 	uint64_t	n_ctx;
 	uint64_t	n_vocab;
-	uint64_t	n_group;		/* of a state space */
+	uint64_t	n_group;		/* of a state space; key heads of a delta net */
+	uint64_t	group_keys;		/* rows of a key head, and of the values that share it */
+	uint64_t	group_values;
 	uint64_t	kv_b_keys;		/* rows of a head in kv_b that are keys, and values */
 	uint64_t	kv_b_values;
 	uint64_t	first_position; /* rows of position embeddings that are none */

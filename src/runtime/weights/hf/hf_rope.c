@@ -23,11 +23,15 @@ typedef struct Rope
 	uint64_t	n_rot;
 } Rope;
 
-/* keys of the dictionary that are known for any type; those of one type are read by it, and are harmless in another */
+/*
+ * Keys of the dictionary that are known for any type; those of one type are read by it, and are harmless in another. Sections are
+ * for places in images: text has the same position in all.
+ */
 static const char *const known_keys[] = {
 	"rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "partial_rotary_factor", "attention_factor",
 	"beta_fast", "beta_slow", "mscale", "mscale_all_dim", "low_freq_factor", "high_freq_factor", "long_factor", "short_factor",
-	"truncate", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention", "finetuned", "alpha",
+	"truncate", "mrope_section", "mrope_interleaved", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention",
+	"finetuned", "alpha",
 };
 
 static LlmStatus
@@ -262,7 +266,7 @@ find_dicts(LlmHfParams *p, struct json_object **global, struct json_object **loc
 	return LLM_OK;
 }
 
-/* how many dimensions of a head turn */
+/* how many dimensions of a head turn; most classes turn all of them, whatever the file says */
 static LlmStatus
 read_rotated(Rope *r)
 {
@@ -274,6 +278,9 @@ read_rotated(Rope *r)
 	if (!(share >= 0 && share <= 1) || r->p->head_dim > MAX_ROT)
 		return llm_fail(r->p->err, LLM_E_FORMAT, "partial_rotary_factor %g of a head of %llu dimensions is not possible", share,
 						(unsigned long long) r->p->head_dim);
+	if (share != 1 && !llm_hf_has_default(&r->p->config, "partial_rotary_factor"))
+		return llm_fail(r->p->err, LLM_E_UNSUPPORTED, "partial_rotary_factor %g of config.json is not supported for \"%.40s\"", share,
+						r->p->config.architecture);
 	r->n_rot = (uint64_t) (share * (double) r->p->head_dim);
 	return llm_hf_put_uint(r->p, "rope.dimension_count", r->n_rot);
 }

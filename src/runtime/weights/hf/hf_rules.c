@@ -236,6 +236,32 @@ const LlmHfRule llm_hf_rules_nemotron_h[] = {
 	END
 };
 
+const LlmHfRule llm_hf_rules_delta_net[] = {
+	{"norm", "output_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.input_layernorm", "blk.*.attn_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.self_attn.q_norm", "blk.*.attn_q_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.self_attn.k_norm", "blk.*.attn_k_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.linear_attn.in_proj_qkvz", "blk.*.attn_qkv", LLM_HF_SPLIT_QKVZ, "blk.*.attn_gate"},
+	{"layers.*.linear_attn.in_proj_qkv", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_z", "blk.*.attn_gate", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_ba", "blk.*.ssm_ba", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_b", "blk.*.ssm_beta", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_a", "blk.*.ssm_alpha", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.conv1d", "blk.*.ssm_conv1d", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.linear_attn.dt_bias", "blk.*.ssm_dt.bias", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.A_log", "blk.*.ssm_a", LLM_HF_NEG_EXP, NULL},
+	{"layers.*.linear_attn.norm", "blk.*.ssm_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.out_proj", "blk.*.ssm_out", LLM_HF_KEEP, NULL},
+	{"mtp.", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_score[] = {
+	{"score", "cls.output", LLM_HF_KEEP, NULL},
+	END
+};
+
 const LlmHfRule llm_hf_rules_lfm2[] = {
 	{"embedding_norm", "token_embd_norm", LLM_HF_KEEP, NULL},
 	{"layers.*.operator_norm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
@@ -336,6 +362,7 @@ const LlmHfRule llm_hf_rules_modern_bert_classifier[] = {
 const LlmHfRule llm_hf_rules_text_part[] = {
 	{"vision_tower.", NULL, LLM_HF_DROP, NULL},
 	{"vision_model.", NULL, LLM_HF_DROP, NULL},
+	{"visual.", NULL, LLM_HF_DROP, NULL},
 	{"multi_modal_projector.", NULL, LLM_HF_DROP, NULL},
 	END
 };

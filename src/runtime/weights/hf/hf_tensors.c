@@ -268,6 +268,31 @@ split_rows(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 	return LLM_OK;
 }
 
+/* groups are key heads, each with its queries, keys, and the values and gates of the value heads that share them */
+static LlmStatus
+split_qkvz(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
+{
+	const LlmHfWeight *w = piece->weight;
+	const int64_t n_groups = (int64_t) b->p->n_group;
+	const int64_t keys = (int64_t) b->p->group_keys;
+	const int64_t values = (int64_t) b->p->group_values;
+
+	v->group_rows = 2 * (keys + values);
+	if (w->n_dims != 2 || n_groups < 1 || w->n_rows != n_groups * v->group_rows)
+		return wrong_shape(b, w, "its rows are two keys and two times the values of each of linear_num_key_heads");
+	if (piece->second)
+		v->spans[0] = (LlmHfSpan) {values, 2 * keys + values};
+	else
+	{
+		v->spans[0] = (LlmHfSpan) {keys, 0};
+		v->spans[1] = (LlmHfSpan) {keys, keys};
+		v->spans[2] = (LlmHfSpan) {values, 2 * keys};
+	}
+	v->n_rows = n_groups * (piece->second ? values : 2 * keys + values);
+	t->dim[1] = v->n_rows;
+	return LLM_OK;
+}
+
 static LlmStatus
 split_kv_b(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 {
@@ -342,6 +367,9 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 {
 	const LlmHfWeight *w = piece->weight;
 
+	if (w->n_dims > LLM_MAX_DIMS)
+		return llm_fail(b->err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" has %d dimensions, more than %d",
+						(int) (w->name.len < 100 ? w->name.len : 100), w->name.data, w->n_dims, LLM_MAX_DIMS);
 	keep_shape(w, t, v);
 	switch (piece->rule->how)
 	{
@@ -373,6 +401,8 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 			return LLM_OK;
 		case LLM_HF_SPLIT_ROWS:
 			return split_rows(b, piece, t, v);
+		case LLM_HF_SPLIT_QKVZ:
+			return split_qkvz(b, piece, t, v);
 		case LLM_HF_SPLIT_KV_B:
 			return split_kv_b(b, piece, t, v);
 		case LLM_HF_EVEN_ODD:
