@@ -124,6 +124,14 @@ MODELS = {
     "modern-bert": ("ModernBertConfig", "ModernBertModel", dict(MODERN), "float32", None),
     "modern-bert-classifier": ("ModernBertConfig", "ModernBertForSequenceClassification", dict(MODERN, num_labels=2,
                                                                                               classifier_pooling="mean"), "float32", None),
+    "gpt-neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", dict(without(BASE, "num_key_value_heads")), "float32", None),
+    "gpt-neox-turns": ("GPTNeoXConfig", "GPTNeoXForCausalLM", dict(without(WIDE, "num_key_value_heads"), use_parallel_residual=False, rope_parameters=dict(
+        rope_type="default", rope_theta=5000.0, partial_rotary_factor=0.5)), "bfloat16", 100000),
+    "olmo": ("OlmoConfig", "OlmoForCausalLM", dict(BASE), "float32", None),
+    "olmo-clip": ("OlmoConfig", "OlmoForCausalLM", dict(WIDE, clip_qkv=0.9, tie_word_embeddings=True), "bfloat16", None),
+    "minimax-m2": ("MiniMaxM2Config", "MiniMaxM2ForCausalLM", dict(BASE, head_dim=16, num_local_experts=8, num_experts_per_tok=3, rotary_dim=8), "bfloat16", None),
+    "minimax-m2-wide": ("MiniMaxM2Config", "MiniMaxM2ForCausalLM", dict(WIDE, head_dim=24, num_local_experts=6, num_experts_per_tok=2, rope_parameters=dict(
+        rope_type="default", rope_theta=5000000.0, partial_rotary_factor=0.75)), "float32", 200000),
     "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
     "gemma": ("GemmaConfig", "GemmaForCausalLM", dict(BASE, head_dim=16), "float32", None),
     "qwen3next": ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(BASE, head_dim=16, partial_rotary_factor=0.5, **DELTA, **DELTA_EXPERTS), "bfloat16", None),

@@ -217,7 +217,7 @@ def is_quantized(name, tensor):
         return False
     if re.search(r"embed|lm_head|norm|router|conv|shared_expert_gate|\.gate\.weight$|classifier|score", name):
         return False
-    return ".layers." in name or ".layer." in name
+    return re.search(r"(^|\.)layers?\.\d", name) is not None
 
 
 def main():
@@ -251,6 +251,8 @@ def main():
             base = name[:-len("weight")]
             quantized.update({base + k: v.contiguous() for k, v in stored.items()})
             plain[name] = meaning.float().contiguous()
+    if quantized.keys() == plain.keys():
+        raise SystemExit(f"{o.layout}: {o.folder} has no matrix that it quantizes")
     for kind, tensors in (("quantized", quantized), ("plain", plain)):
         folder = os.path.join(o.out, kind)
         shutil.rmtree(folder, ignore_errors=True)
