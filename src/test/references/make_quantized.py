@@ -220,7 +220,7 @@ def is_quantized(name, tensor):
     return re.search(r"(^|\.)layers?\.\d", name) is not None
 
 
-def main():
+def main(arguments=None):
     ap = argparse.ArgumentParser()
     ap.add_argument("layout")
     ap.add_argument("folder")
@@ -229,7 +229,7 @@ def main():
     ap.add_argument("--group", type=int, default=32)
     ap.add_argument("--tile", type=int, default=128)
     ap.add_argument("--check", action="store_true", help="compare packing with that of the package compressed-tensors")
-    o = ap.parse_args()
+    o = ap.parse_args(arguments)
     torch.manual_seed(o.seed)
     if o.layout == "sample":
         return write_sample(o.folder, o)
