@@ -107,6 +107,9 @@ typedef enum LlmTrait
 	LLM_TRAIT_SECTIONS = 8192,	/* rope has sections for places in images; text has the same position in all */
 	LLM_TRAIT_QK_NORM_SOME = 1 << 14,	/* only some models of the kind normalise queries and keys */
 	LLM_TRAIT_QK_NORM_LATE = 1 << 15,	/* queries and keys are normalised after they are rotated */
+	LLM_TRAIT_PLAIN_NORM = 1 << 16, /* norms have no weights */
+	LLM_TRAIT_CLAMP_QKV = 1 << 17,	/* attention.clamp_kqv: numbers of queries, keys and values are cut at it */
+	LLM_TRAIT_NORM_AHEAD = 1 << 18, /* blocks in parallel, each with a norm of its own, unless use_parallel_residual = false */
 	LLM_TRAIT_LATENT = 1 << 20, /* latent attention, see latent_attention.c */
 	LLM_TRAIT_DENSE_LEAD = 1 << 21,	/* leading layers without experts; shared experts, where there are any, are counted, each as wide as another */
 	LLM_TRAIT_ONE_BLOCK = 1 << 22,	/* a layer is one block, mixer or feed-forward, behind one norm */
@@ -257,6 +260,8 @@ typedef struct LlmHparams
 	float		attn_scale;
 	float		attn_cap;		/* 0: none */
 	float		logit_cap;
+	float		clamp_qkv;		/* 0: none */
+	bool		norm_ahead;		/* the feed-forward reads what attention read, by a norm of its own */
 	double		query_scale;	/* 0: none; else q *= 1 + query_scale * log(1 + floor(position / n_ctx_orig)) */
 	uint32_t	window;			/* positions that a layer with a window sees, its own included; 0: none has one */
 	uint32_t	window_every;

@@ -77,6 +77,13 @@ take_queries(const LlmPass *pass, int64_t n_head, int64_t row, float *q)
 }
 
 static void
+clamp(float *x, int64_t n, float limit)
+{
+	for (int64_t i = 0; i < n; i++)
+		x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+
+static void
 store_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
 	const AttnJob *job = arg;
@@ -96,12 +103,18 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 		int			slot = (int) (pass->row_position[row] % LLMK_PAGE_KEYS);
 		float	   *q = pass->q + row * n_head * hp->head_dim_k;
 		float	   *k = pass->k + row * n_head_kv * hp->head_dim_k;
-		const float *v = pass->v + row * n_head_kv * hp->head_dim_v;
+		float	   *v = pass->v + row * n_head_kv * hp->head_dim_v;
 		const float *cosine = rope < 0 ? NULL : pass->cosine[rope] + row * n_pairs;
 		const float *sine = rope < 0 ? NULL : pass->sine[rope] + row * n_pairs;
 
 		if (m->arch->traits & LLM_TRAIT_OUT_GATE)
 			take_queries(pass, n_head, row, q);
+		if (hp->clamp_qkv > 0)
+		{
+			clamp(q, (int64_t) n_head * hp->head_dim_k, hp->clamp_qkv);
+			clamp(k, (int64_t) n_head_kv * hp->head_dim_k, hp->clamp_qkv);
+			clamp(v, (int64_t) n_head_kv * hp->head_dim_v, hp->clamp_qkv);
+		}
 		prepare_heads(m, &job->layer->q_norm, q, n_head, cosine, sine);
 		prepare_heads(m, &job->layer->k_norm, k, n_head_kv, cosine, sine);
 		if (hp->query_scale != 0)

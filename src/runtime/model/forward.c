@@ -290,6 +290,7 @@ static const LlmOpFn no_ops[] = {NULL};
 static const LlmOpFn mixer_begin_ops[] = {op_attn_norm, NULL};
 static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, llm_attention_gate, NULL};
 static const LlmOpFn mixer_end_ops[] = {op_attn_out, op_attn_residual, NULL};
+static const LlmOpFn mixer_end_ahead_ops[] = {op_attn_out, op_ffn_norm, op_attn_residual, NULL};
 static const LlmOpFn latent_end_ops[] = {op_attn_residual, NULL};
 static const LlmOpFn ffn_begin_ops[] = {op_ffn_norm, NULL};
 static const LlmOpFn ffn_end_ops[] = {op_ffn_residual, NULL};
@@ -309,10 +310,11 @@ static LlmStatus
 run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	const bool	mixes = layer->mixer != LLM_MIXER_NONE;
+	const bool	ahead = pass->model->hp.norm_ahead;
 	const LlmOpFn *const parts[] = {
 		mixes ? mixer_begin_ops : no_ops, layer->latent ? llm_latent_ops : mixer_ops[layer->mixer],
-		layer->latent ? latent_end_ops : mixes ? mixer_end_ops : no_ops,
-		layer->has_ffn ? ffn_begin_ops : no_ops, !layer->has_ffn ? no_ops : layer->experts ? llm_moe_ops : llm_ffn_ops,
+		layer->latent ? latent_end_ops : ahead ? mixer_end_ahead_ops : mixes ? mixer_end_ops : no_ops,
+		layer->has_ffn && !ahead ? ffn_begin_ops : no_ops, !layer->has_ffn ? no_ops : layer->experts ? llm_moe_ops : llm_ffn_ops,
 		layer->has_ffn ? ffn_end_ops : no_ops,
 	};
 

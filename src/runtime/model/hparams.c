@@ -682,6 +682,10 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_factor(r, "attention.scale", &hp->attn_scale));
 	LLM_TRY(read_factor(r, "attn_logit_softcapping", &hp->attn_cap));
 	LLM_TRY(read_factor(r, "final_logit_softcapping", &hp->logit_cap));
+	if (has_trait(r, LLM_TRAIT_CLAMP_QKV))
+		LLM_TRY(read_factor(r, "attention.clamp_kqv", &hp->clamp_qkv));
+	else
+		LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
 	if (has_trait(r, LLM_TRAIT_QUERY_SCALE))
 		LLM_TRY(read_double(r, "attention.temperature_scale", false, 0, 1e3, &hp->query_scale));
 	else
@@ -720,6 +724,18 @@ read_direction(const KeyReader *r, LlmHparams *hp)
 						key, hp->causal ? "true" : "false", r->arch->name);
 	hp->n_layer_kept = hp->causal ? hp->n_layer_attn : 1;
 	return LLM_OK;
+}
+
+/* blocks in parallel with a norm each, or in turn */
+static LlmStatus
+read_parallel(const KeyReader *r, LlmHparams *hp)
+{
+	KeyName		key;
+
+	if (!has_trait(r, LLM_TRAIT_NORM_AHEAD))
+		return LLM_OK;
+	hp->norm_ahead = true;
+	return llm_meta_bool(r->meta, key_name(r, "use_parallel_residual", key), false, &hp->norm_ahead, r->err);
 }
 
 /* the activation may be told, for encoders */
@@ -795,7 +811,6 @@ llm_hparams_pools(const LlmHparams *hp, LlmPooling pooling)
 static LlmStatus
 refuse_others(const KeyReader *r)
 {
-	LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
 	LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
 	if (!has_trait(r, LLM_TRAIT_SECTIONS))
 		LLM_TRY(refuse_present(r, "rope.dimension_sections"));
@@ -843,6 +858,7 @@ llm_hparams_read_with(const LlmMeta *meta, const LlmRopeOptions *options, const 
 	LLM_TRY(read_experts(&r, hp));
 	LLM_TRY(read_scales(&r, hp));
 	LLM_TRY(read_direction(&r, hp));
+	LLM_TRY(read_parallel(&r, hp));
 	LLM_TRY(read_activation(&r, hp));
 	LLM_TRY(read_pooling(&r, hp));
 	LLM_TRY(refuse_others(&r));

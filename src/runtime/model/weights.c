@@ -39,11 +39,26 @@ llm_load_vector(LlmLoader *ld, const char *name, int64_t n, bool required, const
 	return llm_pack_vector(&ld->model->pack, name, n, required, out, ld->err);
 }
 
+/* n numbers, all the same */
+static LlmStatus
+fill_vector(LlmLoader *ld, uint32_t n, double value, const float **out)
+{
+	void	   *p;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, n, sizeof(float), &p, ld->err));
+	for (uint32_t i = 0; i < n; i++)
+		((float *) p)[i] = (float) value;
+	*out = p;
+	return LLM_OK;
+}
+
 static LlmStatus
 load_norm(LlmLoader *ld, int layer, const char *role, int64_t n, LlmNorm *out)
 {
 	TensorName	name;
 
+	if (ld->model->arch->traits & LLM_TRAIT_PLAIN_NORM)
+		return fill_vector(ld, (uint32_t) n, 1, &out->weight);
 	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, role, "weight"), n, true, &out->weight));
 	if (ld->model->arch->norm != LLM_NORM_LAYER)
 		return LLM_OK;
@@ -322,19 +337,6 @@ load_mamba2(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
 	LLM_TRY(load_table(ld, name, p->n_head, 1, false, &x->a));
 	snprintf(name, sizeof(name), "blk.%d.ssm_d", layer);
 	return load_table(ld, name, p->n_head, 1, false, &x->d);
-}
-
-/* n numbers, all the same */
-static LlmStatus
-fill_vector(LlmLoader *ld, uint32_t n, double value, const float **out)
-{
-	void	   *p;
-
-	LLM_TRY(llm_arena_alloc(&ld->model->arena, n, sizeof(float), &p, ld->err));
-	for (uint32_t i = 0; i < n; i++)
-		((float *) p)[i] = (float) value;
-	*out = p;
-	return LLM_OK;
 }
 
 static LlmStatus

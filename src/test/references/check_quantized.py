@@ -20,9 +20,9 @@ import torch
 import transformers
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import make_quantized  # noqa: E402
 from hf_folders import randomise  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 BASE = dict(vocab_size=96, hidden_size=128, intermediate_size=192, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0, head_dim=32)
 MLA = dict(kv_lora_rank=64, qk_nope_head_dim=32, qk_rope_head_dim=32, v_head_dim=32, q_lora_rank=64)
@@ -103,7 +103,7 @@ def main():
         write_model(base, name)
         for layout in ["mxfp4"] if name == "gpt-oss" else LAYOUTS:
             out = os.path.join(folder, f"{name}-{layout}")
-            subprocess.run([sys.executable, os.path.join(HERE, "make_quantized.py"), layout, base, out], check=True)
+            make_quantized.main([layout, base, out])
             want = reference(os.path.join(out, "plain"), name)
             try:
                 got = ours(os.path.join(out, "quantized"), name)

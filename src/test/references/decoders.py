@@ -41,6 +41,7 @@ def overrides(name, config):
 
 OVERRIDES = {
     'cohere2': {'rotary_pct': 1.0},
+    'gptneox': {'rotary_pct': 0.5},
     'minimax_m2': {'scoring_func': 'sigmoid'},
     'nemotron_h': {'n_group': None, 'topk_group': None, 'num_experts_per_tok': None, 'n_routed_experts': None, 'layers_block_type': None},
     'glm4moelite': {'scoring_func': 'sigmoid'},
@@ -389,3 +390,19 @@ def dots1(r):
     d = free_head(r, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=4)
     return t.Dots1Config(**d, n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=48, n_shared_experts=2, first_k_dense_replace=1, n_group=1,
                          topk_group=1, norm_topk_prob=True, routed_scaling_factor=2.5, sliding_window=None)
+
+
+@model
+def gptneox(r):
+    d = common(r, tie_word_embeddings=False)
+    for k in ('rms_norm_eps', 'num_key_value_heads'):
+        d.pop(k)
+    return t.GPTNeoXConfig(**d, layer_norm_eps=1e-5, use_parallel_residual=r.random() < 0.8, rope_parameters=dict(
+        rope_type='default', rope_theta=10000.0, partial_rotary_factor=0.5))
+
+
+@model
+def olmo(r):
+    d = common(r)
+    d.pop('rms_norm_eps')
+    return t.OlmoConfig(**d, clip_qkv=r.choice([None, 1.5]))

@@ -160,6 +160,14 @@ MODELS = {
         mm_tokens_per_image=4, boi_token_index=5, eoi_token_index=6, image_token_index=7), "float32", None),
     "mistral3-text-part": ("Mistral3Config", "Mistral3ForConditionalGeneration", dict(
         text_config=dict(BASE, model_type="mistral", head_dim=16), vision_config=dict(SEES, model_type="pixtral"), image_token_index=7), "bfloat16", None),
+    "gpt-neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", dict(without(BASE, "num_key_value_heads")), "float32", None),
+    "gpt-neox-turns": ("GPTNeoXConfig", "GPTNeoXForCausalLM", dict(without(WIDE, "num_key_value_heads"), use_parallel_residual=False, rope_parameters=dict(
+        rope_type="default", rope_theta=5000.0, partial_rotary_factor=0.5)), "bfloat16", 100000),
+    "olmo": ("OlmoConfig", "OlmoForCausalLM", dict(BASE), "float32", None),
+    "olmo-clip": ("OlmoConfig", "OlmoForCausalLM", dict(WIDE, clip_qkv=0.9, tie_word_embeddings=True), "bfloat16", None),
+    "minimax-m2": ("MiniMaxM2Config", "MiniMaxM2ForCausalLM", dict(BASE, head_dim=16, num_local_experts=8, num_experts_per_tok=3, rotary_dim=8), "bfloat16", None),
+    "minimax-m2-wide": ("MiniMaxM2Config", "MiniMaxM2ForCausalLM", dict(WIDE, head_dim=24, num_local_experts=6, num_experts_per_tok=2, rope_parameters=dict(
+        rope_type="default", rope_theta=5000000.0, partial_rotary_factor=0.75)), "float32", 200000),
     "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
     "lfm2moe": ("Lfm2MoeConfig", "Lfm2MoeForCausalLM", dict(
         BASE, layer_types=["conv", "full_attention"], num_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, num_dense_layers=1), "float32", None),

@@ -217,10 +217,10 @@ def is_quantized(name, tensor):
         return False
     if re.search(r"embed|lm_head|norm|router|conv|shared_expert_gate|\.gate\.weight$|classifier|score", name):
         return False
-    return ".layers." in name or ".layer." in name
+    return re.search(r"(^|\.)layers?\.\d", name) is not None
 
 
-def main():
+def main(arguments=None):
     ap = argparse.ArgumentParser()
     ap.add_argument("layout")
     ap.add_argument("folder")
@@ -229,7 +229,7 @@ def main():
     ap.add_argument("--group", type=int, default=32)
     ap.add_argument("--tile", type=int, default=128)
     ap.add_argument("--check", action="store_true", help="compare packing with that of the package compressed-tensors")
-    o = ap.parse_args()
+    o = ap.parse_args(arguments)
     torch.manual_seed(o.seed)
     if o.layout == "sample":
         return write_sample(o.folder, o)
@@ -251,6 +251,8 @@ def main():
             base = name[:-len("weight")]
             quantized.update({base + k: v.contiguous() for k, v in stored.items()})
             plain[name] = meaning.float().contiguous()
+    if quantized.keys() == plain.keys():
+        raise SystemExit(f"{o.layout}: {o.folder} has no matrix that it quantizes")
     for kind, tensors in (("quantized", quantized), ("plain", plain)):
         folder = os.path.join(o.out, kind)
         shutil.rmtree(folder, ignore_errors=True)

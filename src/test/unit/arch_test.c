@@ -278,6 +278,37 @@ static const Case cases[] = {
 			.act = NAIVE_GELU_PLAIN, .neox = true},
 	},
 	{
+		.what = "blocks in parallel with a norm each",
+		.d = {.arch = "gptneox", .n_layer = 3, .n_head_kv = 4, .n_rot = 8, .n_ff = 96, .rope_base = 10000, .layer_norm = true,
+			.norm_before = true, .norm_ahead = true, .biases = true, .fused_qkv = true, .act = NAIVE_GELU_ERF, .neox = true},
+	},
+	{
+		.what = "the same, quantized",
+		.d = {.arch = "gptneox", .n_layer = 3, .n_head_kv = 4, .n_rot = 8, .n_ff = 96, .rope_base = 10000, .layer_norm = true,
+			.norm_before = true, .norm_ahead = true, .biases = true, .fused_qkv = true, .act = NAIVE_GELU_ERF, .neox = true, .quantized = true},
+	},
+	{
+		.what = "blocks in turn by metadata",
+		.d = {.arch = "gptneox", .n_layer = 2, .n_head_kv = 4, .n_rot = 4, .n_ff = 96, .rope_base = 10000, .layer_norm = true,
+			.norm_before = true, .biases = true, .fused_qkv = true, .act = NAIVE_GELU_ERF, .neox = true},
+		.keys = {SWITCH("use_parallel_residual", false)},
+	},
+	{
+		.what = "norms without weights",
+		.d = {.arch = "olmo", SHAPE(3, 16, 10000), .layer_norm = true, .norm_before = true, .plain_norm = true},
+	},
+	{
+		.what = "queries, keys and values cut", .tied = true,
+		.d = {.arch = "olmo", SHAPE(3, 16, 10000), .layer_norm = true, .norm_before = true, .plain_norm = true, .clamp_qkv = 0.75},
+		.keys = {KEY("attention.clamp_kqv", 0.75)},
+	},
+	{
+		.what = "norm of all heads, sigmoid router",
+		.d = {.arch = "minimax-m2", SHAPE(3, 8, 10000), .norm_before = true, .qk_norm = 2, .neox = true, .n_expert = 8, .n_used = 3,
+			.router = 2, .renorm = true, .choice_bias = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3), KEY("expert_gating_func", 2)},
+	},
+	{
 		.what = "layer norm, gate",
 		.d = {.arch = "stablelm", SHAPE(2, 8, 10000), .layer_norm = true, .norm_before = true, .neox = true},
 	},

@@ -20,6 +20,7 @@ typedef enum NaiveAct
 	NAIVE_GELU,
 	NAIVE_RELU_SQR,
 	NAIVE_GELU_PLAIN,			/* without gate */
+	NAIVE_GELU_ERF,				/* the same by erf */
 	NAIVE_CLAMPED
 } NaiveAct;
 
@@ -40,6 +41,9 @@ typedef struct NaiveModel
 	bool		fused_qkv;
 	bool		fused_gate;
 	bool		parallel;
+	bool		norm_ahead;		/* parallel, with a norm for each block */
+	bool		plain_norm;		/* without weights */
+	double		clamp_qkv;		/* 0: none */
 	bool		biases;			/* on q, k, v */
 	NaiveAct	act;
 	bool		neox;
@@ -142,15 +146,15 @@ naive_norm_row(const Naive *v, const char *role, int row, double *x, int n)
 	double		square = 0;
 
 	snprintf(name, sizeof name, "%s.weight", role);
-	w = naive_tensor(v, name, 0, row, 1, n, true);
+	w = naive_tensor(v, name, 0, row, 1, n, !v->d->plain_norm);
 	snprintf(name, sizeof name, "%s.bias", role);
 	b = naive_tensor(v, name, 0, 0, 1, n, false);
 	for (int i = 0; v->d->layer_norm && i < n; i++)
 		mean += x[i] / n;
 	for (int i = 0; i < n; i++)
 		square += (x[i] - mean) * (x[i] - mean) / n;
-	for (int i = 0; w && i < n; i++)
-		x[i] = (x[i] - mean) / sqrt(square + 1e-5) * w[i] + (b ? b[i] : 0);
+	for (int i = 0; i < n; i++)
+		x[i] = (x[i] - mean) / sqrt(square + 1e-5) * (w ? w[i] : 1) + (b ? b[i] : 0);
 	free(w);
 	free(b);
 }
@@ -392,6 +396,12 @@ naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
 		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_q", 0, 0, nq, NAIVE_EMBD, row, q + t * nq);
 		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_k", 0, d->fused_qkv ? nq : 0, nk, NAIVE_EMBD, row, k + t * nk);
 		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_v", 0, d->fused_qkv ? nq + nk : 0, nk, NAIVE_EMBD, row, values + t * nk);
+		for (int i = 0; d->clamp_qkv != 0 && i < nq; i++)
+		{
+			q[t * nq + i] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, q[t * nq + i]));
+			k[t * nk + i % nk] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, k[t * nk + i % nk]));
+			values[t * nk + i % nk] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, values[t * nk + i % nk]));
+		}
 		naive_heads(v, "attn_q_norm", q + t * nq, NAIVE_HEAD, t);
 		naive_heads(v, "attn_k_norm", k + t * nk, d->n_head_kv, t);
 		for (int i = 0; d->query_scale != 0 && i < nq; i++)
@@ -426,6 +436,8 @@ naive_activate(NaiveAct act, double g, double u)
 			return g / (1 + exp(-1.702 * g)) * (u + 1);
 		case NAIVE_GELU_PLAIN:
 			return naive_activate(NAIVE_GELU, u, 1);
+		case NAIVE_GELU_ERF:
+			return 0.5 * u * (1 + erf(u / sqrt(2)));
 		case NAIVE_RELU_SQR:
 			break;
 	}
@@ -442,7 +454,7 @@ naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double 
 	double		up[512];
 
 	snprintf(role, sizeof role, "ffn_%s%s", d->fused_gate ? "up" : "gate", suffix);
-	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN)
+	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN && d->act != NAIVE_GELU_ERF)
 		naive_linear(v, role, index, 0, n_ff, NAIVE_EMBD, x, gate);
 	snprintf(role, sizeof role, "ffn_up%s", suffix);
 	naive_linear(v, role, index, d->fused_gate ? n_ff : 0, n_ff, NAIVE_EMBD, x, up);
@@ -580,8 +592,10 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 		{
 			double		out[NAIVE_EMBD];
 
+			if (d->norm_ahead)
+				memcpy(h[t], x[t], sizeof h[t]);
 			naive_add(&v, "post_attention_norm", x[t], block[t]);
-			if (!d->parallel)
+			if (!d->parallel && !d->norm_ahead)
 				memcpy(h[t], x[t], sizeof h[t]);
 			if (!d->parallel && d->norm_before)
 				naive_norm(&v, d->ffn_norm ? d->ffn_norm : "ffn_norm", h[t], NAIVE_EMBD);

@@ -82,6 +82,8 @@ tiny_norm(TinyMaker *k, const char *role, int n)
 {
 	char		name[64];
 
+	if (k->d->plain_norm)
+		return;
 	snprintf(name, sizeof name, "%s.weight", role);
 	tiny_tensor(k, name, n, 0, 0, 1, 0.5f);
 	snprintf(name, sizeof name, "%s.bias", role);
@@ -154,7 +156,7 @@ tiny_ffn(TinyMaker *k, const char *suffix, int n_ff, int n_stack)
 	char		name[48];
 
 	snprintf(name, sizeof name, "ffn_gate%s.weight", suffix);
-	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN && !d->fused_gate)
+	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN && d->act != NAIVE_GELU_ERF && !d->fused_gate)
 		tiny_matrix(k, name, NAIVE_EMBD, n_ff, n_stack);
 	snprintf(name, sizeof name, "ffn_up%s.weight", suffix);
 	tiny_matrix(k, name, NAIVE_EMBD, d->fused_gate ? 2 * n_ff : n_ff, n_stack);

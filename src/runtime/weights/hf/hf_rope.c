@@ -282,6 +282,11 @@ read_rotated(Rope *r)
 		return llm_fail(r->p->err, LLM_E_UNSUPPORTED, "partial_rotary_factor %g of config.json is not supported for \"%.40s\"", share,
 						r->p->config.architecture);
 	r->n_rot = (uint64_t) (share * (double) r->p->head_dim);
+	if (r->p->n_rot > 0 && share != 1 && r->n_rot != r->p->n_rot)
+		return llm_fail(r->p->err, LLM_E_FORMAT, "partial_rotary_factor %g of config.json contradicts %llu dimensions that are rotated", share,
+						(unsigned long long) r->p->n_rot);
+	if (r->p->n_rot > 0)
+		r->n_rot = r->p->n_rot;
 	return llm_hf_put_uint(r->p, "rope.dimension_count", r->n_rot);
 }
 

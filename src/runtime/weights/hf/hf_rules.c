@@ -77,6 +77,26 @@ const LlmHfRule llm_hf_rules_starcoder2[] = {
 	END
 };
 
+const LlmHfRule llm_hf_rules_gpt_neox[] = {
+	{"embed_in", "token_embd", LLM_HF_KEEP, NULL},
+	{"embed_out", "output", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"final_layer_norm", "output_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.input_layernorm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.post_attention_layernorm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.attention.query_key_value", "blk.*.attn_qkv", LLM_HF_QKV_BY_HEAD, NULL},
+	{"layers.*.attention.dense", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.dense_h_to_4h", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.dense_4h_to_h", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_minimax[] = {
+	{"layers.*.block_sparse_moe.e_score_correction_bias", "blk.*.exp_probs_b.bias", LLM_HF_KEEP, NULL},
+	{"mtp.", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
 /* a norm for each head, which become the rows of one */
 const LlmHfRule llm_hf_rules_stablelm[] = {
 	{"layers.*.self_attn.q_layernorm.norms.#", "blk.*.attn_q_norm", LLM_HF_KEEP, NULL},

@@ -22,6 +22,7 @@ typedef enum LlmHfHow
 	LLM_HF_GROUPS,				/* a vector cut into the groups of the state space, one a row */
 	LLM_HF_SPLIT_ROWS,			/* the first half of each matrix's rows, and with to2 the second */
 	LLM_HF_SPLIT_QKVZ,			/* delta net: rows q, k, v, z of each key head; (q, k, v) of all heads, and z */
+	LLM_HF_QKV_BY_HEAD,			/* rows q, k, v of each head; those of all heads, one kind after the other */
 	LLM_HF_SPLIT_KV_B,			/* DeepSeek's kv_b: keys of each head, transposed, and values */
 	LLM_HF_EVEN_ODD,			/* gpt-oss: inputs are rows; outputs in turn of one and of the other */
 	LLM_HF_EVEN_ODD_BIAS,
@@ -47,6 +48,8 @@ extern const LlmHfRule llm_hf_rules_second_norm[];	/* the norm before the feed-f
 extern const LlmHfRule llm_hf_rules_hunyuan[];
 extern const LlmHfRule llm_hf_rules_phi[];
 extern const LlmHfRule llm_hf_rules_starcoder2[];
+extern const LlmHfRule llm_hf_rules_gpt_neox[];
+extern const LlmHfRule llm_hf_rules_minimax[];
 extern const LlmHfRule llm_hf_rules_stablelm[];
 extern const LlmHfRule llm_hf_rules_dense_after[];	/* what EmbeddingGemma has after its mean */
 extern const LlmHfRule llm_hf_rules_glm4[];

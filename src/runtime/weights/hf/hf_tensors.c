@@ -18,7 +18,7 @@
 /* prefixes that models of a family have or have not, the longer ones first */
 static const char *const prefixes[] = {
 	"model.language_model.", "language_model.model.", "language_model.", "model.text_model.", "text_model.", "model.backbone.",
-	"backbone.", "model.", "bert.", "roberta.",
+	"backbone.", "model.", "bert.", "roberta.", "gpt_neox.",
 };
 
 typedef struct Piece
@@ -293,6 +293,20 @@ split_qkvz(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 	return LLM_OK;
 }
 
+/* groups are heads; a bias has the same order */
+static LlmStatus
+qkv_by_head(const Builder *b, const LlmHfWeight *w, LlmHfView *v)
+{
+	const int64_t n = (int64_t) b->p->head_dim;
+
+	if (w->n_dims > 2 || w->n_rows != 3 * n * (int64_t) b->p->n_head)
+		return wrong_shape(b, w, "its rows are queries, keys and values of each head");
+	v->group_rows = 3 * n;
+	for (int i = 0; i < 3; i++)
+		v->spans[i] = (LlmHfSpan) {n, i * n};
+	return LLM_OK;
+}
+
 static LlmStatus
 split_kv_b(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 {
@@ -403,6 +417,8 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 			return split_rows(b, piece, t, v);
 		case LLM_HF_SPLIT_QKVZ:
 			return split_qkvz(b, piece, t, v);
+		case LLM_HF_QKV_BY_HEAD:
+			return qkv_by_head(b, w, v);
 		case LLM_HF_SPLIT_KV_B:
 			return split_kv_b(b, piece, t, v);
 		case LLM_HF_EVEN_ODD:
