@@ -129,7 +129,7 @@ fill_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, Panel
 	p->d = term->d[at];
 	p->m = p->d * (float) (s[0] + s[1]);
 	p->token = (uint32_t) token;
-	dot_start(type, p, s);
+	dot_start(type, p->q, s, p->start);
 }
 
 #ifdef LLMK_SPREAD
@@ -172,7 +172,7 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 	int64_t		t0;
 
 #ifdef LLMK_SPREAD
-	if (acts->n_tokens >= SPREAD_MIN_TOKENS && is_spread(type))
+	if (acts->n_tokens >= SPREAD_MIN_TOKENS)
 	{
 		matmul_spread(type, w, acts, group_begin, group_end, out, ld_out);
 		return;
