@@ -83,14 +83,24 @@ VEC_INLINE void
 quant_one(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
 {
 	vec_f		sum = vec_load_acc(acc);
+	KScales		scales;
 	int			i = 0;
 	int64_t		b;
 
 	for (b = 0; b < panel->n_blocks; b++)
 	{
+		const int64_t at = panel->first_block + b;
 		DecodedBlock block;
 
-		decode_block(type, group, group_stride, panel->first_block + b, &block);
+		decode_block(type, group, group_stride, at, &block);
+		if (type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
+		{
+			/* a super-block's scales at once; those of decode_block are not used, so the compiler leaves them out */
+			if (b == 0 || at % 8 == 0)
+				decode_k_scales(type, group + (size_t) (at / 8) * llmk_code_block_bytes(llmk_code_layout(type)), group_stride,
+								&scales);
+			use_k_scales(&scales, (int) (at % 8), &block);
+		}
 		sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
 		if (i < panel->end[b])
 			sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);

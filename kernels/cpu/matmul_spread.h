@@ -150,18 +150,23 @@ VEC_INLINE int
 spread_block(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b, SpreadTerm *terms)
 {
 	const int64_t row_blocks = acts->n_cols / LLM_QK;
-	int			n = n_tokens;
-	int			t;
+	int			second[TILE_TOKENS + 1];
+	int			n_second = 0;
+	int			i;
 
-	for (t = 0; t < n_tokens; t++)
+	for (i = 0; i < n_tokens; i++)
 	{
-		const int64_t at = (t0 + t) * row_blocks + b;
+		const int64_t at = (t0 + i) * row_blocks + b;
 
-		spread_term(type, &acts->term[0], at, t, &terms[t]);
-		if (acts->term[1].d[at] != 0.0f)
-			spread_term(type, &acts->term[1], at, t, &terms[n++]);
+		spread_term(type, &acts->term[0], at, i, &terms[i]);
+
+		/* without a branch, which could not be foreseen */
+		second[n_second] = i;
+		n_second += acts->term[1].d[at] != 0.0f;
 	}
-	return n;
+	for (i = 0; i < n_second; i++)
+		spread_term(type, &acts->term[1], (t0 + second[i]) * row_blocks + b, second[i], &terms[n_tokens + i]);
+	return n_tokens + n_second;
 }
 
 VEC_INLINE void
