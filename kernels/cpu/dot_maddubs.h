@@ -42,21 +42,21 @@ scale_halves(uint32_t a, int factor)
 	return ((a * (uint32_t) factor) & 0xffff) | ((a >> 16) * (uint32_t) factor) << 16;
 }
 
-/* what the sums of a token's block start from; s: sums of each 16 of q */
+/* what the sums of a token's block q start from; s: sums of each 16 of q */
 VEC_INLINE void
-dot_start(const LlmType type, PanelTerm *p, const int16_t *s)
+dot_start(const LlmType type, const int8_t *q, const int16_t *s, uint32_t *start)
 {
 	const int	offset = dot_offset(type);
 
 	if (type == LLM_TYPE_Q2_K)
-		p->start[0] = dot_both_sums(s);
+		start[0] = dot_both_sums(s);
 	else if (dot_has_halves(type))
 	{
-		p->start[0] = scale_halves(pair_sums(p->q), -offset);
-		p->start[1] = scale_halves(pair_sums(p->q + 16), -offset);
+		start[0] = scale_halves(pair_sums(q), -offset);
+		start[1] = scale_halves(pair_sums(q + 16), -offset);
 	}
 	else if (offset != 0)
-		p->start[0] = scale_halves(add_halves(pair_sums(p->q), pair_sums(p->q + 16)), -offset);
+		start[0] = scale_halves(add_halves(pair_sums(q), pair_sums(q + 16)), -offset);
 }
 
 /* 16-bit sums of the products of 8 quads with the q of every other one, from `first` on */

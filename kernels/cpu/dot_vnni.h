@@ -11,21 +11,22 @@
 #include "cpu/codes.h"
 #include "cpu/panel.h"
 
-/* what the sums of a token's block start from; s: sums of each 16 of q */
+/* what the sums of a token's block q start from; s: sums of each 16 of q */
 VEC_INLINE void
-dot_start(const LlmType type, PanelTerm *p, const int16_t *s)
+dot_start(const LlmType type, const int8_t *q, const int16_t *s, uint32_t *start)
 {
 	const int	offset = type == LLM_TYPE_Q8_0 || dot_is_iq4(type) ? 128 : dot_offset(type);
 
+	(void) q;
 	if (type == LLM_TYPE_Q2_K)
-		p->start[0] = dot_both_sums(s);
+		start[0] = dot_both_sums(s);
 	else if (dot_has_halves(type))
 	{
-		p->start[0] = (uint32_t) (-offset * s[0]);
-		p->start[1] = (uint32_t) (-offset * s[1]);
+		start[0] = (uint32_t) (-offset * s[0]);
+		start[1] = (uint32_t) (-offset * s[1]);
 	}
 	else
-		p->start[0] = (uint32_t) (-offset * (s[0] + s[1]));
+		start[0] = (uint32_t) (-offset * (s[0] + s[1]));
 }
 
 /* 4 quads of w from `first` on, added to sum */

@@ -138,6 +138,47 @@ decode_ue4m3(const uint8_t *s, size_t group_stride, int j)
 	return vec_mul_f(vec_half_to_f(vec_sll32(scale_bits(s, group_stride, j, 0, 7), 7)), vec_set_f(128.0f));
 }
 
+/* scales of Q4_K and Q5_K of a super-block of VEC_GROUPS groups */
+typedef struct KScales
+{
+	_Alignas(64) uint8_t scale[2][4 * VEC_LANES];	/* of parts 0 .. 3 and 4 .. 7; of each group 8 rows of a part */
+	_Alignas(64) uint8_t min[2][4 * VEC_LANES];
+	vec_f		d;
+	vec_f		m;
+} KScales;
+
+/* 4 parts at once, compare decode_k_scale */
+VEC_INLINE void
+decode_k_scales(const LlmType type, const uint8_t *super, size_t group_stride, KScales *k)
+{
+	const LlmkCodeLayout l = llmk_code_layout(type);
+	const uint8_t *s = super + llmk_scales_off(l);
+	const uint8_t *halves = super + llmk_halves_off(l);
+	const vec_i scale = vec_load(s, group_stride);
+	const vec_i min = vec_load(s + 4 * LLMK_ROWS, group_stride);
+	const vec_i both = vec_load(s + 8 * LLMK_ROWS, group_stride);
+	const vec_i high = vec_set8(48);
+	const vec_i low = vec_set8(15);
+	const vec_i scales[2] = {vec_and(scale, vec_set8(63)), vec_or(vec_and(both, low), vec_and(vec_srl16(scale, 2), high))};
+	const vec_i mins[2] = {vec_and(min, vec_set8(63)),
+	vec_or(vec_and(vec_srl16(both, 4), low), vec_and(vec_srl16(min, 2), high))};
+
+	memcpy(k->scale, scales, sizeof(scales));
+	memcpy(k->min, mins, sizeof(mins));
+	k->d = vec_load_f16(halves, group_stride);
+	k->m = vec_mul_f(vec_load_f16(halves + 2 * LLMK_ROWS, group_stride), vec_set_f(-1.0f));
+}
+
+/* d and m of a part */
+VEC_INLINE void
+use_k_scales(const KScales *k, int part, DecodedBlock *block)
+{
+	const int	at = part % 4 * LLMK_ROWS;
+
+	block->d = vec_mul_f(k->d, vec_to_f(vec_load_u8(k->scale[part / 4] + at, 4 * LLMK_ROWS)));
+	block->m = vec_mul_f(k->m, vec_to_f(vec_load_u8(k->min[part / 4] + at, 4 * LLMK_ROWS)));
+}
+
 /* scales and minima of part `part` of a block that starts at `super` */
 VEC_INLINE void
 decode_code_scales(const LlmType type, const uint8_t *super, size_t group_stride, int part, DecodedBlock *block)

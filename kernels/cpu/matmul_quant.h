@@ -83,14 +83,24 @@ VEC_INLINE void
 quant_one(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
 {
 	vec_f		sum = vec_load_acc(acc);
+	KScales		scales;
 	int			i = 0;
 	int64_t		b;
 
 	for (b = 0; b < panel->n_blocks; b++)
 	{
+		const int64_t at = panel->first_block + b;
 		DecodedBlock block;
 
-		decode_block(type, group, group_stride, panel->first_block + b, &block);
+		decode_block(type, group, group_stride, at, &block);
+		if (type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
+		{
+			/* a super-block's scales at once; those of decode_block are not used, so the compiler leaves them out */
+			if (b == 0 || at % 8 == 0)
+				decode_k_scales(type, group + (size_t) (at / 8) * llmk_code_block_bytes(llmk_code_layout(type)), group_stride,
+								&scales);
+			use_k_scales(&scales, (int) (at % 8), &block);
+		}
 		sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
 		if (i < panel->end[b])
 			sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
@@ -129,7 +139,7 @@ fill_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, Panel
 	p->d = term->d[at];
 	p->m = p->d * (float) (s[0] + s[1]);
 	p->token = (uint32_t) token;
-	dot_start(type, p, s);
+	dot_start(type, p->q, s, p->start);
 }
 
 #ifdef LLMK_SPREAD
@@ -172,7 +182,7 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 	int64_t		t0;
 
 #ifdef LLMK_SPREAD
-	if (acts->n_tokens >= SPREAD_MIN_TOKENS && is_spread(type))
+	if (acts->n_tokens >= SPREAD_MIN_TOKENS)
 	{
 		matmul_spread(type, w, acts, group_begin, group_end, out, ld_out);
 		return;

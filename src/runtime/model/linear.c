@@ -13,6 +13,12 @@
 /* a piece is about this many multiply-adds: some tenths of a millisecond, so that threads share evenly and stop quickly */
 #define PIECE_MACS (8 << 20)
 
+/*
+ * groups of a piece of several quantized tokens, even if that is more work: the kernels lay out the tokens for this many groups
+ * (CHUNK_GROUPS), and fewer would have to pay for it
+ */
+#define MIN_GROUPS 32
+
 /* tokens of a piece: as many as the kernels lay out at once (TILE_TOKENS, BLOCK_TOKENS) */
 #define TOKENS_QUANTIZED 16
 #define TOKENS_FLOAT 48
@@ -116,6 +122,8 @@ run_job(const LlmPass *pass, LinearJob *job, const LlmStop *stop)
 	for (int i = 0; i < job->n; i++)
 		job->first_group[i + 1] = job->first_group[i] + (job->lin[i].w.n_rows + LLMK_ROWS - 1) / LLMK_ROWS;
 	job->piece_groups = PIECE_MACS / (group_macs > 0 ? group_macs : 1);
+	if (job->piece_groups < MIN_GROUPS && job->acts->term[0].q && job->tile_tokens > 1)
+		job->piece_groups = MIN_GROUPS;
 
 	/* not fewer than a few pieces for each thread */
 	most_groups = job->first_group[job->n] * job->n_tiles / (4 * llm_pool_threads(pass->pool));
