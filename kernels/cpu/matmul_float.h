@@ -4,11 +4,12 @@
  * The level's file includes a vector width (vec256.h, vec512.h) before this file. The numbers are those of
  * matmul_generic.c: a lane is an output row, every output is one ascending chain of fused multiply-adds over columns.
  *
- * The inner piece is a tile of nv vectors of rows by nt tokens whose sums stay in registers. Few tokens (up to one tile)
- * read the packed weights directly, all columns in one go, one token with four vectors of rows at once so that the
- * latency of one chain hides behind the others. Many tokens go by blocks of BLOCK_TOKENS and CHUNK_COLS: the activations of
- * a block are copied together once, 16-bit weights of a chunk are widened once, and the sums rest in out between
- * chunks, which changes no bit of a chain.
+ * The inner piece is a tile of nv vectors of rows by nt tokens whose sums stay in registers; tokens are shared evenly among
+ * tiles, because a small tile has too few sums to hide the latency of a multiply-add. Few tokens (up to one tile) read the
+ * packed weights directly, all columns in one go; one or two tokens take four vectors of rows at once. Many tokens go by blocks
+ * of BLOCK_TOKENS, two vectors of rows and CHUNK_COLS columns: 16-bit weights of a chunk are widened once, by the first tile
+ * while it multiplies, and stay in the nearest cache with the sums of the block, which are written out after the last chunk.
+ * That changes no bit of a chain.
  */
 #ifndef LLMK_MATMUL_FLOAT_H
 #define LLMK_MATMUL_FLOAT_H
@@ -18,10 +19,11 @@
 #include "kernels.h"
 
 #define BLOCK_TOKENS 48			/* a multiple of VEC_TILE_TOKENS */
-#define CHUNK_COLS (2048 / VEC_LANES)
-#define CHUNK_LD (CHUNK_COLS + 16)	/* not a power of two: rows of a tile must not share cache sets */
+#define CHUNK_COLS (3072 / VEC_LANES)
 #define MAX_VECTORS 4
 #define BLOCK_VECTORS 2
+#define BLOCK_ROWS (BLOCK_VECTORS * VEC_LANES)
+#define WIDE_STRIDE (CHUNK_COLS * LLMK_ROWS)	/* floats from group to group of a widened chunk */
 
 /* where a tile finds its weights: vector v covers VEC_GROUPS groups and begins v * vector_stride bytes from the first */
 typedef struct TileWeights
@@ -97,11 +99,11 @@ store_sums(const TileOut *o, int v, int t, bool whole, vec_f sums)
 
 /*
  * Add n_cols columns to a tile of nv vectors and nt tokens (constants). Weights and x (nt, ld_x) start at the same column.
- * resume: go on from the sums in out, else from 0.
+ * resume: go on from the sums in out, else from 0. wide: where the weights are left as F32 groups, WIDE_STRIDE apart; NULL: not.
  */
 VEC_INLINE void
 float_tile(const LlmType type, const int nv, const int nt, const TileWeights *w, int64_t n_cols, const float *x,
-		   int64_t ld_x, bool resume, const TileOut *o)
+		   int64_t ld_x, bool resume, const TileOut *o, float *wide)
 {
 	const bool	whole = o->n_rows >= nv * VEC_LANES;
 	vec_f		sum[MAX_VECTORS][VEC_TILE_TOKENS];
@@ -122,7 +124,11 @@ float_tile(const LlmType type, const int nv, const int nt, const TileWeights *w,
 
 		LLMK_UNROLL
 		for (v = 0; v < nv; v++)
+		{
 			column[v] = load_column(type, w->first + (size_t) v * w->vector_stride, w->group_stride, c);
+			if (wide)
+				vec_store_groups(wide + v * VEC_GROUPS * WIDE_STRIDE + c * LLMK_ROWS, WIDE_STRIDE * sizeof(float), column[v]);
+		}
 		LLMK_UNROLL
 		for (t = 0; t < nt; t++)
 		{
@@ -142,55 +148,63 @@ float_tile(const LlmType type, const int nv, const int nt, const TileWeights *w,
 	}
 }
 
-/* float_tile for any nt in 1 .. VEC_TILE_TOKENS and one type and nv, with its own name */
+/* float_tile for any nt in 1 .. VEC_TILE_TOKENS and one type and nv, with its own name; float_wide_…: with a chunk left as F32 */
 typedef void (*FloatTileFn) (int nt, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, bool resume,
-							 const TileOut *o);
+							 const TileOut *o, float *wide);
 
-#define TILE_CASE(type, nv, nt) \
+#define TILE_CASE(type, nv, nt, wide) \
 	case nt: \
-		float_tile(LLM_TYPE_##type, nv, nt, w, n_cols, x, ld_x, resume, o); \
+		float_tile(LLM_TYPE_##type, nv, nt, w, n_cols, x, ld_x, resume, o, wide); \
 		break;
 
 #if VEC_TILE_TOKENS == 8
-#define TILE_CASES_ABOVE_6(type, nv) TILE_CASE(type, nv, 7) TILE_CASE(type, nv, 8)
+#define TILE_CASES_ABOVE_6(type, nv, wide) TILE_CASE(type, nv, 7, wide) TILE_CASE(type, nv, 8, wide)
 #else
-#define TILE_CASES_ABOVE_6(type, nv)
+#define TILE_CASES_ABOVE_6(type, nv, wide)
 #endif
 
-#define TILE_FUNCTION(type, nv) \
+#define TILE_FUNCTION(name, type, nv, to) \
 	static void \
-	float_tile_##type##_##nv(int nt, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, bool resume, \
-							 const TileOut *o) \
+	name##_##type##_##nv(int nt, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, bool resume, \
+						 const TileOut *o, float *wide) \
 	{ \
+		(void) wide; \
 		switch (nt) \
 		{ \
-			TILE_CASE(type, nv, 1) \
-			TILE_CASE(type, nv, 2) \
-			TILE_CASE(type, nv, 3) \
-			TILE_CASE(type, nv, 4) \
-			TILE_CASE(type, nv, 5) \
-			TILE_CASE(type, nv, 6) \
-			TILE_CASES_ABOVE_6(type, nv) \
+			TILE_CASE(type, nv, 1, to) \
+			TILE_CASE(type, nv, 2, to) \
+			TILE_CASE(type, nv, 3, to) \
+			TILE_CASE(type, nv, 4, to) \
+			TILE_CASE(type, nv, 5, to) \
+			TILE_CASE(type, nv, 6, to) \
+			TILE_CASES_ABOVE_6(type, nv, to) \
 			default: \
 				break; \
 		} \
 	}
 
-/* four vectors: one token only */
+/* four vectors: one token or two */
 #define TILE_FUNCTIONS(type) \
-	TILE_FUNCTION(type, 1) \
-	TILE_FUNCTION(type, 2) \
+	TILE_FUNCTION(float_tile, type, 1, NULL) \
+	TILE_FUNCTION(float_tile, type, 2, NULL) \
 	static void \
 	float_tile_##type##_4(int nt, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, bool resume, \
-						  const TileOut *o) \
+						  const TileOut *o, float *wide) \
 	{ \
-		(void) nt; \
-		float_tile(LLM_TYPE_##type, 4, 1, w, n_cols, x, ld_x, resume, o); \
+		(void) wide; \
+		if (nt == 1) \
+			float_tile(LLM_TYPE_##type, 4, 1, w, n_cols, x, ld_x, resume, o, NULL); \
+		else \
+			float_tile(LLM_TYPE_##type, 4, 2, w, n_cols, x, ld_x, resume, o, NULL); \
 	}
 
 TILE_FUNCTIONS(F32)
 TILE_FUNCTIONS(F16)
 TILE_FUNCTIONS(BF16)
+TILE_FUNCTION(float_wide, F16, 1, wide)
+TILE_FUNCTION(float_wide, F16, 2, wide)
+TILE_FUNCTION(float_wide, BF16, 1, wide)
+TILE_FUNCTION(float_wide, BF16, 2, wide)
 
 /* by type, then by nv 1, 2, 4 */
 static const FloatTileFn *
@@ -199,6 +213,17 @@ tiles_of(LlmType type)
 	static const FloatTileFn f32[3] = {float_tile_F32_1, float_tile_F32_2, float_tile_F32_4};
 	static const FloatTileFn f16[3] = {float_tile_F16_1, float_tile_F16_2, float_tile_F16_4};
 	static const FloatTileFn bf16[3] = {float_tile_BF16_1, float_tile_BF16_2, float_tile_BF16_4};
+
+	return type == LLM_TYPE_F32 ? f32 : type == LLM_TYPE_F16 ? f16 : bf16;
+}
+
+/* the first tile of a chunk, by nv 1, 2 */
+static const FloatTileFn *
+first_tiles_of(LlmType type)
+{
+	static const FloatTileFn f32[2] = {float_tile_F32_1, float_tile_F32_2};
+	static const FloatTileFn f16[2] = {float_wide_F16_1, float_wide_F16_2};
+	static const FloatTileFn bf16[2] = {float_wide_BF16_1, float_wide_BF16_2};
 
 	return type == LLM_TYPE_F32 ? f32 : type == LLM_TYPE_F16 ? f16 : bf16;
 }
@@ -233,7 +258,7 @@ float_few(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_
 {
 	const FloatTileFn *tiles = tiles_of(w->type);
 	const int	nt = (int) acts->n_tokens;
-	const int	most_vectors = nt == 1 ? MAX_VECTORS : BLOCK_VECTORS;
+	const int	most_vectors = nt <= 2 ? MAX_VECTORS : BLOCK_VECTORS;
 	int64_t		g = group_begin;
 
 	while (g < group_end)
@@ -242,86 +267,65 @@ float_few(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_
 		TileOut		o;
 		int			nv = next_vectors(w, g, group_end, most_vectors, out, ld_out, &weights, &o);
 
-		tiles[nv / 2] (nt, &weights, w->n_cols, acts->x, acts->ld_x, false, &o);
+		tiles[nv / 2] (nt, &weights, w->n_cols, acts->x, acts->ld_x, false, &o, NULL);
 		g += nv * VEC_GROUPS;
 	}
 }
 
-/* columns [c0, c0 + n_cols) of nv vectors of 16-bit weights as F32 into buffer, laid out as F32 groups of CHUNK_COLS */
-VEC_INLINE void
-widen_chunk(const LlmType type, int nv, const TileWeights *w, int64_t c0, int64_t n_cols, float *buffer)
+/* the n tokens of a block, n_cols columns of nv vectors of rows: x starts at the first column, w too; sums (n, BLOCK_ROWS) */
+static void
+float_chunk(LlmType type, int nv, const TileWeights *w, int64_t n_cols, const float *x, int64_t ld_x, int n, bool resume,
+			float *sums)
 {
-	const size_t wide_stride = CHUNK_COLS * LLMK_ROWS * sizeof(float);
-	int64_t		c;
-	int			v;
+	_Alignas(64) float wide[BLOCK_ROWS * CHUNK_COLS];
+	const TileWeights widened = {(const uint8_t *) wide, VEC_GROUPS * WIDE_STRIDE * sizeof(float), WIDE_STRIDE * sizeof(float)};
+	const int	n_tiles = (n + VEC_TILE_TOKENS - 1) / VEC_TILE_TOKENS;
+	FloatTileFn tile = first_tiles_of(type)[nv / 2];
+	int			t = 0;
 
-	for (v = 0; v < nv; v++)
-		for (c = 0; c < n_cols; c++)
-			vec_store_groups(buffer + (v * VEC_GROUPS * CHUNK_COLS + c) * LLMK_ROWS, wide_stride,
-							 load_column(type, w->first + (size_t) v * w->vector_stride, w->group_stride, c0 + c));
-}
-
-/* what the tiles of a chunk of columns read: F32 in place, 16-bit types from buffer */
-static TileWeights
-chunk_weights(LlmType type, int nv, const TileWeights *w, int64_t c0, int64_t n_cols, float *buffer)
-{
-	const size_t wide_stride = CHUNK_COLS * LLMK_ROWS * sizeof(float);
-	TileWeights chunk = {(const uint8_t *) buffer, VEC_GROUPS * wide_stride, wide_stride};
-
-	switch (type)
+	for (int i = 0; i < n_tiles; i++)
 	{
-		case LLM_TYPE_F32:
-			chunk = *w;
-			chunk.first += (size_t) c0 * LLMK_ROWS * sizeof(float);
-			break;
-		case LLM_TYPE_F16:
-			widen_chunk(LLM_TYPE_F16, nv, w, c0, n_cols, buffer);
-			break;
-		default:				/* BF16 */
-			widen_chunk(LLM_TYPE_BF16, nv, w, c0, n_cols, buffer);
-			break;
+		const int	nt = n / n_tiles + (i < n % n_tiles);
+		const TileOut o = {sums + t * BLOCK_ROWS, BLOCK_ROWS, BLOCK_ROWS};
+
+		tile(nt, i > 0 && type != LLM_TYPE_F32 ? &widened : w, n_cols, x + t * ld_x, ld_x, resume, &o, wide);
+		tile = tiles_of(LLM_TYPE_F32)[nv / 2];
+		t += nt;
 	}
-	return chunk;
 }
 
 /* more tokens than a tile: by blocks of tokens and chunks of columns */
 static void
 float_many(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_t group_end, float *out, int64_t ld_out)
 {
-	const FloatTileFn *tiles = tiles_of(LLM_TYPE_F32);
-	_Alignas(64) float x[BLOCK_TOKENS * CHUNK_LD];
-	_Alignas(64) float buffer[BLOCK_VECTORS * CHUNK_COLS * VEC_LANES];
-	int64_t		t0;
-	int64_t		c0;
+	const size_t column_bytes = LLMK_ROWS * (w->type == LLM_TYPE_F32 ? sizeof(float) : sizeof(uint16_t));
+	_Alignas(64) float sums[BLOCK_TOKENS * BLOCK_ROWS];
 
-	for (t0 = 0; t0 < acts->n_tokens; t0 += BLOCK_TOKENS)
-		for (c0 = 0; c0 < w->n_cols; c0 += CHUNK_COLS)
+	for (int64_t t0 = 0; t0 < acts->n_tokens; t0 += BLOCK_TOKENS)
+	{
+		const int	n = acts->n_tokens - t0 < BLOCK_TOKENS ? (int) (acts->n_tokens - t0) : BLOCK_TOKENS;
+		const float *x = acts->x + t0 * acts->ld_x;
+		int			nv;
+
+		for (int64_t g = group_begin; g < group_end; g += nv * VEC_GROUPS)
 		{
-			const int	n = acts->n_tokens - t0 < BLOCK_TOKENS ? (int) (acts->n_tokens - t0) : BLOCK_TOKENS;
-			const int64_t n_cols = w->n_cols - c0 < CHUNK_COLS ? w->n_cols - c0 : CHUNK_COLS;
-			int64_t		g = group_begin;
-			int			t;
+			TileWeights weights;
+			TileOut		o;
 
-			for (t = 0; t < n; t++)
-				memcpy(x + t * CHUNK_LD, acts->x + (t0 + t) * acts->ld_x + c0, (size_t) n_cols * sizeof(float));
-			while (g < group_end)
+			nv = next_vectors(w, g, group_end, BLOCK_VECTORS, out + t0 * ld_out, ld_out, &weights, &o);
+			for (int t = 0; t < n; t++)
+				__builtin_prefetch(o.out + t * ld_out, 1);
+			for (int64_t c = 0; c < w->n_cols; c += CHUNK_COLS)
 			{
-				TileWeights packed;
-				TileWeights chunk;
-				TileOut		o;
-				int			nv = next_vectors(w, g, group_end, BLOCK_VECTORS, out + t0 * ld_out, ld_out, &packed, &o);
-
-				chunk = chunk_weights(w->type, nv, &packed, c0, n_cols, buffer);
-				for (t = 0; t < n; t += VEC_TILE_TOKENS)
-				{
-					const int	nt = n - t < VEC_TILE_TOKENS ? n - t : VEC_TILE_TOKENS;
-
-					tiles[nv / 2] (nt, &chunk, n_cols, x + t * CHUNK_LD, CHUNK_LD, c0 > 0, &o);
-					o.out += VEC_TILE_TOKENS * ld_out;
-				}
-				g += nv * VEC_GROUPS;
+				float_chunk(w->type, nv, &weights, w->n_cols - c < CHUNK_COLS ? w->n_cols - c : CHUNK_COLS, x + c, acts->ld_x,
+							n, c > 0, sums);
+				weights.first += CHUNK_COLS * column_bytes;
 			}
+			for (int t = 0; t < n; t++)
+				memcpy(o.out + t * ld_out, sums + t * BLOCK_ROWS,
+					   (size_t) (o.n_rows < nv * VEC_LANES ? o.n_rows : nv * VEC_LANES) * sizeof(float));
 		}
+	}
 }
 
 /*

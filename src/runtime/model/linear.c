@@ -152,6 +152,10 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 	if (job.tile_tokens > acts->n_tokens)
 		job.tile_tokens = acts->n_tokens > 0 ? acts->n_tokens : 1;
 	job.n_tiles = (acts->n_tokens + job.tile_tokens - 1) / job.tile_tokens;
+
+	/* even tiles: a last one of few tokens would read all weights for little */
+	if (job.n_tiles > 1)
+		job.tile_tokens = (acts->n_tokens + job.n_tiles - 1) / job.n_tiles;
 	LLM_TRY(run_job(pass, &job, stop));
 	for (int i = 0; i < n; i++)
 		LLM_TRY(llm_lora_add(pass, lin[i]->lora, acts, false, out[i], stop));
