@@ -75,6 +75,17 @@ SELECT calls, prompt FROM estimate($$DELETE FROM texts WHERE llm_filter(t, 'is s
 CREATE SEQUENCE numbers;
 SELECT calls, prompt FROM estimate($$INSERT INTO texts SELECT nextval('numbers'), llm_complete(t, 'stats', max_tokens => 2) FROM texts$$);
 SELECT calls FROM estimate($$SELECT t FROM texts WHERE llm_classify(t, '{a,b}', 'stats') = 'a' FOR UPDATE$$);
+SELECT calls FROM estimate($$SELECT x.a FROM texts, llm_to_record(t, 'stats') AS x(a int)$$);
+SELECT calls FROM estimate($$SELECT x.a FROM texts, llm_to_record('same', 'stats') AS x(a int)$$);
+-- all samples of a reasoning, also those that the first ones may make needless
+SELECT five.calls, five.prompt_tokens / one.prompt_tokens AS prompts FROM
+	llm_estimate($$SELECT llm_reason(t, 'stats', samples => 5, max_tokens => 2) FROM texts$$) five,
+	llm_estimate($$SELECT llm_reason(t, 'stats', samples => 1, max_tokens => 2) FROM texts$$) one;
+-- actions that may be taken are counted, but no sample is taken of them
+SELECT calls, prompt, seconds FROM estimate($$MERGE INTO texts a USING texts b ON a.i = b.i
+	WHEN MATCHED THEN UPDATE SET t = llm_complete(b.t, 'stats') WHEN NOT MATCHED THEN INSERT VALUES (b.i, llm_complete(b.t, 'stats'))$$);
+CREATE UNIQUE INDEX ON answers (i);
+SELECT calls, prompt, seconds FROM estimate($$INSERT INTO answers SELECT i, t FROM texts ON CONFLICT (i) DO UPDATE SET a = llm_complete(excluded.a, 'stats')$$);
 SELECT count(*), sum(i) FROM texts;
 SELECT nextval('numbers');
 SELECT code, message, hint FROM unnest(ARRAY['', 'SELECT 1; SELECT 2', 'CREATE TABLE x ()', 'SELECT llm_stream(''x'', ''stats'')',

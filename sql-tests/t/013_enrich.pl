@@ -34,7 +34,7 @@ sub job { return sql("SELECT $_[0] FROM llm_jobs ORDER BY job DESC LIMIT 1"); }
 sub start_anew
 {
 	sql('DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, body text, answer text); '
-		  . 'INSERT INTO t SELECT id, body FROM original; SELECT llm_drop_job(job) FROM llm_jobs');
+		  . 'INSERT INTO t SELECT id, body FROM original; ANALYZE t; SELECT llm_drop_job(job) FROM llm_jobs');
 }
 
 my $keeper = session($node);
@@ -67,12 +67,15 @@ for my $how ('pg_cancel_backend', 'pg_terminate_backend')
 	start_anew();
 	my $s = blocked_session();
 	is(job("rows_written || ' ' || state || ' ' || sessions"), '50 running 1', 'five chunks are written');
+	is(sql("SELECT pid = $s->{pid}, phase, model, function, rows_done, rows_expected FROM llm_stat_progress"),
+		't|computing batch|m|llm_complete|50|120', 'and shown') if $how =~ /cancel/;
 	is(sql('SELECT count(*) FROM pg_locks WHERE relation = \'t\'::regclass AND mode = \'RowExclusiveLock\''), '0', 'nothing is locked for writing');
 	sql("SELECT $how($s->{pid})");
 	like($how =~ /cancel/ ? ($s->result)[1] : $s->last_words, qr/57014|57P01/, $how);
 	wait_until('it is gone', sub { job('sessions') eq '0' });
 	is(job("rows_written || ' ' || state"), '50 stopped', 'what was written stays');
 	is(sql('SELECT count(answer) FROM t'), '50', 'in the table too');
+	is(sql('SELECT count(*) FROM llm_stat_progress'), 0, 'it is not shown any more');
 	open_gate();
 	(undef, $err) = session($node)->run(call());
 	like($err, qr/job \d+ goes on.*is done: 70 rows written/s, 'the next call does the rest');

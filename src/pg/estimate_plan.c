@@ -119,6 +119,26 @@ needs_all(const Plan *plan)
 	return IsA(plan, Sort) || IsA(plan, Agg) || IsA(plan, Hash) || IsA(plan, ModifyTable);
 }
 
+/* actions of MERGE, of which a row takes one: as if they took turns; of ON CONFLICT, as if all rows did conflict */
+static void
+walk_actions(PlanWalk *walk, ModifyTable *modify, double rows)
+{
+	ListCell   *cell;
+
+	walk_expressions(walk, &modify->plan, modify->onConflictSet, rows, rows, NULL, false);
+	walk_expressions(walk, &modify->plan, modify->onConflictWhere, rows, rows, NULL, false);
+	if (modify->mergeActionLists == NIL)
+		return;
+	foreach(cell, linitial_node(List, modify->mergeActionLists))
+	{
+		MergeAction *action = lfirst_node(MergeAction, cell);
+		double		taken = rows / list_length(linitial_node(List, modify->mergeActionLists));
+
+		walk_expressions(walk, &modify->plan, action->qual, taken, taken, NULL, false);
+		walk_expressions(walk, &modify->plan, action->targetList, taken, taken, NULL, false);
+	}
+}
+
 /* part: of the rows that the planner gives for the node, how many will be asked for */
 static void
 walk_node_expressions(PlanWalk *walk, Plan *plan, double part)
@@ -127,6 +147,7 @@ walk_node_expressions(PlanWalk *walk, Plan *plan, double part)
 	const double before = rows_before(walk, plan) * part;
 	const double input = outerPlan(plan) != NULL ? outerPlan(plan)->plan_rows * (needs_all(plan) ? 1 : part) : rows;
 	Plan	   *source = outerPlan(plan) != NULL && !is_join(plan) && !IsA(plan, Agg) ? outerPlan(plan) : NULL;
+	double		times;
 
 	walk_expressions(walk, plan, plan->initPlan, 1, 1, NULL, false);
 	if (IsA(plan, ProjectSet))
@@ -148,13 +169,16 @@ walk_node_expressions(PlanWalk *walk, Plan *plan, double part)
 			walk_expressions(walk, plan, ((Result *) plan)->resconstantqual, 1, 1, NULL, false);
 			break;
 		case T_FunctionScan:
-			walk_expressions(walk, plan, ((FunctionScan *) plan)->functions, 1, 1, NULL, false);
+			/* its rows are kept, unless they depend on the row of a join or sub-select outside */
+			times = bms_is_empty(plan->extParam) ? 1 : Max(part, 1);
+			walk_expressions(walk, plan, ((FunctionScan *) plan)->functions, times, times, NULL, false);
 			break;
 		case T_ValuesScan:
 			walk_expressions(walk, plan, ((ValuesScan *) plan)->values_lists, 1, 1, NULL, false);
 			break;
 		case T_ModifyTable:
 			walk_expressions(walk, plan, ((ModifyTable *) plan)->returningLists, input, input, NULL, false);
+			walk_actions(walk, (ModifyTable *) plan, input);
 			break;
 		default:
 			break;

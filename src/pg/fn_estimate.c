@@ -52,6 +52,7 @@ typedef struct Site
 	int			n_seen;
 	double		prompt_tokens;	/* of those seen */
 	double		max_output;
+	double		requests;
 	PgLlmModel *model;			/* NULL: not seen */
 	PgLlmWork  *works[PROBE_WORKS];
 	int			n_works;
@@ -225,12 +226,18 @@ find_site(const Node *call)
 static void
 note_work(Site *site, PgLlmModel *model, PgLlmWork *work)
 {
+	const PgLlmFunction *function = site->call->function;
+	const double requests = function->most_calls != NULL ? function->most_calls(work) : work->n_calls;
+	const double part = work->n_calls > 0 ? requests / work->n_calls : 0;
+
 	site->model = model;
 	site->n_seen++;
+	site->requests += requests;
+	/* those that follow are like the first ones */
 	for (int i = 0; i < work->n_calls; i++)
 	{
-		site->prompt_tokens += work->calls[i]->n_prompt;
-		site->max_output += work->calls[i]->max_output;
+		site->prompt_tokens += part * (double) work->calls[i]->n_prompt;
+		site->max_output += part * (double) work->calls[i]->max_output;
 	}
 	if (site->n_works < PROBE_WORKS)
 	{
@@ -438,14 +445,18 @@ add_site(Estimate *sum, Site *site)
 
 	sum->calls += calls;
 	if (site->n_seen == 0)
+	{
+		if (calls > 0)
+			sum->seconds = -1;
 		return;
+	}
 	output = site->max_output / site->n_seen;
 	known_totals(site, &known);
 	if (known.us < KNOWN_US || (output > 0 && known.calls < KNOWN_CALLS))
 		probe(site, &known);
 	give_up_works(site);
 	if (known.calls > 0)
-		output = Min(output, (double) known.output_tokens / (double) known.calls);
+		output = Min(output, site->requests / site->n_seen * (double) known.output_tokens / (double) known.calls);
 	sum->prompt_tokens += calls * site->prompt_tokens / site->n_seen;
 	sum->output_tokens += calls * output;
 	if (known.us == 0 || known.prompt_tokens + known.output_tokens == 0)

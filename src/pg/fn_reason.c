@@ -204,6 +204,7 @@ const PgLlmFunction pgllm_function_reason = {
 	.drawn = drawn,
 	.begin = begin,
 	.more = pgllm_reason_more,
+	.most_calls = pgllm_reason_most_calls,
 	.answer = pgllm_reason_answer,
 	.finish = finish,
 };

@@ -76,6 +76,7 @@ typedef struct PgLlmFunction
 	bool		(*drawn) (const void *parsed);	/* NULL: never */
 	void		(*begin) (FunctionCallInfo fcinfo, PgLlmWork *work);	/* fills calls */
 	bool		(*more) (PgLlmWork *work);	/* all calls are done: begin others, false if the answer needs none; NULL: never */
+	int			(*most_calls) (const PgLlmWork *work);	/* with those that more begins; NULL: those that are begun */
 	PgLlmAnswer *(*answer) (PgLlmWork *work);	/* all calls are done; some may have failed */
 	Datum		(*finish) (FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer);
 } PgLlmFunction;

@@ -295,6 +295,7 @@ pgllm_transaction_callback(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			pgllm_row_errors_forget();
+			pgllm_progress_job(-1, -1);
 			end_work();
 			pgllm_models_end_transaction();
 			break;

@@ -29,6 +29,17 @@ static PgLlmProgress *own_slot = NULL;
 
 /* of this session's statement */
 static PgLlmProgress now_at = {.rows_done = -1, .rows_expected = -1};
+
+/* rows of the batch node that is shown, and of the transactions before; done < 0: there are none */
+typedef struct Rows
+{
+	int64		done;
+	int64		expected;
+} Rows;
+
+static const void *shown_node = NULL;
+static Rows of_node = {-1, -1};
+static Rows of_job = {-1, -1};
 static bool published = false;
 static instr_time last_publish;	/* or, before the first, the first tick */
 static char title[TITLE_BYTES]; /* the server's; empty: it is as the server wants it */
@@ -148,11 +159,22 @@ restore_title(void)
 
 /* ---- publishing ---- */
 
+/* without a batch node rows are counted when they are answered; a job's are those before and these */
+static void
+fill_rows(const PgLlmTotals *totals)
+{
+	now_at.rows_done = of_node.done >= 0 ? of_node.done : (int64) totals->rows;
+	now_at.rows_expected = of_node.expected;
+	if (of_job.done < 0)
+		return;
+	now_at.rows_done = of_job.done + Max(of_node.done, 0);
+	now_at.rows_expected = of_job.expected < 0 ? -1 : Max(of_job.expected, now_at.rows_done);
+}
+
 static void
 publish(void)
 {
 	const PgLlmTotals *totals = pgllm_statement_totals();
-	const int64 rows_done = now_at.rows_done;
 
 	now_at.pid = MyProcPid;
 	now_at.role = GetSessionUserId();
@@ -164,12 +186,9 @@ publish(void)
 	now_at.updated = GetCurrentTimestamp();
 	if (now_at.started == 0)
 		now_at.started = now_at.updated;
-	/* without a batch node rows are counted when they are answered */
-	if (now_at.rows_done < 0)
-		now_at.rows_done = (int64) totals->rows;
+	fill_rows(totals);
 	write_slot();
 	show_title();
-	now_at.rows_done = rows_done;
 	published = true;
 	INSTR_TIME_SET_CURRENT(last_publish);
 }
@@ -195,10 +214,24 @@ pgllm_progress_loaded(void)
 }
 
 void
-pgllm_progress_rows(int64 done, int64 expected)
+pgllm_progress_rows(const void *node, int64 done, int64 expected)
 {
-	now_at.rows_done = done;
-	now_at.rows_expected = done < 0 ? -1 : expected;
+	const bool	busy = shown_node != NULL && of_node.done < of_node.expected;
+
+	if (busy && node != shown_node && expected <= of_node.expected)
+		return;
+	shown_node = node;
+	of_node = (Rows) {done, expected};
+}
+
+void
+pgllm_progress_job(int64 done, int64 expected)
+{
+	of_job = (Rows) {done, done < 0 ? -1 : expected};
+	if (done < 0)
+		return;
+	now_at.phase = PGLLM_PHASE_BATCH;
+	publish();
 }
 
 void
@@ -212,9 +245,9 @@ pgllm_progress_tick(const char *model, const char *function)
 	if (now_at.started == 0)
 		now_at.started = GetCurrentTimestamp();
 	INSTR_TIME_SUBTRACT(now, last_publish);
-	if (INSTR_TIME_GET_MICROSEC(now) < PUBLISH_INTERVAL_US)
+	if (INSTR_TIME_GET_MICROSEC(now) < PUBLISH_INTERVAL_US && (of_job.done < 0 || now_at.function[0] != '\0'))
 		return;
-	now_at.phase = now_at.rows_done >= 0 ? PGLLM_PHASE_BATCH : PGLLM_PHASE_ROWS;
+	now_at.phase = of_node.done >= 0 ? PGLLM_PHASE_BATCH : PGLLM_PHASE_ROWS;
 	strlcpy(now_at.model, model, sizeof now_at.model);
 	strlcpy(now_at.function, function, sizeof now_at.function);
 	publish();
@@ -224,6 +257,11 @@ pgllm_progress_tick(const char *model, const char *function)
 void
 pgllm_progress_end(void)
 {
+	shown_node = NULL;
+	of_node = (Rows) {-1, -1};
+	/* between the transactions of a job it stays where it is; most statements have run no model */
+	if (of_job.done >= 0 || (INSTR_TIME_IS_ZERO(last_publish) && !published))
+		return;
 	memset(&now_at, 0, sizeof now_at);
 	now_at.rows_done = now_at.rows_expected = -1;
 	INSTR_TIME_SET_ZERO(last_publish);

@@ -3,7 +3,7 @@
  * wait events of pg_stat_activity.
  *
  * The view needs shared memory, so it is empty unless the library is preloaded. A statement shows itself after a fifth of a
- * second and then as often; short ones leave nothing behind.
+ * second and then as often; short ones leave nothing behind. A job of many transactions shows itself at once, and stays.
  */
 #ifndef PGLLM_PROGRESS_H
 #define PGLLM_PROGRESS_H
@@ -43,8 +43,14 @@ typedef struct PgLlmProgress
 extern void pgllm_progress_loading(const char *model);
 extern void pgllm_progress_loaded(void);
 
-/* a batch node has done so many rows of so many (-1: not known); done < 0: no batch node is at work any more */
-extern void pgllm_progress_rows(int64 done, int64 expected);
+/* a batch node has done so many rows of so many. Of several nodes the one is shown that has most rows to do. */
+extern void pgllm_progress_rows(const void *node, int64 done, int64 expected);
+
+/*
+ * The statement is one of many transactions that do so many rows (-1: not known), and have done these before; done < 0: it is
+ * not any more, as after an error.
+ */
+extern void pgllm_progress_job(int64 done, int64 expected);
 
 /* the model has made a step for that function */
 extern void pgllm_progress_tick(const char *model, const char *function);

@@ -57,6 +57,7 @@ extern void pgllm_reason_begin(PgLlmWork *work, PgLlmCall *call, PgLlmReasonArgs
 
 /* all calls are done: begin those of the next wave; false if there is none */
 extern bool pgllm_reason_more(PgLlmWork *work);
+extern int	pgllm_reason_most_calls(const PgLlmWork *work);
 
 /* the answer of a run that is done: PgLlmReasonAnswer */
 extern PgLlmAnswer *pgllm_reason_answer(PgLlmWork *work);

@@ -132,6 +132,12 @@ pgllm_reason_more(PgLlmWork *work)
 	return true;
 }
 
+int
+pgllm_reason_most_calls(const PgLlmWork *work)
+{
+	return ((const RunState *) work->state)->args->samples;
+}
+
 /* header, body of the trail, and the answer's text */
 static PgLlmAnswer *
 pack_answer(const Votes *votes, const Jsonb *body, const text *value)

@@ -249,8 +249,13 @@ class Maker:
                          "SET LOCAL pg_llm.batch_tokens = 3;", "SET LOCAL enable_seqscan = off;", "SET LOCAL enable_partitionwise_join = on; SET LOCAL enable_partitionwise_aggregate = on;",
                          "SET LOCAL ROLE generated_reader;")
 
+    def parallel(self):
+        """with workers, whose rows come in any order"""
+        return (f"SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_table_scan_size = 0; "
+                f"SELECT * FROM (SELECT a.i, {self.value('a')} AS v, {self.call('a')} AS w FROM {self.table('a')}{self.where('a')}) x ORDER BY x::text")
+
     def statement(self):
-        kind = self.n(0, 11)
+        kind = self.n(0, 12)
         if kind <= 5:
             body = self.query()
         elif kind <= 7:
@@ -261,6 +266,8 @@ class Maker:
             body = self.plpgsql()
         elif kind == 10:
             body = self.prepared()
+        elif kind == 11:
+            return "", self.parallel()
         else:
             body = f"CREATE TABLE made AS {self.simple()}; SELECT * FROM made"
         return self.settings(), body

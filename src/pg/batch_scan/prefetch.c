@@ -347,7 +347,7 @@ show_progress(const Ahead *ahead)
 
 	if (ahead->n_works > 0)
 		row += (ahead->row - ahead->row_before) * ahead->n_settled / ahead->n_works;
-	pgllm_progress_rows(before + (ahead->level * ahead->n_rows + row) / (b->max_level + 1),
+	pgllm_progress_rows(b, before + (ahead->level * ahead->n_rows + row) / (b->max_level + 1),
 						b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched));
 }
 

@@ -52,6 +52,7 @@ typedef struct PgLlmEnrich
 	int64		token_limit;	/* 0: none */
 	PgLlmEnrichOnError on_error;
 	int64		job;
+	int64		rows_expected;	/* by the planner, -1: not known */
 	int64		n_written;		/* by this call, as the other counters */
 	int64		n_failed;
 	int64		n_skipped;		/* gone, or not wanted any more, when they were to be written */
@@ -65,6 +66,9 @@ extern void pgllm_enrich_check_expression(const char *what, const char *text);
 
 /* whether a statement calls one of the functions that run a model, as far as one can see; SPI is connected */
 extern bool pgllm_enrich_calls_model(const char *statement);
+
+/* rows of a SELECT by the planner's estimate; SPI is connected */
+extern int64 pgllm_enrich_rows(const char *statement);
 
 /* type of the one column of a SELECT; SPI is connected */
 extern Oid	pgllm_enrich_type(const char *statement);

@@ -15,6 +15,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
@@ -186,6 +187,7 @@ static void
 find_key(Relation rel, PgLlmEnrichTarget *target)
 {
 	List	   *indexes = RelationGetIndexList(rel);	/* finds the primary key too */
+	Oid			constraint;
 	ListCell   *cell;
 
 	if (OidIsValid(rel->rd_pkindex) && try_index(rel, rel->rd_pkindex, target))
@@ -193,6 +195,14 @@ find_key(Relation rel, PgLlmEnrichTarget *target)
 	foreach(cell, indexes)
 		if (try_index(rel, lfirst_oid(cell), target))
 			return;
+	if (get_primary_key_attnos(RelationGetRelid(rel), true, &constraint) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of table \"%s\" cannot be taken by its primary key", RelationGetRelationName(rel)),
+				 errdetail("A key that can be used has at most %d columns, none of an array type or with another collation than the column's, and is not deferrable.",
+						   PGLLM_ENRICH_KEYS),
+				 errhint("Give the table another key: ALTER TABLE %s ADD COLUMN row_id bigint GENERATED ALWAYS AS IDENTITY UNIQUE.",
+						 quote_identifier(RelationGetRelationName(rel)))));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" has no primary key", RelationGetRelationName(rel)),

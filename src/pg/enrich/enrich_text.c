@@ -102,6 +102,23 @@ pgllm_enrich_calls_model(const char *statement)
 	return result;
 }
 
+int64
+pgllm_enrich_rows(const char *statement)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIPlanPtr	plan = SPI_prepare(statement, 0, NULL);
+	CachedPlan *cached;
+	double		rows;
+
+	if (plan == NULL || (cached = SPI_plan_get_cached_plan(plan)) == NULL)
+		elog(ERROR, "could not plan \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+	rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;
+	ReleaseCachedPlan(cached, NULL);
+	SPI_freeplan(plan);
+	MemoryContextSwitchTo(context);
+	return (int64) Min(rows, 1e15);
+}
+
 Oid
 pgllm_enrich_type(const char *statement)
 {

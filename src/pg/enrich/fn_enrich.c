@@ -7,6 +7,7 @@
  */
 #include "enrich/enrich.h"
 #include "llm_call.h"
+#include "progress.h"
 
 #include "access/xact.h"
 #include "executor/spi.h"
@@ -98,7 +99,16 @@ create_call(void)
 	call->context = context;
 	call->role = GetUserId();
 	call->tokens_before = pgllm_tokens_spent();
+	call->rows_expected = -1;
 	return call;
+}
+
+static void
+end_call(PgLlmEnrich *call)
+{
+	pgllm_progress_job(-1, -1);
+	SPI_finish();
+	MemoryContextDelete(call->context);
 }
 
 static char *
@@ -187,6 +197,12 @@ rows_within_limit(const PgLlmEnrich *call)
 }
 
 static void
+show_progress(const PgLlmEnrich *call)
+{
+	pgllm_progress_job(call->n_written + call->n_failed + call->n_skipped, call->rows_expected);
+}
+
+static void
 notice_progress(const PgLlmEnrich *call, TimestampTz begun, TimestampTz *last)
 {
 	TimestampTz now = GetCurrentTimestamp();
@@ -230,8 +246,10 @@ open_and_check(const PgLlmEnrich *call)
 static void
 run_chunk(PgLlmEnrich *call, const PgLlmEnrichChunk *chunk)
 {
-	ErrorData  *error = pgllm_enrich_run(call, pgllm_enrich_target_open(call), chunk);
+	ErrorData  *error;
 
+	show_progress(call);
+	error = pgllm_enrich_run(call, pgllm_enrich_target_open(call), chunk);
 	commit();
 	pgllm_enrich_release(chunk);
 	if (error != NULL)
@@ -297,10 +315,12 @@ chunk_context_of(const PgLlmEnrich *call)
 }
 
 static void
-look_at_where(PgLlmEnrich *call, const PgLlmEnrichTarget *target)
+look_at_rows(PgLlmEnrich *call, const PgLlmEnrichTarget *target)
 {
-	if (call->where != NULL)
-		call->where_calls_model = pgllm_enrich_calls_model(psprintf("SELECT FROM %s WHERE (\n%s\n)", target->table, call->where));
+	const char *statement = psprintf("SELECT FROM %s WHERE (\n%s\n)", target->table, call->where ? call->where : "true");
+
+	call->where_calls_model = call->where != NULL && pgllm_enrich_calls_model(statement);
+	call->rows_expected = pgllm_enrich_rows(statement);
 }
 
 Datum
@@ -315,14 +335,16 @@ pgllm_fn_llm_enrich(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, call);
 	commit();
 	target = open_and_check(call);
-	look_at_where(call, target);
+	look_at_rows(call, target);
 	pgllm_enrich_job_open(call, target, &resumed);
 	commit();
 	if (resumed)
+	{
+		call->rows_expected = -1;	/* what is left is not known */
 		ereport(NOTICE, (errmsg("job " INT64_FORMAT " goes on", call->job)));
+	}
 	run_job(call, chunk_context_of(call));
-	SPI_finish();
-	MemoryContextDelete(call->context);
+	end_call(call);
 	PG_RETURN_VOID();
 }
 
@@ -364,7 +386,6 @@ pgllm_fn_llm_retry(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(call->context);
 	notice_end(call, rows > 0 ? "was tried again" : "stopped at its token limit", NULL);
 	pgllm_enrich_unlock_failed(call);
-	SPI_finish();
-	MemoryContextDelete(call->context);
+	end_call(call);
 	PG_RETURN_VOID();
 }
