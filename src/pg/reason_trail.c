@@ -15,12 +15,11 @@
  * to run it again.
  */
 #include "reason.h"
+#include "sha256.h"
 
 #include <math.h>
 
 #include "kernels.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -181,14 +180,10 @@ pgllm_trail_seal(Jsonb *trail)
 {
 	Jsonb	   *rest = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(trail), CStringGetTextDatum("seal")));
 	LlmStr		all = pgllm_cstring_to_utf8(JsonbToCString(NULL, &rest->root, VARSIZE(rest)));
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *seal = palloc(2 * PG_SHA256_DIGEST_LENGTH + 1);
 
-	if (sha == NULL || pg_cryptohash_init(sha) < 0 || pg_cryptohash_update(sha, (const uint8 *) all.data, all.len) < 0 ||
-		pg_cryptohash_final(sha, digest, sizeof digest) < 0)
-		elog(ERROR, "could not compute a SHA-256 digest");
-	pg_cryptohash_free(sha);
-	return pgllm_trail_hex(digest, sizeof digest);
+	pgllm_sha256_hex(all.data, all.len, seal);
+	return seal;
 }
 
 Jsonb *
