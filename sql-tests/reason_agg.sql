@@ -4,7 +4,7 @@
 \i :setup
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', kv_type 'f32');
 SET pg_llm.default_model = 'llama3';
-CREATE TABLE texts AS SELECT i, i % 3 AS g, 'text number ' || i || repeat(' and more', i % 4) AS t FROM generate_series(1, 30) i;
+CREATE TABLE texts AS SELECT i, i % 3 AS g, 'text number ' || i || repeat(' and more', i % 4) AS t FROM generate_series(1, 15) i;
 
 -- rows that fit are the context of llm_reason
 SELECT r.answer = l.answer AS answer, r.votes = l.votes AS votes, r.samples = l.samples AS samples, r.confidence = l.confidence AS confidence,
@@ -46,7 +46,7 @@ RESET pg_llm.threads;
 \c -
 SET pg_llm.cpu_kernels = 'generic';
 SELECT step, bool_and(matches) AS matches, string_agg(DISTINCT note, '; ' ORDER BY note) FILTER (WHERE note NOT LIKE 'texts:%') AS notes,
-	   count(*) FILTER (WHERE note LIKE 'texts: 10 were read in % parts, which are not run again') AS texts
+	   count(*) FILTER (WHERE note LIKE 'texts: 5 were read in % parts, which are not run again') AS texts
 FROM answers, llm_replay(trail) GROUP BY step ORDER BY step;
 SET pg_llm.default_model = 'llama3';
 -- other texts or another order have another digest
@@ -57,7 +57,7 @@ FROM (SELECT llm_reason_agg(t, 'q', NULL, 1, 2 ORDER BY i) AS a FROM texts WHERE
 SELECT c.path, r.step, r.note FROM answers, (VALUES ('{texts,rows}', '9'), ('{texts,digest}', '"00"'), ('{samples,0,text}', '"y"'), ('{options,seed}', '2')) c(path, value),
 	   llm_replay(jsonb_set(trail, c.path::text[], c.value::jsonb)) r
 WHERE g = 1 AND NOT r.matches AND r.note NOT LIKE 'texts:%' ORDER BY 1, 2, 3;
-SELECT regexp_replace(llm_trail_text(trail), E'.*\n(texts: [^\n]*)\n.*', '\1') LIKE 'texts: 10 were read in % parts%' AS text FROM answers WHERE g = 1;
+SELECT regexp_replace(llm_trail_text(trail), E'.*\n(texts: [^\n]*)\n.*', '\1') LIKE 'texts: 5 were read in % parts%' AS text FROM answers WHERE g = 1;
 SELECT code, message FROM answers, fails(format('SELECT llm_replay(%L)', jsonb_set(trail, '{texts}', '7'))) WHERE g = 1;
 SELECT code, message FROM answers, fails(format('SELECT llm_replay(%L)', jsonb_set(trail, '{texts,rows}', '0'))) WHERE g = 1;
 

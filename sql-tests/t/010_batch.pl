@@ -13,6 +13,7 @@ use Test::More;
 my $node = new_server('batch', conf => "shared_preload_libraries = 'pg_llm'\npg_llm.default_model = 'mistral'\n");
 my $models = $node->basedir . '/models';
 copy_model($node, 'mistral', 'mistral');
+copy_model($node, 'bert', 'bert');
 Gguf::write_model("$models/slow.gguf", model_file('llama3'),
 	{ embd => 2048, ff => 8192, heads => 16, kv_heads => 4, context => 100000, layers => 2 });
 $node->safe_psql('postgres', <<'SQL');
@@ -44,6 +45,7 @@ for my $statement (
 	"UPDATE texts SET label = llm_classify(t, '{a,b}') WHERE i < 10 RETURNING i, llm_generate(t, max_tokens => 2)",
 	"UPDATE texts SET label = llm_generate(t, max_tokens => 2) WHERE llm_filter(t, 'x', threshold => 0.3)",
 	"UPDATE texts a SET label = llm_generate(a.t || b.t, max_tokens => 2) FROM original b WHERE a.i = b.i AND llm_score(a.t, 'x') > 0.3",
+	"UPDATE texts a SET label = b.i || a.t FROM original b WHERE b.i < 4 AND llm_filter(a.t || b.t, 'x', threshold => 0.3, options => '{\"block_model\": \"bert\", \"block_similarity\": 0}')",
 	"DELETE FROM texts WHERE llm_filter(t, 'x', threshold => 0.3)",
 	"SELECT i, llm_classify(t, '{a,b}'), t FROM texts WHERE llm_score(t, 'x') > 0.3 ORDER BY i FOR UPDATE")
 {
@@ -62,6 +64,13 @@ wait_until('it computes', sub { cpu_time($two) - $before > 50 });
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($two->{pid})");
 my (undef, $err) = $two->result;
 like($err, qr/57014/, 'a batch is cancelled');
+$two->send(q(SELECT count(*) FROM generate_series(1, 300000) a(i) JOIN generate_series(1, 2) b(i)
+	ON llm_filter(a.i || ' and ' || b.i, 'x', options => '{"block_model": "bert", "block_top": 1}')));
+$before = cpu_time($two);
+wait_until('it embeds', sub { cpu_time($two) - $before > 50 });
+$node->safe_psql('postgres', "SELECT pg_cancel_backend($two->{pid})");
+(undef, $err) = $two->result;
+like($err, qr/57014/, 'a blocked join is cancelled');
 (undef, $err) = $two->send("SELECT llm_generate(t || 1 / (i - 20), max_tokens => 2) FROM original")->result;
 like($err, qr/22012/, 'an error of a row is the statement\'s');
 is($two->run("SELECT count(llm_generate(t, max_tokens => 2)) FROM original"), '30', 'the session goes on');

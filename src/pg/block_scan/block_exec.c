@@ -39,6 +39,7 @@ void
 pgllm_block_init(void)
 {
 	RegisterCustomScanMethods(&pgllm_block_scan_methods);
+	pgllm_block_paths_init();
 }
 
 /* ---- begin and end ---- */

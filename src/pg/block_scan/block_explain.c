@@ -36,7 +36,7 @@ rule(const PgLlmBlockState *b)
 	char	   *recall = option_text(b, "block_recall");
 
 	if (top != NULL)
-		return psprintf("the %s nearest texts of each text", top);
+		return psprintf("the %s nearest of each text", top);
 	if (similarity != NULL)
 		return psprintf("similarity at least %s", similarity);
 	return psprintf("recall %s", recall != NULL ? recall : "0.95");

@@ -1,7 +1,7 @@
 /*
  * block_plan.c: which joins are blocked, and by what.
  *
- * An inner nested loop without parameters is, if a batch node above it evaluates a call of llm_filter with option block_model, and
+ * An inner nested loop without parameters and without an equality between its sides is, if a batch node above it evaluates a call of llm_filter with option block_model, and
  * what the call reads can be told apart by sides. Of f(a.x, g(a.y), b.z) with functions and operators f it reads a.x and
  * g(a.y) of the one side and b.z of the other: the largest expressions of one side only. These are evaluated for every row of
  * a side, so a CASE or COALESCE over both sides, which may guard some, is not looked into.
@@ -12,11 +12,12 @@
 
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/lsyscache.h"
 
 /* ---- recognising ---- */
 
-static bool
-is_blocking(Node *qual)
+bool
+pgllm_is_blocking(Node *qual)
 {
 	const FuncExpr *call = (const FuncExpr *) qual;
 	Const	   *options;
@@ -37,7 +38,7 @@ first_blocking(List *quals)
 	ListCell   *cell;
 
 	foreach(cell, quals)
-		if (is_blocking(lfirst(cell)))
+		if (pgllm_is_blocking(lfirst(cell)))
 			return lfirst(cell);
 	return NULL;
 }
@@ -49,6 +50,9 @@ pgllm_has_blocking(List *quals)
 }
 
 /* ---- what a call reads of each side ---- */
+
+#define OUTER_SIDE (1 << PGLLM_OUTER)
+#define INNER_SIDE (1 << PGLLM_INNER)
 
 typedef struct Reads
 {
@@ -65,7 +69,7 @@ column_of(const Reads *reads, const Var *var)
 typedef struct SidesContext
 {
 	const Reads *reads;
-	int			sides;			/* bit 1 << side */
+	int			sides;
 } SidesContext;
 
 static bool
@@ -75,7 +79,7 @@ sides_walker(Node *node, SidesContext *context)
 		return false;
 	if (IsA(node, Var))
 	{
-		context->sides |= 1 << (column_of(context->reads, (Var *) node)->varno == OUTER_VAR ? PGLLM_OUTER : PGLLM_INNER);
+		context->sides |= column_of(context->reads, (Var *) node)->varno == OUTER_VAR ? OUTER_SIDE : INNER_SIDE;
 		return false;
 	}
 	return expression_tree_walker(node, sides_walker, context);
@@ -122,9 +126,9 @@ collect_parts(Reads *reads, Node *node)
 
 	if (sides == 0)
 		return true;
-	if (sides != (1 << PGLLM_OUTER | 1 << PGLLM_INNER))
+	if (sides != (OUTER_SIDE | INNER_SIDE))
 	{
-		int			side = sides == 1 << PGLLM_OUTER ? PGLLM_OUTER : PGLLM_INNER;
+		int			side = sides == OUTER_SIDE ? PGLLM_OUTER : PGLLM_INNER;
 
 		reads->parts[side] = list_append_unique(reads->parts[side], child_column_mutator(node, reads));
 		return true;
@@ -167,6 +171,48 @@ find_parts(Reads *reads, FuncExpr *call)
 			return false;
 	return collect_list(reads, list_copy_head(call->args, 2)) &&
 		reads->parts[PGLLM_OUTER] != NIL && reads->parts[PGLLM_INNER] != NIL;
+}
+
+/* ---- other conditions ---- */
+
+/* the sides of an expression over the columns of the join's children */
+static bool
+child_sides_walker(Node *node, int *sides)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		*sides |= ((Var *) node)->varno == OUTER_VAR ? OUTER_SIDE : INNER_SIDE;
+	return expression_tree_walker(node, child_sides_walker, sides);
+}
+
+/*
+ * Whether an equality between the sides is among them: that blocks by itself, and a hash or merge join does so better. It is
+ * asked of every plan, so that it does not depend on the plan whether a join is blocked.
+ */
+static bool
+has_equality(const Plan *join)
+{
+	List	   *quals = list_concat(list_copy(((const Join *) join)->joinqual), join->qual);
+	ListCell   *cell;
+
+	foreach(cell, quals)
+	{
+		const OpExpr *op = lfirst(cell);
+		int			left = 0;
+		int			right = 0;
+		Oid			type;
+
+		if (!IsA(op, OpExpr) || list_length(op->args) != 2)
+			continue;
+		(void) child_sides_walker(linitial(op->args), &left);
+		(void) child_sides_walker(lsecond(op->args), &right);
+		type = exprType(linitial(op->args));
+		if (left + right == (OUTER_SIDE | INNER_SIDE) && left != 0 && right != 0 &&
+			(op_mergejoinable(op->opno, type) || op_hashjoinable(op->opno, type)))
+			return true;
+	}
+	return false;
 }
 
 /* ---- the node ---- */
@@ -218,7 +264,7 @@ pgllm_block_join(const PgLlmRewrite *r, Plan *batch_node, Plan *join)
 	if (!IsA(join, NestLoop) || loop->join.jointype != JOIN_INNER || loop->nestParams != NIL)
 		return join;
 	call = (FuncExpr *) first_blocking(batch_node->qual);
-	if (call == NULL || !find_parts(&reads, call) || pgllm_has_security_barrier(r->stmt) ||
+	if (call == NULL || !find_parts(&reads, call) || has_equality(join) || pgllm_has_security_barrier(r->stmt) ||
 		!pgllm_may_run_ahead(outerPlan(join), NULL) || !pgllm_may_run_ahead(innerPlan(join), NULL))
 		return join;
 	return batch_node->lefttree = make_node(loop, call, &reads);

@@ -155,7 +155,8 @@ pgllm_block_verify(PgLlmBlockState *b, PgLlmPair *pairs, int n)
 	{
 		CHECK_FOR_INTERRUPTS();
 		begin_pair(v, &pairs[i]);
-		if (v->n_begun == MAX_CALLS || v->tokens >= MAX_CALL_TOKENS || i == n - 1)
+		/* the first alone brings the common beginning of prompts into the prefix cache */
+		if (i == 0 || v->n_begun == MAX_CALLS || v->tokens >= MAX_CALL_TOKENS || i == n - 1)
 		{
 			old = MemoryContextSwitchTo(v->chunk_context);
 			settle(v);

@@ -11,6 +11,7 @@
  * verifies. The cosines are sums in one written order (kernels.h), so they have the same bits on every machine.
  *
  *   block_plan.c     which nested loops: called for each batch node that was put above one
+ *   block_paths.c    lets the planner join by a nested loop over whole sides where it would look up
  *   block_exec.c     the node: reads, chooses, hands on pairs in the order of a nested loop
  *   block_texts.c    rows of a side, their texts, and the vectors of both sides' texts
  *   block_matrix.c   cosines of texts by blocks, and the bits of pairs that are near enough
@@ -120,6 +121,12 @@ extern void pgllm_block_store_pair(PgLlmBlockState *b);
 
 /* whether one of the conditions is a call of llm_filter with option block_model */
 extern bool pgllm_has_blocking(List *quals);
+
+/* called once, when the library is loaded (block_paths.c): the planner gives joins that are to be blocked no other plan */
+extern void pgllm_block_paths_init(void);
+
+/* one condition */
+extern bool pgllm_is_blocking(Node *qual);
 
 /*
  * What is to be below a batch node above a join: a node LlmBlock, which is put there, or the join itself, if there is nothing to

@@ -245,10 +245,13 @@ read_side(Reader *reader, int no)
 	side->text_of = pgllm_block_alloc(b, side->max_rows, sizeof(int32));
 	side->vector_of = pgllm_block_alloc(b, side->max_texts, sizeof(int32));
 	side->first_row = pgllm_block_alloc(b, side->max_texts, sizeof(int64));
-	while (!TupIsNull(row = ExecProcNode(child)))
+	for (;;)
 	{
 		int32		text = -1;
 
+		row = ExecProcNode(child);
+		if (TupIsNull(row))
+			break;
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_puttupleslot(side->rows, row);
 		if (!b->everything)
