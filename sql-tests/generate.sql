@@ -78,6 +78,12 @@ SELECT d.cached_tokens, d.value = c.value AND d.logprob = c.logprob AS same
 FROM cached c, LATERAL llm_generate_detail('row 3', system => repeat('the same for all ', 10), max_tokens => 4) d WHERE i = 3;
 DROP TABLE cached;
 
+-- think_budget: nothing changes for a model that does not think
+SELECT llm_generate('x', max_tokens => 6, options => '{"think_budget": 2}') = llm_generate('x', max_tokens => 6) AS same;
+SELECT * FROM fails($$SELECT llm_generate('x', options => '{"think_budget": -1}')$$);
+SELECT * FROM fails($$SELECT llm_generate('x', options => '{"think_budget": 1, "answer_prefix": "y"}')$$);
+SELECT code, message FROM fails($$SELECT llm_complete('x', options => '{"think_budget": 1}')$$);
+
 -- NULL runs nothing, not even the look for a model
 SELECT llm_generate(NULL, 'nowhere') IS NULL AS generate, llm_complete(NULL, 'nowhere') IS NULL AS complete,
 	   llm_generate_detail(NULL, 'nowhere') IS NULL AS detail;

@@ -123,3 +123,24 @@ DROP OWNED BY regress_llm_reader;
 DROP ROLE regress_llm_reader;
 DROP TABLE trails, changes, changed;
 DROP FUNCTION seal;
+
+-- an error in the middle: whatever the statement has taken when the limit is reached (in a first wave of samples, in one that follows), it ends
+-- by that error, one by one too, and the next goes on as ever
+CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3', kv_type 'f32');
+CREATE FUNCTION limited(tokens int, batching text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('pg_llm.statement_token_limit', tokens::text, false), set_config('pg_llm.batching', batching, false);
+	RETURN (SELECT coalesce(code, 'ok') FROM fails($f$SELECT llm_reason('question ' || i, samples => 5, max_tokens => 6, seed => i) FROM generate_series(1, 3) i$f$));
+END $$;
+CREATE TABLE limits (tokens int, batching text, code text);
+\set ECHO none
+SELECT format('INSERT INTO limits SELECT %s, %L, limited(%s, %L)', n * 50, b, n * 50, b) FROM generate_series(1, 30) n, unnest('{on,off}'::text[]) b \gexec
+\set ECHO all
+RESET pg_llm.batching;
+RESET pg_llm.statement_token_limit;
+SELECT batching, code, count(*) > 5 AS several FROM limits GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT batching, max(tokens) FILTER (WHERE code <> 'ok') < min(tokens) FILTER (WHERE code = 'ok') AS from_one_limit_on FROM limits GROUP BY 1 ORDER BY 1;
+SELECT count((llm_reason('question ' || i, samples => 5, max_tokens => 6, seed => i)).trail) AS answers FROM generate_series(1, 3) i;
+DROP SERVER llama3;
+DROP TABLE limits;
+DROP FUNCTION limited;

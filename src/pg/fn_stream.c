@@ -81,6 +81,8 @@ next_piece(Stream *stream)
 		}
 		llm_request_generation(call->request, &generation);
 		end = generation.text_len;
+		/* thoughts are not shown */
+		stream->shown = Max(stream->shown, Min(generation.answer_off, end));
 		if (more)
 		{
 			end = Min(generation.stable_len, generation.text_len);

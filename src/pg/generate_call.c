@@ -174,6 +174,8 @@ pgllm_generate_thinking(PgLlmCall *call, const LlmTokens *prompt, LlmGeneratePar
 	params->think_token = thinking.begin;
 	params->after = thinking.end.ids;
 	params->n_after = (int) thinking.end.n;
+	params->between = thinking.between.ids;
+	params->n_between = (int) thinking.between.n;
 }
 
 /* build the prompt, as long as it may be; false if it does not fit: then call->error says so */
@@ -213,6 +215,11 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	LlmRequest *request;
 	LlmError	err;
 
+	if (options->has_think_budget && options->answer_prefix.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("think_budget and answer_prefix cannot be given together"),
+				 errhint("With a prefix the answer has begun, and nothing is thought before it.")));
 	pgllm_compile_schema(&source->args->options);
 	PGLLM_CHECK(llm_sampling_check(&options->sampling, (int32_t) call->model->model->hp.n_vocab, &err), &err);
 	if (!fit(source, build, data))
@@ -225,8 +232,10 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 
 	/* the answer must fit the grammar; what the model thinks before is free. With a prefix, it has begun. */
 	params.grammar = options->grammar;
-	if (options->grammar != NULL && source->starts_text)
+	if ((options->grammar != NULL || options->has_think_budget) && source->starts_text)
 		pgllm_generate_thinking(call, &source->tokens, &params);
+	params.limits_thinking = options->has_think_budget;
+	params.think_budget = options->think_budget;
 	if (options->draft == LLM_DRAFT_MODEL)
 		params.draft_model = pgllm_model_open(options->draft_model)->model;
 	PGLLM_CHECK(llm_request_generate(call->model->scheduler, source->tokens.ids, source->tokens.n, &params, &request, &err), &err);

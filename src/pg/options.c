@@ -193,6 +193,13 @@ read_answer_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	o->answer_prefix = string_of(key, v);
 }
 
+static void
+read_think_budget(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->think_budget = (uint32_t) integer_of(key, v, 0, PG_INT32_MAX);
+	o->has_think_budget = true;
+}
+
 /* variables of the chat template; all their strings are data */
 static void
 read_template_kwargs(const char *key, const JsonbValue *v, PgLlmOptions *o)
@@ -486,6 +493,7 @@ static const struct
 	{"prefix", PGLLM_OPT_EMBED, read_prefix},
 	{"instruction", PGLLM_OPT_RERANK | PGLLM_OPT_REASON, read_instruction},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
+	{"think_budget", PGLLM_OPT_PROMPT, read_think_budget},
 	{"template_kwargs", PGLLM_OPT_PROMPT | PGLLM_OPT_AGGREGATE | PGLLM_OPT_REASON, read_template_kwargs},
 	{"grammar", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
@@ -511,7 +519,7 @@ static const struct
 };
 
 /* keys that are kept for what this version cannot do yet: not unknown, but refused */
-static const char *const reserved[] = {"think", "think_budget", "logprobs", "lora"};
+static const char *const reserved[] = {"think", "logprobs", "lora"};
 
 static void
 read_key(const char *key, const JsonbValue *v, int allowed, PgLlmOptions *out)

@@ -222,6 +222,8 @@ typedef struct PgLlmOptions
 	bool		has_draft;		/* it was given */
 	int			draft_tokens;	/* 0: default */
 	text	   *draft_model;	/* its name, with LLM_DRAFT_MODEL */
+	bool		has_think_budget;
+	uint32_t	think_budget;	/* tokens of thinking at most, if has_think_budget */
 	/* decisions */
 	LlmLabelForm form;
 	int			calibrate;		/* -1: default of the form, 0 off, 1 on */
@@ -250,7 +252,7 @@ typedef struct PgLlmOptions
 
 /* which keys a function takes */
 #define PGLLM_OPT_SAMPLING	1	/* top_p top_k min_p typical_p repeat_penalty presence_penalty frequency_penalty logit_bias draft … */
-#define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix */
+#define PGLLM_OPT_PROMPT	2	/* truncate template_kwargs answer_prefix think_budget */
 #define PGLLM_OPT_LABELS	4	/* form calibrate calibration variants truncate answer_prefix */
 #define PGLLM_OPT_RAW		8	/* truncate */
 #define PGLLM_OPT_EMBED		16	/* truncate prefix */

@@ -62,6 +62,20 @@ def schema(r, depth):
     return s
 
 
+def free_keys(r):
+    """objects whose keys nobody declared"""
+    names = r.choice([{}, {"propertyNames": {"enum": ["a", "b", "ab", "abc"]}}, {"propertyNames": {"pattern": "^[a-c]{1,2}$"}},
+                      {"propertyNames": {"maxLength": 1}}, {"patternProperties": {"^x": {"type": "null"}}}])
+    low = r.randrange(0, 4)
+    return dict({"type": "object", "additionalProperties": {"enum": [0, 1, "x"]}, "minProperties": low, "maxProperties": low + 3}, **names)
+
+
+def no_key_twice(pairs):
+    if len({k for k, _ in pairs}) != len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("model")
@@ -71,7 +85,7 @@ def main():
     p.add_argument("--tool", default="build/llm")
     args = p.parse_args()
     r = random.Random(args.seed)
-    schemas = [schema(r, 2) for _ in range(args.values)]
+    schemas = [free_keys(r) if i % 8 == 7 else schema(r, 2) for i in range(args.values)]
     lines = []
     for i, s in enumerate(schemas):
         line = {"token_ids": [r.randrange(5, 200) for _ in range(8)], "schema": s}
@@ -90,7 +104,7 @@ def main():
                 print("error:", a["error"], json.dumps(s))
             continue
         try:
-            value = json.loads(a["text"], parse_float=Decimal)
+            value = json.loads(a["text"], parse_float=Decimal, object_pairs_hook=no_key_twice)
             own = json.loads(json.dumps(s), parse_float=Decimal)
             jsonschema.Draft202012Validator(own, format_checker=checker).validate(value)
             if len(a["token_ids"]) > args.tokens:

@@ -14,6 +14,8 @@
 #                    must be able to read this folder
 #   extract          llm_extract over LONG_SCHEMAS (1000) random schemas with a tiny model, and a tenth of them with LONG_MODEL
 #                    if there is one: all valid by python-jsonschema; left out if LONG_PYTHON (python3) has no jsonschema
+#   replay           100 trails of small models, and of LONG_MODEL if there is one, are verified by llm_replay in other processes, with
+#                    other threads, CPU levels and batches; 100 single changes are found
 #   pgvector         embeddings in columns of pgvector (check_pgvector.sh), for each of LONG_PGVECTOR: paths of pg_config of
 #                    servers with pgvector; left out if there are none
 #   minilm           all-MiniLM-L6-v2 through SQL (check_minilm.py): LONG_MINILM, its wheel or folder, LONG_REFERENCE, its
@@ -86,8 +88,11 @@ test-long: interrupts
 interrupts:
 	@PG_CONFIG='$(PG_CONFIG)' bash src/test/interrupts.sh $(LONG_INTERRUPTS)
 
-.PHONY: extract pgvector minilm
-test-long: extract pgvector minilm
+.PHONY: extract pgvector minilm replay
+test-long: extract replay pgvector minilm
+replay:
+	@PG_CONFIG='$(PG_CONFIG)' bash src/test/check_replay.sh $(LONG_MODEL)
+
 extract:
 	@if ! $(LONG_PYTHON) -c 'import jsonschema' 2> /dev/null; then \
 	    echo "extract: left out, $(LONG_PYTHON) has no package jsonschema"; exit 0; fi; \

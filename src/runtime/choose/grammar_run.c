@@ -407,9 +407,48 @@ llm_run_forced(const LlmGrammarRun *run)
 	return forced;
 }
 
+/* the first byte of an edge that is not taken; 256: all are */
+static int
+free_byte(const LlmEdge *e, const uint32_t taken[8])
+{
+	for (int b = e->first; b <= e->last; b++)
+	{
+		if (!(taken[b >> 5] >> (b & 31) & 1))
+			return b;
+	}
+	return 256;
+}
+
+int32_t
+llm_run_cheapest(const LlmGrammarRun *run, const uint32_t taken[8], int *byte)
+{
+	int32_t		best = LLM_COST_NONE;
+
+	for (size_t i = 0; i < LLM_RUN_N_CONFIGS(run); i++)
+	{
+		const LlmConfig *c = &LLM_RUN_CONFIGS(run)[i];
+		const LlmState *s = &run->g->m.states[c->state];
+
+		for (int32_t k = 0; k < s->n_edges; k++)
+		{
+			const LlmEdge *e = &run->g->m.edges[s->first_edge + k];
+			int			b = free_byte(e, taken);
+			int32_t		cost = b == 256 ? LLM_COST_NONE : cost_of(run, e->to, c->stack);
+
+			if (cost < best || (cost == best && best != LLM_COST_NONE && b < *byte))
+			{
+				best = cost;
+				*byte = b;
+			}
+		}
+	}
+	return best;
+}
+
 LlmStatus
 llm_run_shortest(const LlmGrammarRun *run, LlmBuf *out, LlmError *err)
 {
+	static const uint32_t none[8];
 	LlmGrammarRun way;
 	LlmStatus	status;
 
@@ -417,25 +456,11 @@ llm_run_shortest(const LlmGrammarRun *run, LlmBuf *out, LlmError *err)
 	status = LLM_OK;
 	while (status == LLM_OK && !llm_run_complete(&way))
 	{
-		int32_t		cost = llm_run_cost(&way);
-		int			best = 256;
+		int			best;
 		char		byte;
 		bool		alive;
 
-		for (size_t i = 0; i < LLM_RUN_N_CONFIGS(&way); i++)
-		{
-			const LlmConfig *c = &LLM_RUN_CONFIGS(&way)[i];
-			const LlmState *s = &way.g->m.states[c->state];
-
-			for (int32_t k = 0; k < s->n_edges; k++)
-			{
-				const LlmEdge *e = &way.g->m.edges[s->first_edge + k];
-
-				if (e->first < best && cost_of(&way, e->to, c->stack) == cost - 1)
-					best = e->first;
-			}
-		}
-		if (best == 256)
+		if (llm_run_cheapest(&way, none, &best) == LLM_COST_NONE)
 		{
 			status = llm_fail(err, LLM_E_LIMIT, "a grammar has no end");	/* cannot be: dead states are left out */
 			break;

@@ -79,6 +79,12 @@ extern bool llm_run_ended(const LlmGrammarRun *run);	/* the text is whole, and n
 /* the only byte that can come, -1 if there are several or the text is whole */
 extern int llm_run_forced(const LlmGrammarRun *run);
 
+/*
+ * The next byte of the shortest end, among those that are not in taken (bit byte % 32 of word byte / 32), the least of equals; the result is how
+ * many bytes it takes from there on, LLM_COST_NONE: there is no such byte
+ */
+extern int32_t llm_run_cheapest(const LlmGrammarRun *run, const uint32_t taken[8], int *byte);
+
 /* append to out the shortest text that makes it whole (of several the first by bytes) */
 extern LlmStatus llm_run_shortest(const LlmGrammarRun *run, LlmBuf *out, LlmError *err);
 

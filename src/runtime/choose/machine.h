@@ -67,6 +67,8 @@ typedef struct LlmMachine
 	int32_t		n_procs;
 	int32_t		n_costs;
 	bool		certain;		/* whatever the stack, a state reached can be ended */
+	bool		open_keys;		/* objects may have keys that are not declared, which must differ (written_keys.h) */
+	bool		counts_keys;	/* and there may have to be several of them */
 } LlmMachine;
 
 /* ---- building ---- */

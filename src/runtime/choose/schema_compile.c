@@ -633,5 +633,8 @@ llm_schema_compile(LlmSchemaCompile *c, LlmCompile *cx, const LlmJson *schema, b
 		LLM_TRY(llm_vec_push(cx, &must, &root, sizeof(root)));
 	LLM_TRY(find_proc(c, &must, &open, &whole));
 	LLM_TRY(expand_all(c));
-	return llm_machine_finish(&c->build, m);
+	LLM_TRY(llm_machine_finish(&c->build, m));
+	m->open_keys = c->open_keys;
+	m->counts_keys = c->counts_keys;
+	return LLM_OK;
 }

@@ -65,6 +65,8 @@ typedef struct LlmSchemaCompile
 	LlmMachineBuild build;
 	bool		offered;		/* G, else V */
 	bool		compact;
+	bool		open_keys;		/* as in the machine */
+	bool		counts_keys;
 	LlmVec		procs;			/* LlmValueProc * */
 	LlmVec		pending;		/* LlmPending: calls whose exits lead on */
 	size_t		n_exits;		/* of all procedures */

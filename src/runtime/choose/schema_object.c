@@ -419,6 +419,9 @@ key_states(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_t 
 		LLM_TRY(llm_vec_push(c->cx, &targets, &target, sizeof(target)));
 	}
 	others = others_offered(c, proc, key);
+	for (size_t i = 0; i < proc->parts.n && others; i++)
+		c->counts_keys |= part_schema(c, proc, i)->min_properties > 1;
+	c->open_keys |= others;
 	if (others)
 	{
 		/* one automaton for all keys: those that may not come end in a state without a way on */

@@ -209,6 +209,47 @@ chars_in(const Entry *e)
 	return (uint8_t) (n < LLM_TRIE_MAX_PLAIN ? n : LLM_TRIE_MAX_PLAIN);
 }
 
+static bool
+is_quoting(const Entry *e)
+{
+	int			n = 0;
+
+	for (uint32_t i = 0; i < e->len; i++)
+		n += e->bytes[i] == '"';
+	return n > 1;
+}
+
+static LlmStatus
+list_quoting(Build *b, LlmError *err)
+{
+	LlmTokenTrie *trie = b->trie;
+	size_t		bytes = 0;
+	int32_t		n = 0;
+	void	   *p;
+
+	for (int32_t i = 0; i < b->n; i++)
+	{
+		n += is_quoting(&b->entries[i]);
+		bytes += is_quoting(&b->entries[i]) ? b->entries[i].len : 0;
+	}
+	LLM_TRY(llm_alloc(trie->allocator, (size_t) n, sizeof(LlmQuoting), &p, err));
+	trie->quoting = p;
+	LLM_TRY(llm_alloc(trie->allocator, bytes, 1, &p, err));
+	trie->quoting_bytes = p;
+	bytes = 0;
+	for (int32_t i = 0; i < b->n; i++)
+	{
+		const Entry *e = &b->entries[i];
+
+		if (!is_quoting(e))
+			continue;
+		trie->quoting[trie->n_quoting++] = (LlmQuoting) {e->id, (uint32_t) bytes, e->len};
+		memcpy(trie->quoting_bytes + bytes, e->bytes, e->len);
+		bytes += e->len;
+	}
+	return LLM_OK;
+}
+
 static LlmStatus
 fill(Build *b, const LlmTokenizer *t, bool first, LlmError *err)
 {
@@ -227,6 +268,7 @@ fill(Build *b, const LlmTokenizer *t, bool first, LlmError *err)
 		trie->ids[i] = b->entries[i].id;
 		trie->chars[i] = chars_in(&b->entries[i]);
 	}
+	LLM_TRY(list_quoting(b, err));
 	trie->nodes = (LlmTrieNode *) b->nodes.data;
 	b->nodes.data = NULL;
 	return find_plain(trie, err);
@@ -267,6 +309,8 @@ llm_token_trie_free(LlmTokenTrie *trie)
 	llm_free(trie->allocator, trie->ids);
 	llm_free(trie->allocator, trie->chars);
 	llm_free(trie->allocator, trie->ends);
+	llm_free(trie->allocator, trie->quoting);
+	llm_free(trie->allocator, trie->quoting_bytes);
 	llm_free(trie->allocator, trie);
 }
 

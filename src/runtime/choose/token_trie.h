@@ -24,6 +24,14 @@ typedef struct LlmTrieNode
 	uint8_t		chars;			/* that begin from the root to here, LLM_TRIE_MAX_PLAIN at most */
 } LlmTrieNode;
 
+/* a token with two quotes or more: it can write a whole key of JSON */
+typedef struct LlmQuoting
+{
+	int32_t		id;
+	uint32_t	off;			/* of its bytes in quoting_bytes */
+	uint32_t	len;
+} LlmQuoting;
+
 typedef struct LlmTokenTrie
 {
 	const LlmAllocator *allocator;
@@ -33,6 +41,9 @@ typedef struct LlmTokenTrie
 	uint8_t    *chars;			/* (n_ids): characters that begin in the token, LLM_TRIE_MAX_PLAIN at most */
 	int32_t		n_ids;
 	int32_t		n_vocab;		/* ids are below */
+	LlmQuoting *quoting;
+	char	   *quoting_bytes;
+	int32_t		n_quoting;
 	int32_t    *ends;			/* tokens that end a text */
 	int32_t		n_ends;
 } LlmTokenTrie;

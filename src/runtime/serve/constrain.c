@@ -122,16 +122,24 @@ tokens_of(LlmRequest *r, bool start, const char *bytes, size_t n, LlmTokens *out
 	return LLM_OK;
 }
 
-/* tokens of the shortest text that makes run whole */
+/* tokens of the shortest text that makes run whole; *found false: there is none, or it is far too long */
 static LlmStatus
-closing_tokens(LlmRequest *r, bool start, LlmTokens *out, LlmError *err)
+closing_tokens(LlmRequest *r, bool start, LlmTokens *out, bool *found, LlmError *err)
 {
+	const LlmConstraint *c = r->constraint;
+	const size_t limit = 64 * (size_t) (r->max_output - r->n_output) + 2 * (size_t) llm_run_cost(&c->run) + 1024;
 	LlmBuf		bytes;
 	LlmStatus	status;
 	size_t		taken = 0;
 
+	*found = true;
 	llm_buf_init(&bytes, r->scheduler->allocator);
-	status = llm_run_shortest(&r->constraint->run, &bytes, err);
+	if (c->run.g->m.open_keys)
+		status = llm_written_shortest(&c->written, &c->run, limit, &bytes, found, err);
+	else
+		status = llm_run_shortest(&c->run, &bytes, err);
+	if (!*found)
+		bytes.len = 0;
 	if (status == LLM_OK)
 		status = tokens_of(r, start, bytes.data, bytes.len, out, &taken, err);
 	if (status == LLM_OK && taken < bytes.len)
@@ -151,17 +159,27 @@ fits(LlmRequest *r, bool start, size_t used, bool *fit, size_t *needed, LlmError
 	const size_t left = r->max_output - r->n_output;
 	LlmTokens	closing;
 	LlmStatus	status;
+	bool		found;
 
 	*needed = 0;
 	*fit = used <= left && llm_run_cost(&r->constraint->run) == 0;
 	if (*fit)
 		return LLM_OK;
 	llm_tokens_init(&closing, r->scheduler->allocator);
-	status = closing_tokens(r, start, &closing, err);
-	*needed = closing.n;
-	*fit = status == LLM_OK && used + closing.n <= left;
+	status = closing_tokens(r, start, &closing, &found, err);
+	*needed = found ? closing.n : SIZE_MAX;
+	*fit = status == LLM_OK && found && used + closing.n <= left;
 	llm_tokens_free(&closing);
 	return status;
+}
+
+/* may the shortest end be longer than the machine knows, as keys of it must differ? */
+static bool
+may_differ(const LlmConstraint *c)
+{
+	const LlmMachine *m = &c->run.g->m;
+
+	return m->open_keys && (m->counts_keys || c->written.place == LLM_PLACE_KEY || c->written.place == LLM_PLACE_BEFORE_KEY);
 }
 
 /* cheap first: a byte is a token at most, where the vocabulary has all bytes that grammars force */
@@ -171,7 +189,7 @@ still_fits(LlmRequest *r, size_t used, bool *fit, LlmError *err)
 	const size_t left = r->max_output - r->n_output;
 	size_t		needed;
 
-	*fit = used <= left && (size_t) llm_run_cost(&r->constraint->run) <= left - used;
+	*fit = !may_differ(r->constraint) && used <= left && (size_t) llm_run_cost(&r->constraint->run) <= left - used;
 	return *fit ? LLM_OK : fits(r, false, used, fit, &needed, err);
 }
 
@@ -195,11 +213,19 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 		llm_free(a, c);
 		return LLM_E_NOMEM;
 	}
+	llm_written_init(&c->written, a);
+	llm_written_init(&c->before, a);
 	r->constraint = c;
-	LLM_TRY(fits(r, at_start(r), r->think.open ? (size_t) r->think.n_end : 0, &fit, &needed, err));
+	LLM_TRY(fits(r, at_start(r), r->think.open ? llm_think_part_closing(&r->think) : 0, &fit, &needed, err));
 	if (fit)
 		return LLM_OK;
-	needed += r->think.open ? (size_t) r->think.n_end : 0;
+	if (needed == SIZE_MAX)
+	{
+		llm_fail(err, LLM_E_ARGUMENT, LLM_NO_TEXT);
+		llm_error_hint(err, "The keys of an object must differ, and there are too few that fit.");
+		return LLM_E_ARGUMENT;
+	}
+	needed += r->think.open ? llm_think_part_closing(&r->think) : 0;
 	llm_fail(err, LLM_E_ARGUMENT, "the shortest text that fits the grammar takes %zu tokens, but only %u may be generated", needed,
 			 r->max_output);
 	llm_error_hint(err, "Raise max_tokens, or give a schema with fewer required parts.");
@@ -212,8 +238,28 @@ llm_constrain_free(LlmRequest *r)
 	if (!r->constraint)
 		return;
 	llm_run_free(&r->constraint->run);
+	llm_written_free(&r->constraint->written);
+	llm_written_free(&r->constraint->before);
 	llm_free(r->scheduler->allocator, r->constraint);
 	r->constraint = NULL;
+}
+
+/* take out what would write a key again */
+static LlmStatus
+forbid_written(LlmRequest *r, const LlmTokenTrie *trie, const uint32_t *bits, float *logits, LlmError *err)
+{
+	const LlmConstraint *c = r->constraint;
+	LlmTokens	forbidden;
+	LlmStatus	status;
+
+	if (!c->run.g->m.open_keys)
+		return LLM_OK;
+	llm_tokens_init(&forbidden, r->scheduler->allocator);
+	status = llm_written_forbidden(&c->written, &c->run, trie, bits, &forbidden, err);
+	for (size_t i = 0; i < forbidden.n; i++)
+		logits[forbidden.ids[i]] = -INFINITY;
+	llm_tokens_free(&forbidden);
+	return status;
 }
 
 LlmStatus
@@ -252,12 +298,43 @@ llm_constrain_logits(LlmRequest *r, float *logits, LlmError *err)
 	}
 	for (int32_t id = trie->n_vocab; id < n_vocab; id++)
 		logits[id] = -INFINITY;
+	LLM_TRY(forbid_written(r, trie, bits, logits, err));
 	if (think_logit > -INFINITY)
 		logits[r->think.begin] = think_logit;
 	return LLM_OK;
 }
 
 /* ---- after a choice ---- */
+
+/* as before the last advance() that went on */
+static void
+take_back(LlmConstraint *c)
+{
+	LlmWrittenKeys now = c->written;
+
+	llm_run_undo(&c->run);
+	if (!c->run.g->m.open_keys)
+		return;
+	c->written = c->before;
+	c->before = now;
+}
+
+/* read bytes; *alive false, and nothing changed, if they lead nowhere or write a key again */
+static LlmStatus
+advance(LlmConstraint *c, const char *bytes, size_t n, bool *alive, LlmError *err)
+{
+	bool		again;
+
+	LLM_TRY(llm_run_bytes(&c->run, bytes, n, alive, err));
+	if (!*alive || !c->run.g->m.open_keys)
+		return LLM_OK;
+	LLM_TRY(llm_written_copy(&c->written, &c->before, err));
+	LLM_TRY(llm_written_read(&c->written, bytes, n, &again, err));
+	*alive = !again;
+	if (again)
+		take_back(c);
+	return LLM_OK;
+}
 
 /* the bytes that must come next, tokenized; a token that may still grow is left to the model */
 static LlmStatus
@@ -301,13 +378,15 @@ forced_tokens(LlmRequest *r, LlmTokens *put, LlmError *err)
 		status = llm_detokenize_one(t, tokens.ids[i], false, false, &one, err);
 		if (status != LLM_OK || one.len == 0 || one.len > bytes.len - at || memcmp(one.data, bytes.data + at, one.len) != 0)
 			break;
-		status = llm_run_bytes(&c->run, one.data, one.len, &alive, err);
+		status = advance(c, one.data, one.len, &alive, err);
+		if (status == LLM_OK && !alive)
+			break;				/* cannot be: then there was no end */
 		if (status == LLM_OK)
 			status = still_fits(r, put->n + 1, &fit, err);
 		if (status == LLM_OK && !fit)
 		{
 			/* the canonical tokens are more than the longest ones: take back this one, and let it be closed */
-			llm_run_undo(&c->run);
+			take_back(c);
 			break;
 		}
 		if (status == LLM_OK)
@@ -325,8 +404,11 @@ forced_tokens(LlmRequest *r, LlmTokens *put, LlmError *err)
 static LlmStatus
 close_now(LlmRequest *r, LlmTokens *put, bool *whole, LlmError *err)
 {
+	bool		found;
+
 	*whole = true;
-	return closing_tokens(r, at_start(r) && put->n == 0, put, err);
+	LLM_TRY(closing_tokens(r, at_start(r) && put->n == 0, put, &found, err));
+	return found ? LLM_OK : llm_fail(err, LLM_E_LIMIT, "an answer has no end");	/* cannot be: each token left one */
 }
 
 /* a token of the thinking part */
@@ -337,7 +419,7 @@ think(LlmRequest *r, int32_t token, LlmTokens *put, LlmError *err)
 	bool		room;
 
 	/* one more token of thinking, and room for its end and the answer? */
-	LLM_TRY(fits(r, false, 1 + (size_t) r->think.n_end, &room, &needed, err));
+	LLM_TRY(fits(r, false, 1 + llm_think_part_closing(&r->think), &room, &needed, err));
 	return llm_think_part_token(&r->think, r->tokens + r->n_prompt, r->n_output, token, room, put, err);
 }
 
@@ -356,7 +438,7 @@ llm_constrain_token(LlmRequest *r, int32_t token, LlmTokens *put, bool *whole, L
 	llm_buf_init(&bytes, r->scheduler->allocator);
 	status = llm_detokenize_one(r->scheduler->model->tokenizer, token, at_start(r), false, &bytes, err);
 	if (status == LLM_OK)
-		status = llm_run_bytes(&c->run, bytes.data, bytes.len, &alive, err);
+		status = advance(c, bytes.data, bytes.len, &alive, err);
 	llm_buf_free(&bytes);
 	if (status == LLM_OK && alive)
 		status = still_fits(r, 1, &fit, err);
@@ -364,7 +446,7 @@ llm_constrain_token(LlmRequest *r, int32_t token, LlmTokens *put, bool *whole, L
 	if (!fit)
 	{
 		if (alive)
-			llm_run_undo(&c->run);
+			take_back(c);
 		return close_now(r, put, whole, err);
 	}
 	LLM_TRY(llm_tokens_append(put, token, err));

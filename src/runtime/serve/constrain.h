@@ -11,12 +11,15 @@
 #define LLM_CONSTRAIN_H
 
 #include "choose/token_mask.h"
+#include "choose/written_keys.h"
 #include "serve/scheduler.h"
 
 /* of a request */
 typedef struct LlmConstraint
 {
 	LlmGrammarRun run;
+	LlmWrittenKeys written;		/* where the grammar has open keys */
+	LlmWrittenKeys before;		/* as it was before the last bytes */
 } LlmConstraint;
 
 /* of a scheduler: trees over the vocabulary, and masks of the grammars used last */

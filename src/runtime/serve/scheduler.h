@@ -85,6 +85,8 @@ typedef struct LlmGenerateParams
 	int32_t		think_token;	/* with n_after: a token that may begin one, -1: none */
 	const int32_t *after;		/* tokens that end a thinking part; copied */
 	int			n_after;		/* 0: there is none */
+	const int32_t *between;		/* with channels: tokens that end a message and begin the next one's head; copied */
+	int			n_between;		/* 0: the part lies between tags; else at least 2, the end and the beginning first */
 	bool		limits_thinking;
 	uint32_t	think_budget;	/* tokens after which the thinking part is ended, if limits_thinking */
 	LlmDraftKind draft;

@@ -29,6 +29,8 @@ static const struct
 	{"<|START_THINKING|>", "<|END_THINKING|>"}, /* Command A Reasoning */
 	{"<seed:think>", "</seed:think>"},	/* Seed-OSS */
 	{"<|inner_prefix|>", "<|inner_suffix|>"},	/* Apertus */
+	{"<|channel>", "<channel|>"},	/* Gemma 4 */
+	{"<mm:think>", "</mm:think>"},	/* MiniMax M3 */
 };
 
 /* a form of begin and end tokens, of which the prompt holds the last ones at the places found */
@@ -64,6 +66,7 @@ channels(const LlmTokenizer *t, const int32_t *prompt, size_t n, LlmTokens *scra
 	int32_t		channel;
 	int32_t		message;
 	int32_t		start;
+	int32_t		end;
 
 	LLM_TRY(token_of(t, "<|channel|>", scratch, &channel, err));
 	LLM_TRY(token_of(t, "<|message|>", scratch, &message, err));
@@ -76,6 +79,13 @@ channels(const LlmTokenizer *t, const int32_t *prompt, size_t n, LlmTokens *scra
 			return LLM_OK;
 	}
 	out->open = true;
+	LLM_TRY(token_of(t, "<|end|>", scratch, &end, err));
+	if (end >= 0)
+	{
+		LLM_TRY(llm_tokens_append(&out->between, end, err));
+		LLM_TRY(llm_tokens_append(&out->between, start, err));
+		LLM_TRY(llm_tokenize(t, (LlmText) {"assistant", NULL, 9}, 0, NULL, &out->between, err));
+	}
 	LLM_TRY(llm_tokens_append(&out->end, channel, err));
 	LLM_TRY(llm_tokenize(t, (LlmText) {"final", NULL, 5}, 0, NULL, &out->end, err));
 	return llm_tokens_append(&out->end, message, err);
@@ -90,12 +100,16 @@ llm_thinking_find(const LlmModel *model, const int32_t *prompt, size_t n, const 
 	out->open = false;
 	out->begin = -1;
 	llm_tokens_init(&out->end, a);
+	llm_tokens_init(&out->between, a);
 	llm_tokens_init(&scratch, a);
 	status = channels(model->tokenizer, prompt, n, &scratch, out, err);
 	if (status == LLM_OK && out->end.n == 0)
 		status = tags(model->tokenizer, prompt, n, &scratch, out, err);
 	llm_tokens_free(&scratch);
 	if (status != LLM_OK)
+	{
 		llm_tokens_free(&out->end);
+		llm_tokens_free(&out->between);
+	}
 	return status;
 }

@@ -12,7 +12,7 @@ fetch_model
 if [ ! -x build/bench-venv/bin/python ]; then
 	say "Getting Python packages"
 	with_progress build/bench-venv.log sh -c "python3 -m venv build/bench-venv &&
-		build/bench-venv/bin/pip install -q numpy gguf onnx onnxruntime tokenizers jinja2 diskcache typing_extensions" ||
+		build/bench-venv/bin/pip install -q numpy gguf onnx onnxruntime tokenizers jinja2 diskcache typing_extensions llguidance" ||
 		fail "the Python packages could not be fetched" "check the network, remove build/bench-venv and run this command again; the log is build/bench-venv.log."
 fi
 if [ ! -e build/peer-source ]; then

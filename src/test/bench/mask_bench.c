@@ -1,8 +1,9 @@
 /*
  * mask_bench.c: what a token mask costs in processor time: median, 99th percentile, and the first sight of each state.
  *
- * usage: mask_bench MODEL.gguf [values]: only the vocabulary of the file is used. Random values of a schema with objects, arrays, strings, enums and numbers are
- * written token by token, the next token drawn from the mask.
+ * usage: mask_bench MODEL.gguf [values [FILE]]: only the vocabulary of the file is used. Random values of a schema with objects, arrays, strings, enums and
+ * numbers are written token by token, the next token drawn from the mask. FILE gets the schema and the tokens of each value, a JSON value a line, so
+ * that another program can be given the same. The last line of output is the result in JSON.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,11 +76,20 @@ main(int argc, char **argv)
 	uint32_t	random = 1;
 	double	   *cost = malloc(sizeof(double) * 2000000);
 	double		worst_first = 0;
+	double		compile_ms;
 	double		began;
+	FILE	   *file = NULL;
 	size_t		n = 0;
 
 	if (argc < 2 || !cost)
 		return 1;
+	if (argc > 3 && !(file = fopen(argv[3], "w")))
+	{
+		perror(argv[3]);
+		return 1;
+	}
+	if (file)
+		fprintf(file, "%s\n", schema);
 	check(llm_gguf_open(argv[1], &llm_malloc_allocator, NULL, &gguf, &err), &err);
 	check(llm_tokenizer_create(&gguf.meta, &llm_malloc_allocator, &t, &err), &err);
 	began = now_us();
@@ -87,7 +97,8 @@ main(int argc, char **argv)
 	printf("%d tokens, tree of %d nodes in %.1f ms\n", (int) trie->n_vocab, (int) trie->n_nodes, (now_us() - began) / 1e3);
 	began = now_us();
 	check(llm_grammar_json_schema((LlmStr) {schema, sizeof schema - 1}, false, &llm_malloc_allocator, NULL, &g, &err), &err);
-	printf("schema compiled in %.1f ms\n", (now_us() - began) / 1e3);
+	compile_ms = (now_us() - began) / 1e3;
+	printf("schema compiled in %.1f ms\n", compile_ms);
 	check(llm_masker_create(g, trie, (size_t) 256 << 20, &llm_malloc_allocator, &masker, &err), &err);
 	llm_buf_init(&bytes, &llm_malloc_allocator);
 	for (int v = 0; v < n_values; v++)
@@ -109,15 +120,26 @@ main(int argc, char **argv)
 			id = draw(trie, t, bits, &random);
 			if (id < 0)
 				break;
+			if (file)
+				fprintf(file, "%s%d", step == 0 ? "[" : ", ", (int) id);
 			bytes.len = 0;
 			check(llm_detokenize_one(t, id, false, false, &bytes, &err), &err);
 			check(llm_run_bytes(&run, bytes.data, bytes.len, &any, &err), &err);
 			check(llm_run_settle(&run, &err), &err);
 		}
 		llm_run_free(&run);
+		if (file)
+			fprintf(file, "]\n");
+	}
+	if (file && fclose(file) != 0)
+	{
+		perror(argv[3]);
+		return 1;
 	}
 	qsort(cost, n, sizeof(double), compare);
 	printf("%zu masks: median %.1f us, 99%% %.1f us, first sight of a state at most %.0f us\n", n, cost[n / 2], cost[n * 99 / 100],
 		   worst_first);
+	printf("{\"vocabulary\": %d, \"median\": %.2f, \"p99\": %.2f, \"worst\": %.1f, \"compile_ms\": %.2f}\n", (int) trie->n_vocab, cost[n / 2],
+		   cost[n * 99 / 100], worst_first, compile_ms);
 	return 0;
 }

@@ -5,6 +5,7 @@
  * together, for any batch size, thread count and cache state, greedy or sampled. Thinking parts are free and closed in time.
  */
 #include "choose/token_mask.h"
+#include "choose/written_keys.h"
 #include "fail_alloc.h"
 #include "test_model.h"
 
@@ -19,6 +20,11 @@ static const char *const schemas[] = {
 	"{}",
 	"{\"oneOf\":[{\"items\":{\"minimum\":3}},{\"items\":{\"maximum\":7}}],\"type\":\"array\",\"maxItems\":3}",
 	"{\"type\":\"string\",\"pattern\":\"^[α-ω]{2,5}$\"}",
+	/* keys that are not declared must differ */
+	"{\"type\":\"object\",\"additionalProperties\":{\"enum\":[0,1]},\"minProperties\":3,\"maxProperties\":5}",
+	"{\"type\":\"object\",\"propertyNames\":{\"enum\":[\"a\",\"ab\",\"b\",\"\\\\\"]},\"additionalProperties\":{\"enum\":[0,1]},\"minProperties\":3}",
+	"{\"type\":\"object\",\"patternProperties\":{\"^x[0-9]$\":{\"type\":\"boolean\"}},\"additionalProperties\":false,\"minProperties\":2}",
+	"{\"type\":\"object\",\"properties\":{\"k\":{\"type\":\"object\",\"minProperties\":2}},\"required\":[\"k\"],\"additionalProperties\":{\"type\":\"null\"}}",
 };
 
 static LlmStr
@@ -199,6 +205,60 @@ generate(const LlmModel *m, LlmGrammar *const *grammars, const Company *c, Answe
 	llm_pool_free(pool);
 }
 
+static bool
+has_key_twice(const char *text, size_t len)
+{
+	LlmWrittenKeys w;
+	LlmError	err;
+	bool		again;
+
+	llm_written_init(&w, &llm_malloc_allocator);
+	CHECK(llm_written_read(&w, text, len, &again, &err) == LLM_OK);
+	llm_written_free(&w);
+	return again;
+}
+
+static void
+check_reading_keys(void)
+{
+	static const char *const twice[] = {"{\"a\": 1, \"a\"", "{\"\\\"\": {\"a\": 1}, \"\\\"\": 2}", "[{\"b\": 1, \"a\": [\"a\"], \"b\": 0}]", "{\"\":{},\"\":0}"};
+	static const char *const once[] = {"{\"a\": \"a\", \"b\": \"a\"}", "[\"a\", \"a\", {\"a\": {\"a\": 1}}, {\"a\": 1}]", "{\"a\\\\\": 1, \"a\": 2}", "\"{\\\"a\\\":0,\\\"a\\\":0}\"", "]}"};
+
+	for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++)
+		CHECK_MSG(has_key_twice(twice[i], strlen(twice[i])), "%s", twice[i]);
+	for (size_t i = 0; i < sizeof once / sizeof once[0]; i++)
+		CHECK_MSG(!has_key_twice(once[i], strlen(once[i])), "%s", once[i]);
+}
+
+/* more keys are asked for than there are: no text fits, and that is said at once */
+static void
+check_too_few_keys(const LlmModel *m)
+{
+	const int32_t prompt[] = {11, 12, 13};
+	LlmSchedulerOptions options = {0};
+	LlmGrammar *g;
+	LlmScheduler *s;
+	LlmPool    *pool;
+	LlmRequest *r;
+	LlmError	err;
+
+	CHECK(llm_grammar_json_schema(str("{\"type\":\"object\",\"propertyNames\":{\"enum\":[\"a\",\"b\"]},\"minProperties\":3}"), false,
+								  &llm_malloc_allocator, NULL, &g, &err) == LLM_OK);
+	if (!test_ok(llm_pool_create(&llm_malloc_allocator, 1, &pool, &err), &err) ||
+		!test_ok(llm_scheduler_create(m, pool, &options, &llm_malloc_allocator, &s, &err), &err))
+		exit(1);
+
+	LlmGenerateParams p = {.sampling = llm_sampling_default, .max_tokens = 60, .grammar = g};
+
+	CHECK(llm_request_generate(s, prompt, 3, &p, &r, &err) == LLM_OK);
+	CHECK(llm_request_finish(r) == LLM_FINISH_ERROR && llm_request_error(r)->status == LLM_E_ARGUMENT &&
+		  strcmp(llm_request_error(r)->message, LLM_NO_TEXT) == 0);
+	llm_request_free(r);
+	llm_scheduler_free(s);
+	llm_pool_free(pool);
+	llm_grammar_free(g);
+}
+
 static void
 check_company(const LlmModel *m)
 {
@@ -225,6 +285,7 @@ check_company(const LlmModel *m)
 			{
 				CHECK(a->finish == LLM_FINISH_STOP);
 				CHECK(llm_grammar_accepts(grammars[i / N_REQUESTS], (LlmStr) {a->text, a->text_len}, &accepted, &err) == LLM_OK);
+				CHECK_MSG(i / N_REQUESTS >= sizeof schemas / sizeof schemas[0] || !has_key_twice(a->text, a->text_len), "\"%.*s\" has a key twice", (int) a->text_len, a->text);
 				CHECK_MSG(accepted, "\"%.*s\" does not fit grammar %zu", (int) a->text_len, a->text, i / N_REQUESTS);
 			}
 		}
@@ -335,6 +396,7 @@ main(void)
 	static const char *const paths[] = {"sql-tests/data/models/llama3.gguf", "sql-tests/data/models/mistral.gguf",
 	"sql-tests/data/models/nemotron_h.gguf"};
 
+	check_reading_keys();
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
 	{
 		LlmModelOptions options = {.kv_type = LLM_KV_F16};
@@ -343,6 +405,7 @@ main(void)
 		for (size_t g = 0; g < N_GRAMMARS; g++)
 			check_masks(t.model, g);
 		check_company(t.model);
+		check_too_few_keys(t.model);
 		check_thinking(t.model);
 		if (i == 0)
 			check_failing_allocations(t.model);
