@@ -235,12 +235,6 @@ read_seed(const char *key, const JsonbValue *v, PgLlmOptions *o)
 }
 
 static void
-read_think_budget(const char *key, const JsonbValue *v, PgLlmOptions *o)
-{
-	o->think_budget = integer_of(key, v, 0, PG_INT32_MAX);
-}
-
-static void
 read_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
 	o->prefix = string_of(key, v);
@@ -493,7 +487,7 @@ static const struct
 	{"prefix", PGLLM_OPT_EMBED, read_prefix},
 	{"instruction", PGLLM_OPT_RERANK | PGLLM_OPT_REASON, read_instruction},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
-	{"think_budget", PGLLM_OPT_PROMPT, read_think_budget},
+	{"think_budget", PGLLM_OPT_PROMPT | PGLLM_OPT_REASON_GROUP, read_think_budget},
 	{"template_kwargs", PGLLM_OPT_PROMPT | PGLLM_OPT_AGGREGATE | PGLLM_OPT_REASON, read_template_kwargs},
 	{"grammar", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
@@ -503,7 +497,6 @@ static const struct
 	{"draft_tokens", PGLLM_OPT_SAMPLING, read_draft_tokens},
 	{"temperature", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_temperature},
 	{"seed", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_seed},
-	{"think_budget", PGLLM_OPT_REASON_GROUP, read_think_budget},
 	{"form", PGLLM_OPT_LABELS | PGLLM_OPT_EXTRACT, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
@@ -564,7 +557,6 @@ pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
 	out->truncate = (PgLlmTruncate) pgllm_truncate;
 	out->form = LLM_FORM_AUTO;
 	out->calibrate = -1;
-	out->think_budget = -1;
 	out->draft = LLM_DRAFT_PROMPT;
 	if (options == NULL)
 		return;

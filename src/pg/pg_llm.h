@@ -235,7 +235,6 @@ typedef struct PgLlmOptions
 	int			n_variants;
 	/* reasoning */
 	LlmAnswerForm answer;		/* option answer, or choices */
-	int			think_budget;	/* -1: none */
 	/* embedding and reranking */
 	LlmStr		prefix;			/* put before the text; data NULL: the model's for the task */
 	LlmStr		instruction;	/* data NULL: that of the model's own template, or of the function */
