@@ -215,7 +215,7 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 	LlmRequest *request;
 	LlmError	err;
 
-	if (options->has_think_budget && options->answer_prefix.len > 0)
+	if (options->think_budget >= 0 && options->answer_prefix.len > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("think_budget and answer_prefix cannot be given together"),
@@ -232,10 +232,10 @@ begin(PromptSource *source, PgLlmBuildFn build, LlmStr data)
 
 	/* the answer must fit the grammar; what the model thinks before is free. With a prefix, it has begun. */
 	params.grammar = options->grammar;
-	if ((options->grammar != NULL || options->has_think_budget) && source->starts_text)
+	if ((options->grammar != NULL || options->think_budget >= 0) && source->starts_text)
 		pgllm_generate_thinking(call, &source->tokens, &params);
-	params.limits_thinking = options->has_think_budget;
-	params.think_budget = options->think_budget;
+	params.limits_thinking = options->think_budget >= 0;
+	params.think_budget = (uint32_t) Max(options->think_budget, 0);
 	if (options->draft == LLM_DRAFT_MODEL)
 		params.draft_model = pgllm_model_open(options->draft_model)->model;
 	PGLLM_CHECK(llm_request_generate(call->model->scheduler, source->tokens.ids, source->tokens.n, &params, &request, &err), &err);

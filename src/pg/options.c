@@ -193,13 +193,6 @@ read_answer_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	o->answer_prefix = string_of(key, v);
 }
 
-static void
-read_think_budget(const char *key, const JsonbValue *v, PgLlmOptions *o)
-{
-	o->think_budget = (uint32_t) integer_of(key, v, 0, PG_INT32_MAX);
-	o->has_think_budget = true;
-}
-
 /* variables of the chat template; all their strings are data */
 static void
 read_template_kwargs(const char *key, const JsonbValue *v, PgLlmOptions *o)
@@ -487,7 +480,6 @@ static const struct
 	{"prefix", PGLLM_OPT_EMBED, read_prefix},
 	{"instruction", PGLLM_OPT_RERANK | PGLLM_OPT_REASON, read_instruction},
 	{"answer_prefix", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS, read_answer_prefix},
-	{"think_budget", PGLLM_OPT_PROMPT | PGLLM_OPT_REASON_GROUP, read_think_budget},
 	{"template_kwargs", PGLLM_OPT_PROMPT | PGLLM_OPT_AGGREGATE | PGLLM_OPT_REASON, read_template_kwargs},
 	{"grammar", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
 	{"regex", PGLLM_OPT_SAMPLING, pgllm_read_grammar},
@@ -497,6 +489,7 @@ static const struct
 	{"draft_tokens", PGLLM_OPT_SAMPLING, read_draft_tokens},
 	{"temperature", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_temperature},
 	{"seed", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_seed},
+	{"think_budget", PGLLM_OPT_PROMPT | PGLLM_OPT_REASON_GROUP, read_think_budget},
 	{"form", PGLLM_OPT_LABELS | PGLLM_OPT_EXTRACT, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},

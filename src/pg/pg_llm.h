@@ -222,8 +222,7 @@ typedef struct PgLlmOptions
 	bool		has_draft;		/* it was given */
 	int			draft_tokens;	/* 0: default */
 	text	   *draft_model;	/* its name, with LLM_DRAFT_MODEL */
-	bool		has_think_budget;
-	uint32_t	think_budget;	/* tokens of thinking at most, if has_think_budget */
+	int			think_budget;	/* tokens of thinking at most; -1: as many as there is room for */
 	/* decisions */
 	LlmLabelForm form;
 	int			calibrate;		/* -1: default of the form, 0 off, 1 on */
