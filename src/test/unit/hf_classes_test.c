@@ -48,12 +48,12 @@ matrix_scale(int64_t n_cols)
 }
 
 static void
-fill(const char *name, const int64_t *dims, int n_dims, int64_t n, float *out)
+fill(const char *name, int64_t n_cols, int n_dims, int64_t n, float *out)
 {
 	const uint32_t hash = name_hash(name);
 	const size_t len = strlen(name);
 	const bool	is_norm = n_dims == 1 && len > 7 && strcmp(name + len - 7, ".weight") == 0;
-	const float scale = n_dims == 1 ? 0.25f : matrix_scale(dims[n_dims - 1]);
+	const float scale = n_dims == 1 ? 0.25f : matrix_scale(n_cols);
 
 	for (int64_t i = 0; i < n; i++)
 		out[i] = (is_norm ? 1.0f : 0.0f) + scale * noise(hash, (uint32_t) i);
@@ -75,13 +75,13 @@ write_weights(struct json_object *tensors)
 		struct json_object *entry = json_object_new_object();
 		struct json_object *offsets = json_object_new_array();
 		int			n_dims = (int) json_object_array_length(shape);
-		int64_t		dims[4] = {1, 1, 1, 1};
+		int64_t		n_cols = 1;		/* the last dimension */
 		int64_t		n = 1;
 
-		for (int i = 0; i < n_dims && i < 4; i++)
-			n *= dims[i] = json_object_get_int64(json_object_array_get_idx(shape, (size_t) i));
+		for (int i = 0; i < n_dims; i++)
+			n *= n_cols = json_object_get_int64(json_object_array_get_idx(shape, (size_t) i));
 		data = realloc(data, (n_data + (size_t) n) * sizeof(float));
-		fill(name, dims, n_dims, n, data + n_data);
+		fill(name, n_cols, n_dims, n, data + n_data);
 		json_object_array_add(offsets, json_object_new_int64((int64_t) (n_data * sizeof(float))));
 		n_data += (size_t) n;
 		json_object_array_add(offsets, json_object_new_int64((int64_t) (n_data * sizeof(float))));
