@@ -269,10 +269,10 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
 	if (has_trait(r, LLM_TRAIT_OUT_GATE) && hp->head_dim_k != hp->head_dim_v)
 		return llm_fail(r->err, LLM_E_FORMAT, "heads with a gate of %u dimensions cannot have values of %u", hp->head_dim_k, hp->head_dim_v);
-	hp->n_rot = hp->head_dim_k;
-	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
-	if (r->arch->no_rope_every == 1)
-		hp->n_rot = 0;			/* no layer rotates, so heads may have an odd size */
+	/* where no layer rotates, heads may have an odd size, and the file may say anything */
+	hp->n_rot = r->arch->no_rope_every == 1 ? 0 : hp->head_dim_k;
+	if (r->arch->no_rope_every != 1)
+		LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
 	if (hp->n_rot % 2 != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
 						hp->n_rot);
@@ -325,6 +325,9 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
 						eps == 0, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
+	if (has_trait(r, LLM_TRAIT_LATENT))
+		LLM_TRY(read_double(r, "attention.latent_norm_rms_epsilon", false, 0.0, 1.0, &eps));
+	hp->latent.norm_eps = (float) eps;
 	return LLM_OK;
 }
 

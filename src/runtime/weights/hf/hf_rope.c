@@ -30,7 +30,8 @@ typedef struct Rope
 static const char *const known_keys[] = {
 	"rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "partial_rotary_factor", "attention_factor",
 	"beta_fast", "beta_slow", "mscale", "mscale_all_dim", "low_freq_factor", "high_freq_factor", "long_factor", "short_factor",
-	"truncate", "mrope_section", "mrope_interleaved", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention", "finetuned",
+	"truncate", "mrope_section", "mrope_interleaved", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention",
+	"finetuned", "alpha",
 };
 
 static LlmStatus
@@ -197,7 +198,8 @@ write_yarn(const Rope *r)
 static LlmStatus
 write_scaling(const Rope *r)
 {
-	if (strcmp(r->type, "default") == 0 || strcmp(r->type, "none") == 0 || strcmp(r->type, "mrope") == 0)
+	/* dynamic: the base grows with texts beyond the trained context, where we do not go */
+	if (strcmp(r->type, "default") == 0 || strcmp(r->type, "none") == 0 || strcmp(r->type, "mrope") == 0 || strcmp(r->type, "dynamic") == 0)
 		return llm_hf_put_string(r->p, "rope.scaling.type", "none");
 	if (strcmp(r->type, "linear") == 0)
 	{
@@ -288,6 +290,23 @@ read_rotated(Rope *r)
 	return llm_hf_put_uint(r->p, "rope.dimension_count", r->n_rot);
 }
 
+/* Hunyuan calls dynamic what is none: a base that is larger from the start, whatever the length of a text */
+static LlmStatus
+stretch_base(Rope *r)
+{
+	const double dim = (double) r->p->head_dim;
+	double		alpha = 0;
+
+	if (strcmp(r->type, "dynamic") != 0 || strncmp(r->p->arch, "hunyuan", strlen("hunyuan")) != 0)
+		return LLM_OK;
+	LLM_TRY(number(r, "alpha", &alpha));
+	if (!(alpha >= 0) || (alpha > 0 && dim <= 2))
+		return llm_fail(r->p->err, LLM_E_FORMAT, "rope of config.json is not possible: alpha %g, heads of %g dimensions", alpha, dim);
+	if (alpha > 0)
+		r->theta *= pow(alpha, dim / (dim - 2));
+	return LLM_OK;
+}
+
 LlmStatus
 llm_hf_rope(LlmHfParams *p)
 {
@@ -300,6 +319,7 @@ llm_hf_rope(LlmHfParams *p)
 	r.type = rope_type(r.dict);
 	LLM_TRY(llm_hf_float(&p->config, "rope_theta|global_rope_theta|rotary_emb_base", &found, &r.theta));
 	LLM_TRY(number(&r, "rope_theta", &r.theta));
+	LLM_TRY(stretch_base(&r));
 	LLM_TRY(number(&r, "factor", &r.factor));
 	LLM_TRY(llm_hf_float(&p->config, "original_max_position_embeddings", &found, &r.orig_ctx));
 	LLM_TRY(number(&r, "original_max_position_embeddings", &r.orig_ctx));

@@ -57,6 +57,11 @@ extern const LlmHfRule llm_hf_rules_olmo2[];
 extern const LlmHfRule llm_hf_rules_nemotron[];
 extern const LlmHfRule llm_hf_rules_mixtral[];
 extern const LlmHfRule llm_hf_rules_experts[];
+extern const LlmHfRule llm_hf_rules_granite_experts[];
+extern const LlmHfRule llm_hf_rules_granite_dense[];	/* what is shared where there are experts is all there is */
+extern const LlmHfRule llm_hf_rules_granite_mamba[];
+extern const LlmHfRule llm_hf_rules_ernie_experts[];
+extern const LlmHfRule llm_hf_rules_hunyuan_experts[];
 extern const LlmHfRule llm_hf_rules_gpt_oss[];
 extern const LlmHfRule llm_hf_rules_deepseek[];
 extern const LlmHfRule llm_hf_rules_mamba2[];
@@ -64,6 +69,7 @@ extern const LlmHfRule llm_hf_rules_nemotron_h[];
 extern const LlmHfRule llm_hf_rules_delta_net[];	/* Qwen 3 Next, 3.5 */
 extern const LlmHfRule llm_hf_rules_score[];	/* a classifier over the last token */
 extern const LlmHfRule llm_hf_rules_lfm2[];
+extern const LlmHfRule llm_hf_rules_lfm2_experts[];
 extern const LlmHfRule llm_hf_rules_bert[];
 extern const LlmHfRule llm_hf_rules_bert_classifier[];
 extern const LlmHfRule llm_hf_rules_roberta[];

@@ -102,10 +102,10 @@ str_is(LlmStr s, const char *text)
 }
 
 static const LlmHfRule *
-find_rule(const LlmHfFamily *family, LlmStr name, uint32_t *layer, uint32_t *expert, LlmStr *ending)
+find_rule(const LlmHfRule *const *rules, LlmStr name, uint32_t *layer, uint32_t *expert, LlmStr *ending)
 {
-	for (int i = 0; i < LLM_HF_MAX_RULES && family->rules[i]; i++)
-		for (const LlmHfRule *rule = family->rules[i]; rule->from; rule++)
+	for (int i = 0; i < LLM_HF_MAX_RULES && rules[i]; i++)
+		for (const LlmHfRule *rule = rules[i]; rule->from; rule++)
 		{
 			if (!fits(rule->from, name, layer, expert, ending))
 				continue;
@@ -154,7 +154,7 @@ find_module(LlmStr name, uint32_t *layer, uint32_t *expert)
 
 	for (size_t i = 0; (family = llm_hf_family_at(i)) != NULL; i++)
 	{
-		const LlmHfRule *rule = find_rule(family, name, layer, expert, &ending);
+		const LlmHfRule *rule = find_rule(family->rules, name, layer, expert, &ending);
 
 		if (rule && ending.len == 0 && (rule->how == LLM_HF_KEEP || rule->how == LLM_HF_ROPE_Q || rule->how == LLM_HF_ROPE_K))
 			return rule;
@@ -188,13 +188,14 @@ add_pieces(Builder *b, const LlmHfWeight *w)
 	LlmStr		ending;
 	uint32_t	layer;
 	uint32_t	expert;
-	const LlmHfRule *rule = find_rule(b->p->family, name, &layer, &expert, &ending);
+	const LlmHfRule *rule;
 
+	if ((b->p->family->has & LLM_HF_HAS_NEXT) && fits("layers.*.", name, &layer, &expert, &ending) && layer >= b->p->n_layer)
+		return LLM_OK;
+	rule = find_rule(b->p->rules, name, &layer, &expert, &ending);
 	if (!rule)
 		return unknown_weight(b, w);
 	if (rule->how == LLM_HF_DROP || (b->p->tied && strcmp(rule->to, "output") == 0))
-		return LLM_OK;
-	if ((b->p->family->has & LLM_HF_HAS_NEXT) && strchr(rule->from, '*') && layer >= b->p->n_layer)
 		return LLM_OK;
 	for (int i = 0; i < (rule->to2 ? 2 : 1); i++)
 	{
@@ -507,14 +508,14 @@ add_factors(Builder *b, const LlmTensor *of, const LlmHfView *v)
 	return LLM_OK;
 }
 
-/* a weight as a tensor takes it: where elements are taken one by one, or a matrix falls apart, blocks and factors are undone */
+/* a weight as a tensor takes it: where elements are taken one by one, or a matrix falls apart, blocks are undone; single elements may have a factor beside */
 static LlmStatus
 taken_weight(Builder *b, const Piece *piece, const LlmHfView *v, const LlmHfWeight **out)
 {
 	const bool	by_element = v->transposed || v->col_step != 1 || piece->rule->how == LLM_HF_SPLIT_KV_B;
 
 	*out = piece->weight;
-	return by_element ? llm_hf_weight_halves(b->p->folder, piece->weight, out, b->err) : LLM_OK;
+	return by_element && llmk_type_info(piece->weight->type)->block_len > 1 ? llm_hf_weight_halves(b->p->folder, piece->weight, out, b->err) : LLM_OK;
 }
 
 /* pieces order[0 .. n-1] are one tensor */
