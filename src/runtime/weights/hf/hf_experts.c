@@ -1,5 +1,5 @@
 /*
- * hf_experts.c: configurations of models with experts whose keys are their own: Granite, GLM, ERNIE, Hunyuan, dots.llm1.
+ * hf_experts.c: configurations of models with experts whose keys are their own: Granite, GLM, ERNIE, Hunyuan, dots.llm1, MiniMax.
  *
  * Source: transformers 5, configuration_*.py and modeling_*.py; llama.cpp, conversion/.
  */
@@ -241,4 +241,35 @@ llm_hf_hunyuan_experts(LlmHfParams *p)
 	LLM_TRY(llm_hf_put_uint(p, "expert_used_count", n_used));
 	LLM_TRY(llm_hf_put_uint(p, "expert_feed_forward_length", n_ff_expert));
 	return llm_hf_put_uint(p, "expert_shared_feed_forward_length", n_shared * n_ff);
+}
+
+/* ---- MiniMax ---- */
+
+/* layers of attention alone; keys of its predecessor, and of layers that predict further tokens */
+LlmStatus
+llm_hf_minimax_m2(LlmHfParams *p)
+{
+	static const char *const on[] = {"use_qk_norm", "use_routing_bias", "layernorm_full_attention_beta", "layernorm_linear_attention_beta",
+	"layernorm_mlp_beta"};
+	struct json_object *kinds = llm_hf_get(&p->config, "attn_type_list");
+	bool		found;
+
+	LLM_TRY(llm_hf_dense(p));
+	LLM_TRY(llm_hf_experts(p));
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "expert_feed_forward_length"));
+	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+		LLM_TRY(llm_hf_must_equal(&p->config, on[i], 1));
+	LLM_TRY(llm_hf_must_equal(&p->config, "shared_intermediate_size", 0));
+	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "sigmoid"));
+	LLM_TRY(llm_hf_must_be(&p->config, "qk_norm_type", "per_layer"));
+	for (size_t i = 0; json_object_is_type(kinds, json_type_array) && i < json_object_array_length(kinds); i++)
+		if (json_object_get_int(json_object_array_get_idx(kinds, i)) != 1)
+			return llm_hf_refuse(&p->config, "attn_type_list", kinds);
+	(void) llm_hf_get(&p->config, "mlp_intermediate_size|shared_moe_mode|use_mtp|num_mtp_modules|mtp_transformer_layers");
+	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 2));
+	LLM_TRY(llm_hf_uint(&p->config, "rotary_dim", &found, &p->n_rot));
+	if (p->n_rot > p->head_dim)
+		return llm_fail(p->err, LLM_E_FORMAT, "key \"rotary_dim\" of config.json is %llu, more than a head's %llu", (unsigned long long) p->n_rot,
+						(unsigned long long) p->head_dim);
+	return LLM_OK;
 }

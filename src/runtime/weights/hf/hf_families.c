@@ -174,15 +174,6 @@ phi(LlmHfParams *p)
 }
 
 static LlmStatus
-starcoder2(LlmHfParams *p)
-{
-	(void) llm_hf_get(&p->config, "activation_function");	/* of the model before it; hidden_act counts */
-	LLM_TRY(llm_hf_must_be(&p->config, "mlp_type", "default"));
-	LLM_TRY(llm_hf_must_be(&p->config, "norm_type", "layer_norm"));
-	return llm_hf_layer_norm(p);
-}
-
-static LlmStatus
 gpt_neox(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_layer_norm(p));
@@ -204,33 +195,13 @@ olmo(LlmHfParams *p)
 	return found ? llm_hf_put_float(p, "attention.clamp_kqv", limit) : LLM_OK;
 }
 
-/* layers of attention alone; keys of its predecessor, and of layers that predict further tokens */
 static LlmStatus
-minimax_m2(LlmHfParams *p)
+starcoder2(LlmHfParams *p)
 {
-	static const char *const on[] = {"use_qk_norm", "use_routing_bias", "layernorm_full_attention_beta", "layernorm_linear_attention_beta",
-	"layernorm_mlp_beta"};
-	struct json_object *kinds = llm_hf_get(&p->config, "attn_type_list");
-	bool		found;
-
-	LLM_TRY(llm_hf_dense(p));
-	LLM_TRY(llm_hf_experts(p));
-	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "expert_feed_forward_length"));
-	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
-		LLM_TRY(llm_hf_must_equal(&p->config, on[i], 1));
-	LLM_TRY(llm_hf_must_equal(&p->config, "shared_intermediate_size", 0));
-	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "sigmoid"));
-	LLM_TRY(llm_hf_must_be(&p->config, "qk_norm_type", "per_layer"));
-	for (size_t i = 0; json_object_is_type(kinds, json_type_array) && i < json_object_array_length(kinds); i++)
-		if (json_object_get_int(json_object_array_get_idx(kinds, i)) != 1)
-			return llm_hf_refuse(&p->config, "attn_type_list", kinds);
-	(void) llm_hf_get(&p->config, "mlp_intermediate_size|shared_moe_mode|use_mtp|num_mtp_modules|mtp_transformer_layers");
-	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 2));
-	LLM_TRY(llm_hf_uint(&p->config, "rotary_dim", &found, &p->n_rot));
-	if (p->n_rot > p->head_dim)
-		return llm_fail(p->err, LLM_E_FORMAT, "key \"rotary_dim\" of config.json is %llu, more than a head's %llu", (unsigned long long) p->n_rot,
-						(unsigned long long) p->head_dim);
-	return LLM_OK;
+	(void) llm_hf_get(&p->config, "activation_function");	/* of the model before it; hidden_act counts */
+	LLM_TRY(llm_hf_must_be(&p->config, "mlp_type", "default"));
+	LLM_TRY(llm_hf_must_be(&p->config, "norm_type", "layer_norm"));
+	return llm_hf_layer_norm(p);
 }
 
 /* norms of heads are known by their tensors */
@@ -422,7 +393,7 @@ static const LlmHfFamily families[] = {
 	{"GPTNeoXForCausalLM", "gptneox", {llm_hf_rules_gpt_neox}, "gelu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", gpt_neox},
 	{"OlmoForCausalLM", "olmo", {PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, olmo},
 	{"MiniMaxM2ForCausalLM", "minimax-m2", {llm_hf_rules_minimax, llm_hf_rules_mixtral, COMMON}, "silu", LLM_HF_HAS_ROPE,
-	"{\"partial_rotary_factor\": 1.0, \"head_dim\": 128}", minimax_m2},
+	"{\"partial_rotary_factor\": 1.0, \"head_dim\": 128}", llm_hf_minimax_m2},
 	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, "{\"partial_rotary_factor\": 1.0}", llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
 	llm_hf_layer_norm},

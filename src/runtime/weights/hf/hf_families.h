@@ -23,6 +23,7 @@ extern LlmStatus llm_hf_granite_scales(LlmHfParams *p);
 extern LlmStatus llm_hf_deepseek(LlmHfParams *p);
 
 /* hf_experts.c */
+extern LlmStatus llm_hf_minimax_m2(LlmHfParams *p);
 extern LlmStatus llm_hf_granite_experts(LlmHfParams *p);
 extern LlmStatus llm_hf_granite_hybrid(LlmHfParams *p);
 extern LlmStatus llm_hf_glm4_experts(LlmHfParams *p);

@@ -49,8 +49,8 @@ typedef struct LlmHfParams
 	uint64_t	n_head;			/* 0: no attention */
 	uint64_t	n_head_kv;
 	uint64_t	head_dim;
-	const bool *kv_layers;		/* layers that attend; NULL: all */
 	uint64_t	n_rot;			/* dimensions of a head that turn, where the family says it; 0: by the share of them */
+	const bool *kv_layers;		/* layers that attend; NULL: all */
 	uint64_t	n_ctx;
 	uint64_t	n_vocab;
 	uint64_t	n_group;		/* of a state space; key heads of a delta net */

@@ -508,14 +508,14 @@ add_factors(Builder *b, const LlmTensor *of, const LlmHfView *v)
 	return LLM_OK;
 }
 
-/* a weight as a tensor takes it: where elements are taken one by one, or a matrix falls apart, blocks and factors are undone */
+/* a weight as a tensor takes it: where elements are taken one by one, or a matrix falls apart, blocks are undone; single elements may have a factor beside */
 static LlmStatus
 taken_weight(Builder *b, const Piece *piece, const LlmHfView *v, const LlmHfWeight **out)
 {
 	const bool	by_element = v->transposed || v->col_step != 1 || piece->rule->how == LLM_HF_SPLIT_KV_B;
 
 	*out = piece->weight;
-	return by_element ? llm_hf_weight_halves(b->p->folder, piece->weight, out, b->err) : LLM_OK;
+	return by_element && llmk_type_info(piece->weight->type)->block_len > 1 ? llm_hf_weight_halves(b->p->folder, piece->weight, out, b->err) : LLM_OK;
 }
 
 /* pieces order[0 .. n-1] are one tensor */
