@@ -281,3 +281,10 @@ llm_tokens_append(LlmTokens *tokens, int32_t id, LlmError *err)
 	tokens->ids[tokens->n++] = id;
 	return LLM_OK;
 }
+
+void
+llm_tokens_cut(LlmTokens *tokens, size_t n, size_t n_last)
+{
+	memmove(tokens->ids + n - n_last, tokens->ids + tokens->n - n_last, n_last * sizeof(int32_t));
+	tokens->n = n;
+}

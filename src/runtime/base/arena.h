@@ -92,4 +92,7 @@ extern void llm_tokens_init(LlmTokens *tokens, const LlmAllocator *allocator);
 extern void llm_tokens_free(LlmTokens *tokens);
 extern LlmStatus llm_tokens_append(LlmTokens *tokens, int32_t id, LlmError *err);
 
+/* shorten to n tokens, of which the last n_last are those that were the last: n_last <= n <= tokens->n */
+extern void llm_tokens_cut(LlmTokens *tokens, size_t n, size_t n_last);
+
 #endif

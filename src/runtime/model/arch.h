@@ -212,7 +212,6 @@ typedef struct LlmLatentParams
 	uint32_t	head_dim_k;		/* of a head, its rotated n_rot dimensions last */
 	uint32_t	head_dim_v;
 	double		score_scale;	/* by YaRN; 1: none */
-	float		norm_eps;		/* of the norms of both latents */
 } LlmLatentParams;
 
 /* recurrent layers */

@@ -78,7 +78,7 @@ rope_table_piece(void *arg, int64_t begin, int64_t end, int thread)
 			double		sine;
 			double		cosine;
 
-			llmk_sincos(pass->row_position[i / n] * m->rope_freq[r][i % n], &sine, &cosine);
+			llmk_sincos((float) pass->row_position[i / n] * m->rope_freq[r][i % n], &sine, &cosine);
 			pass->sine[r][i] = (float) (sine * magnitude);
 			pass->cosine[r][i] = (float) (cosine * magnitude);
 		}

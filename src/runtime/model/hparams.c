@@ -325,9 +325,6 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
 						eps == 0, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
-	if (has_trait(r, LLM_TRAIT_LATENT))
-		LLM_TRY(read_double(r, "attention.latent_norm_rms_epsilon", false, 0.0, 1.0, &eps));
-	hp->latent.norm_eps = (float) eps;
 	return LLM_OK;
 }
 

@@ -192,7 +192,7 @@ typedef struct LlmModel
 	LlmPooling	pooling;		/* as the model says, or its options */
 	LlmHead		head;
 	LlmLayer   *layers;			/* n_layer */
-	double	   *rope_freq[2];	/* LLM_ROPE_*: (n_rot / 2) radians per position, scaling and factors included */
+	float	   *rope_freq[2];	/* LLM_ROPE_*: (n_rot / 2) radians per position, scaling and factors included */
 	int			n_ropes;		/* 0: no layer rotates; 1: none has a rope of its own */
 	struct LlmAdapter *adapters;
 	int			n_adapters;

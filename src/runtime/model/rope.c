@@ -36,13 +36,20 @@ yarn_share(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i)
 	return 1 - (ramp < 0 ? 0 : ramp > 1 ? 1 : ramp);
 }
 
-static double
-angle(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i, double factor)
+/*
+ * Rounded where transformers rounds (inverse frequencies are float32 tensors there): far into a text the last bit of an angle
+ * per position shows in the logits, so the references' own rounding is part of what they compute.
+ */
+static float
+angle(const LlmHparams *hp, const LlmRopeParams *rope, uint32_t i, float factor)
 {
-	double		plain = llmk_exp(-2.0 * i / hp->n_rot * llmk_log(rope->base)) / factor;
-	double		share = rope->extrapolated > 0 ? rope->extrapolated * yarn_share(hp, rope, i) : 0;
+	const float exponent = 2.0f * (float) i / (float) hp->n_rot;
+	const float power = factor * (float) llmk_exp((double) exponent * llmk_log(rope->base));
+	const double plain = 1.0f / power;
+	const double scaled = (float) (plain * rope->scale);
+	const double share = rope->extrapolated > 0 ? rope->extrapolated * yarn_share(hp, rope, i) : 0;
 
-	return plain * rope->scale * (1 - share) + plain * share;
+	return (float) (scaled * (1 - share) + plain * share);
 }
 
 /*
@@ -111,10 +118,10 @@ llm_load_rope(LlmLoader *ld)
 	}
 	for (int r = 0; r < m->n_ropes; r++)
 	{
-		LLM_TRY(llm_arena_alloc(&m->arena, n ? n : 1, sizeof(double), &p, ld->err));
+		LLM_TRY(llm_arena_alloc(&m->arena, n ? n : 1, sizeof(float), &p, ld->err));
 		m->rope_freq[r] = p;
 		for (uint32_t i = 0; i < n; i++)
-			m->rope_freq[r][i] = angle(&m->hp, &m->hp.rope[r], i, factors ? (double) factors[i] : 1);
+			m->rope_freq[r][i] = angle(&m->hp, &m->hp.rope[r], i, factors ? factors[i] : 1);
 	}
 	return LLM_OK;
 }

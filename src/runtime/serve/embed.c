@@ -119,7 +119,7 @@ LlmStatus
 llm_embed_tokens(const LlmModel *model, LlmStr prefix, LlmStr text, bool truncate, const LlmStop *stop, LlmTokens *out,
 				 LlmError *err)
 {
-	const int32_t after = llm_tokenizer_after(model->tokenizer);
+	const size_t n_after = llm_tokenizer_n_after(model->tokenizer, false);
 	const size_t n_before = out->n;
 	LlmParts	parts;
 	LlmStatus	status;
@@ -135,11 +135,9 @@ llm_embed_tokens(const LlmModel *model, LlmStr prefix, LlmStr text, bool truncat
 	LLM_TRY(status);
 	if (out->n - n_before <= model->n_ctx)
 		return LLM_OK;
-	if (truncate)
+	if (truncate && n_after < model->n_ctx)
 	{
-		out->n = n_before + model->n_ctx;
-		if (after >= 0)
-			out->ids[out->n - 1] = after;
+		llm_tokens_cut(out, n_before + model->n_ctx, n_after);
 		return LLM_OK;
 	}
 	status = llm_fail(err, LLM_E_LIMIT, "the text has %zu tokens, more than the context of %u tokens", out->n - n_before,

@@ -43,10 +43,41 @@ refuse_instruction(LlmError *err)
 
 /* ---- pairs ---- */
 
+/* tokens of query and document as a pair; types: as llm_tokenize_pair gives them */
 static LlmStatus
-append_if(LlmTokens *out, int32_t id, LlmError *err)
+add_pair(const LlmTokenizer *t, LlmStr query, LlmStr document, const LlmStop *stop, LlmTokens *out, LlmBuf *types, LlmError *err)
 {
-	return id >= 0 ? llm_tokens_append(out, id, err) : LLM_OK;
+	return llm_tokenize_pair(t, (LlmText) {query.data, NULL, query.len}, (LlmText) {document.data, NULL, document.len},
+							 LLM_TOKENIZE_ADD_SPECIAL, stop, out, types, err);
+}
+
+/*
+ * The document is cut, so that the tokens of a pair, out's from `first` on, fit into the context: LLM_E_LIMIT if nothing would
+ * be left of it. How many tokens come before it, a pair without a document tells.
+ */
+static LlmStatus
+cut_document(const LlmModel *model, LlmStr query, const LlmStop *stop, size_t first, LlmTokens *out, LlmError *err)
+{
+	const size_t n = out->n;
+	const size_t n_after = llm_tokenizer_n_after(model->tokenizer, true);
+	size_t		n_least;
+
+	LLM_TRY(add_pair(model->tokenizer, query, (LlmStr) {"", 0}, stop, out, NULL, err));
+	n_least = out->n - n;
+	out->n = n;
+	if (n_least >= model->n_ctx)
+		return fail_too_long(model, n - first, err);
+	llm_tokens_cut(out, first + model->n_ctx, n_after);
+	return LLM_OK;
+}
+
+/* where the ids with type 1 begin, which are the last; 0: there are none */
+static size_t
+first_of_second(const LlmBuf *types)
+{
+	const char *at = types->len ? memchr(types->data, 1, types->len) : NULL;
+
+	return at ? (size_t) (at - types->data) : 0;
 }
 
 /* as llm_rank_tokens; on an error out may have grown */
@@ -54,29 +85,22 @@ static LlmStatus
 pair_tokens(const LlmModel *model, const RankTexts *texts, bool truncate, const LlmStop *stop, LlmTokens *out, size_t *n_query,
 			LlmError *err)
 {
-	const LlmTokenizer *t = model->tokenizer;
-	const LlmText query = {texts->query.data, NULL, texts->query.len};
-	const LlmText document = {texts->document.data, NULL, texts->document.len};
 	const size_t first = out->n;
-	size_t		n_after = llm_tokenizer_after(t) >= 0 ? 1 : 0;
-	size_t		n_first;
+	LlmBuf		types;
+	LlmStatus	status;
 
 	if (texts->instruction.len > 0)
 		return refuse_instruction(err);
-	LLM_TRY(append_if(out, llm_tokenizer_before(t), err));
-	LLM_TRY(llm_tokenize(t, query, 0, stop, out, err));
-	LLM_TRY(append_if(out, llm_tokenizer_after(t), err));
-	LLM_TRY(append_if(out, llm_tokenizer_between(t), err));
-	n_first = out->n - first;
-	LLM_TRY(llm_tokenize(t, document, 0, stop, out, err));
-	if (out->n - first + n_after > model->n_ctx)
-	{
-		if (!truncate || n_first + n_after >= model->n_ctx)
-			return fail_too_long(model, out->n - first + n_after, err);
-		out->n = first + model->n_ctx - n_after;
-	}
-	*n_query = llm_tokenizer_has_pair_types(t) ? n_first : 0;
-	return append_if(out, llm_tokenizer_after(t), err);
+	llm_buf_init(&types, out->allocator);
+	status = add_pair(model->tokenizer, texts->query, texts->document, stop, out, &types, err);
+	*n_query = first_of_second(&types);
+	llm_buf_free(&types);
+	LLM_TRY(status);
+	if (out->n - first <= model->n_ctx)
+		return LLM_OK;
+	if (!truncate)
+		return fail_too_long(model, out->n - first, err);
+	return cut_document(model, texts->query, stop, first, out, err);
 }
 
 /* ---- templates ---- */

@@ -201,6 +201,9 @@ extern LlmStatus llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop
 extern void llm_hf_free(LlmHf *hf);
 extern LlmStatus llm_hf_encode(LlmEncoder *e, LlmText first, const LlmText *second, int flags, LlmBuf *types, LlmError *err);
 
+/* how many tokens the template for one text (pair: for two) has behind the last */
+extern size_t llm_hf_n_after(const LlmTokenizer *t, bool pair);
+
 /* hf_decode.c */
 extern LlmStatus llm_hf_decode_one(const LlmTokenizer *t, int32_t id, bool first, bool with_special, LlmBuf *out, LlmError *err);
 extern LlmStatus llm_hf_decode(const LlmTokenizer *t, const int32_t *ids, size_t n, bool with_special, LlmBuf *out, LlmError *err);

@@ -325,3 +325,14 @@ llm_hf_encode(LlmEncoder *e, LlmText first, const LlmText *second, int flags, Ll
 	llm_free(e->t->allocator, memory);
 	return status;
 }
+
+size_t
+llm_hf_n_after(const LlmTokenizer *t, bool pair)
+{
+	const LlmHfTemplate *template = pair ? &t->hf->pair : &t->hf->single;
+	size_t		n = 0;
+
+	for (int i = template->n - 1; i >= 0 && template->piece[i].id >= 0; i--)
+		n++;
+	return n;
+}

@@ -336,6 +336,24 @@ encode(LlmEncoder *e, LlmText text, int flags, LlmError *err)
 	return LLM_OK;
 }
 
+static int32_t
+token_before(const LlmTokenizer *t)
+{
+	return t->add_bos ? t->bos : -1;
+}
+
+static int32_t
+token_after(const LlmTokenizer *t)
+{
+	return t->add_eos ? t->eos : -1;
+}
+
+static LlmStatus
+append_if(LlmTokens *out, int32_t id, LlmError *err)
+{
+	return id >= 0 ? llm_tokens_append(out, id, err) : LLM_OK;
+}
+
 /* first and second texts of kinds other than tokenizer.json */
 static LlmStatus
 encode_pair(LlmEncoder *e, LlmText first, LlmText second, int flags, LlmBuf *types, LlmError *err)
@@ -345,18 +363,16 @@ encode_pair(LlmEncoder *e, LlmText first, LlmText second, int flags, LlmBuf *typ
 	int			plain = flags & ~LLM_TOKENIZE_ADD_SPECIAL;
 	size_t		n = e->out->n;
 
-	if (add && t->add_bos && t->bos >= 0)
-		LLM_TRY(llm_tokens_append(e->out, t->bos, err));
+	LLM_TRY(append_if(e->out, add ? token_before(t) : -1, err));
 	LLM_TRY(encode(e, first, plain, err));
-	if (add && t->eos >= 0)
-		LLM_TRY(llm_tokens_append(e->out, t->eos, err));
+	LLM_TRY(append_if(e->out, add ? token_after(t) : -1, err));
+	LLM_TRY(append_if(e->out, add ? t->separator : -1, err));
 	for (; types && n < e->out->n; n++)
 		LLM_TRY(llm_buf_append(types, "\0", 1, err));
 	LLM_TRY(encode(e, second, plain, err));
-	if (add && t->eos >= 0)
-		LLM_TRY(llm_tokens_append(e->out, t->eos, err));
+	LLM_TRY(append_if(e->out, add ? token_after(t) : -1, err));
 	for (; types && n < e->out->n; n++)
-		LLM_TRY(llm_buf_append(types, "\1", 1, err));
+		LLM_TRY(llm_buf_append(types, t->kind == LLM_KIND_WORDPIECE ? "\1" : "\0", 1, err));
 	return LLM_OK;
 }
 
@@ -464,28 +480,10 @@ llm_tokenizer_kind(const LlmTokenizer *t)
 	return t->kind_name;
 }
 
-int32_t
-llm_tokenizer_before(const LlmTokenizer *t)
+size_t
+llm_tokenizer_n_after(const LlmTokenizer *t, bool pair)
 {
-	return t->add_bos ? t->bos : -1;
-}
-
-int32_t
-llm_tokenizer_after(const LlmTokenizer *t)
-{
-	return t->add_eos ? t->eos : -1;
-}
-
-int32_t
-llm_tokenizer_between(const LlmTokenizer *t)
-{
-	return t->separator;
-}
-
-bool
-llm_tokenizer_has_pair_types(const LlmTokenizer *t)
-{
-	return t->kind == LLM_KIND_WORDPIECE;
+	return t->hf ? llm_hf_n_after(t, pair) : token_after(t) >= 0 ? 1 : 0;
 }
 
 int32_t

@@ -61,8 +61,9 @@ extern LlmStatus llm_tokenize(const LlmTokenizer *t, LlmText text, int flags, co
 
 /*
  * The same for two texts, as rerankers take them: with LLM_TOKENIZE_ADD_SPECIAL the tokens around and between them are
- * those of tokenizer.json's template for pairs; other kinds have bos, first, eos, second, eos. types (may be NULL) gets a byte for
- * each id: 0 for the first text, 1 for the second, or what the template says.
+ * those of tokenizer.json's template for pairs; other kinds have bos, first, eos, separator, second, eos, of which the model's
+ * metadata says what there is. types (may be NULL) gets a byte for each id: what the template says, 1 for the second text of
+ * WordPiece, else 0.
  */
 extern LlmStatus llm_tokenize_pair(const LlmTokenizer *t, LlmText first, LlmText second, int flags, const LlmStop *stop, LlmTokens *out,
 								   LlmBuf *types, LlmError *err);
@@ -79,13 +80,8 @@ extern LlmStatus llm_detokenize(const LlmTokenizer *t, const int32_t *ids, size_
 extern int32_t llm_tokenizer_vocab_size(const LlmTokenizer *t);
 extern const char *llm_tokenizer_kind(const LlmTokenizer *t);	/* "bpe/smollm", "spm", … */
 
-/* what llm_tokenize adds before and after a text, and what comes between the two of a pair after that; -1: nothing */
-extern int32_t llm_tokenizer_before(const LlmTokenizer *t);
-extern int32_t llm_tokenizer_after(const LlmTokenizer *t);
-extern int32_t llm_tokenizer_between(const LlmTokenizer *t);
-
-/* the second text of a pair has token type 1, where the model has types */
-extern bool llm_tokenizer_has_pair_types(const LlmTokenizer *t);
+/* how many tokens LLM_TOKENIZE_ADD_SPECIAL puts behind a text (pair: behind the second), which must stay if it is cut */
+extern size_t llm_tokenizer_n_after(const LlmTokenizer *t, bool pair);
 
 /* special ids, -1 if the model has none */
 extern int32_t llm_tokenizer_bos(const LlmTokenizer *t);

@@ -322,7 +322,7 @@ static const Case cases[] = {
 	},
 	{
 		.what = "latent attention",
-		.d = {.arch = "deepseek2", SHAPE(3, 8, 10000), .norm_before = true, .kv_rank = 36, .q_rank = 40, .latent_k = 31,
+		.d = {.arch = "deepseek2", SHAPE(3, 8, 10000), .norm_eps = 0.01, .norm_before = true, .kv_rank = 36, .q_rank = 40, .latent_k = 31,
 			.latent_v = 23, .attn_scale = 0.23285414, .yarn = 4, .yarn_orig = 32, .n_expert = 8, .n_used = 2, .router = 2,
 			.choice_bias = true, .renorm = true, .expert_scale = 2.5, .n_groups = 4, .n_groups_used = 2, .n_ff_shared = 96,
 			.shared_plain = true, .dense_lead = 1},
@@ -751,6 +751,34 @@ test_draft_layers(void)
 	CHECK(memcmp(a, b, sizeof a) == 0);
 }
 
+/* angles per position are those of transformers (ROPE_INIT_FUNCTIONS, 16 dimensions), to the last bit */
+static void
+test_angles(void)
+{
+	static const struct
+	{
+		const char *of;
+		float		angle[8];
+	}			known[] = {
+		{"llama", {1, 3.162277639e-01f, 1.000000015e-01f, 3.162277862e-02f, 9.999999776e-03f, 3.162277862e-03f,
+		1.000000047e-03f, 3.162277862e-04f}},
+		{"local rope", {1.250000000e-01f, 2.222849242e-02f, 3.952847328e-03f, 7.029266562e-04f, 1.250000059e-04f,
+		2.222849253e-05f, 3.952846782e-06f, 7.029266840e-07f}},
+		{"yarn, query scale", {1, 1.976423562e-01f, 2.500000037e-02f, 7.905694656e-03f, 2.499999944e-03f, 7.905694656e-04f,
+		2.500000119e-04f, 7.905694656e-05f}},
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+	{
+		TestModel	t = open_case(&cases[case_named(known[i].of)], LLM_KV_F32, llmk_level(0));
+
+		for (int k = 0; k < 8; k++)
+			CHECK_MSG(t.model->rope_freq[LLM_ROPE_GLOBAL][k] == known[i].angle[k], "%s, pair %d: %.9g, not %.9g", known[i].of, k,
+					  (double) t.model->rope_freq[LLM_ROPE_GLOBAL][k], (double) known[i].angle[k]);
+		test_model_close(&t);
+	}
+}
+
 /* windows, experts, latent attention, caches in 8 bits: guessing changes no byte */
 static void
 test_guesses(void)
@@ -811,6 +839,7 @@ main(void)
 	test_refused_tensors();
 	test_refused_parting();
 	test_draft_layers();
+	test_angles();
 	test_guesses();
 	CHECK_DONE();
 }

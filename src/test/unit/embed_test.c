@@ -6,6 +6,8 @@
 
 #include "encoder_models.h"
 #include "base/threads.h"
+#include "gguf_writer.h"
+#include "weights/gguf.h"
 
 #define STR(text) ((LlmStr) {text, sizeof(text) - 1})
 
@@ -290,6 +292,54 @@ test_too_long(void)
 	test_model_close(&t);
 }
 
+/* a tokenizer.json puts its template around a pair, also around one that is cut, and around a text that is cut */
+static void
+test_template_pairs(void)
+{
+	static const char json[] = "{\"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}, \"model\": {\"type\": \"WordPiece\", "
+		"\"unk_token\": \"[UNK]\", \"continuing_subword_prefix\": \"##\", \"max_input_chars_per_word\": 100, "
+		"\"vocab\": {\"[UNK]\": 0, \"[CLS]\": 1, \"[SEP]\": 2, \"a\": 3, \"b\": 4}}, "
+		"\"post_processor\": {\"type\": \"BertProcessing\", \"sep\": [\"[SEP]\", 2], \"cls\": [\"[CLS]\", 1]}}";
+	static const int32_t want[] = {1, 3, 4, 2, 4, 2};
+	static char text[800];
+	TestModel	t = encoder_open("bert-cross", &plain_options, llmk_level(0));	/* 80 positions */
+	LlmTokenizer *own = t.model->tokenizer;
+	GgufWriter	w;
+	LlmGguf		gguf;
+	LlmTokens	tokens;
+	LlmError	err;
+	char		path[64];
+	size_t		n_query;
+	int			fd;
+
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = i % 2 ? ' ' : 'a';
+	gw_init(&w);
+	gw_string(&w, "tokenizer.ggml.model", "huggingface");
+	gw_string(&w, "tokenizer.huggingface.json", json);
+	gw_finish(&w);
+	fd = gw_memfd(w.file.data, w.file.len, path);
+	CHECK(test_ok(llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, &err), &err));
+	CHECK(test_ok(llm_tokenizer_create(&gguf.meta, &llm_malloc_allocator, &t.model->tokenizer, &err), &err));
+	llm_tokens_init(&tokens, &llm_malloc_allocator);
+	CHECK(test_ok(llm_rank_tokens(t.model, STR(""), STR("a b"), STR("b"), false, NULL, &tokens, &n_query, &err), &err));
+	CHECK(n_query == 4 && tokens.n == 6 && memcmp(tokens.ids, want, sizeof want) == 0);
+	CHECK(llm_rank_tokens(t.model, STR(""), STR("a b"), (LlmStr) {text, 800}, false, NULL, &tokens, &n_query, &err) == LLM_E_LIMIT);
+	tokens.n = 0;
+	CHECK(test_ok(llm_rank_tokens(t.model, STR(""), STR("a b"), (LlmStr) {text, 800}, true, NULL, &tokens, &n_query, &err), &err));
+	CHECK(n_query == 4 && tokens.n == 80 && tokens.ids[78] == 3 && tokens.ids[79] == 2);
+	tokens.n = 0;
+	CHECK(test_ok(llm_embed_tokens(t.model, STR(""), (LlmStr) {text, 800}, true, NULL, &tokens, &err), &err));
+	CHECK(tokens.n == 80 && tokens.ids[0] == 1 && tokens.ids[78] == 3 && tokens.ids[79] == 2);
+	llm_tokens_free(&tokens);
+	llm_tokenizer_free(t.model->tokenizer);
+	t.model->tokenizer = own;
+	llm_gguf_close(&gguf);
+	close(fd);
+	gw_free(&w);
+	test_model_close(&t);
+}
+
 /* the batch grows for a text and shrinks again; a text that the memory limit has no room for is that request's error */
 static void
 test_memory(void)
@@ -422,6 +472,7 @@ main(void)
 	test_prefixes();
 	test_data_is_data();
 	test_too_long();
+	test_template_pairs();
 	test_memory();
 	test_with_generation();
 	test_finish();

@@ -48,6 +48,7 @@ typedef struct NaiveModel
 	NaiveAct	act;
 	bool		neox;
 	double		rope_base;
+	double		norm_eps;		/* 0: 1e-5 */
 	double		local_base;
 	double		yarn;			/* factor; 0: none */
 	double		yarn_local;		/* the same for layers with a window */
@@ -137,7 +138,7 @@ naive_tensor(const Naive *v, const char *role, int index, int first_row, int n_r
 }
 
 static inline void
-naive_norm_row(const Naive *v, const char *role, int row, double *x, int n)
+naive_norm_eps(const Naive *v, const char *role, int row, double *x, int n, double eps)
 {
 	char		name[64];
 	double	   *w;
@@ -154,9 +155,15 @@ naive_norm_row(const Naive *v, const char *role, int row, double *x, int n)
 	for (int i = 0; i < n; i++)
 		square += (x[i] - mean) * (x[i] - mean) / n;
 	for (int i = 0; i < n; i++)
-		x[i] = (x[i] - mean) / sqrt(square + 1e-5) * (w ? w[i] : 1) + (b ? b[i] : 0);
+		x[i] = (x[i] - mean) / sqrt(square + eps) * (w ? w[i] : 1) + (b ? b[i] : 0);
 	free(w);
 	free(b);
+}
+
+static inline void
+naive_norm_row(const Naive *v, const char *role, int row, double *x, int n)
+{
+	naive_norm_eps(v, role, row, x, n, v->d->norm_eps != 0 ? v->d->norm_eps : 1e-5);
 }
 
 static inline void
@@ -306,13 +313,13 @@ naive_latent_heads(const Naive *v, const double *x, int position, double *q, dou
 	if (d->q_rank)
 	{
 		naive_linear(v, "attn_q_a", 0, 0, d->q_rank, NAIVE_EMBD, x, bottleneck);
-		naive_norm(v, "attn_q_a_norm", bottleneck, d->q_rank);
+		naive_norm_eps(v, "attn_q_a_norm", 0, bottleneck, d->q_rank, 1e-6);
 		naive_linear(v, "attn_q_b", 0, 0, NAIVE_HEAD * d->latent_k, d->q_rank, bottleneck, q);
 	}
 	else
 		naive_linear(v, "attn_q", 0, 0, NAIVE_HEAD * d->latent_k, NAIVE_EMBD, x, q);
 	naive_linear(v, "attn_kv_a_mqa", 0, 0, d->kv_rank + d->n_rot, NAIVE_EMBD, x, latent);
-	naive_norm(v, "attn_kv_a_norm", latent, d->kv_rank);
+	naive_norm_eps(v, "attn_kv_a_norm", 0, latent, d->kv_rank, 1e-6);
 	naive_rope(v, latent + d->kv_rank, position);
 	for (int h = 0; h < NAIVE_HEAD; h++)
 	{

@@ -241,7 +241,8 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 		{.suffix = "block_count", .value = d->n_layer}, {.suffix = "context_length", .value = TINY_CTX},
 		{.suffix = "embedding_length", .value = NAIVE_EMBD}, {.suffix = "feed_forward_length", .value = d->n_ff},
 		{.suffix = "attention.head_count", .value = NAIVE_HEAD}, {.suffix = "attention.head_count_kv", .value = d->n_head_kv},
-		{.suffix = d->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", .value = 1e-5},
+		{.suffix = d->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+			.value = d->norm_eps != 0 ? d->norm_eps : 1e-5},
 		{.suffix = "rope.freq_base", .value = d->rope_base}, {.suffix = "rope.dimension_count", .value = d->n_rot},
 	};
 

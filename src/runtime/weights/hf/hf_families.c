@@ -269,7 +269,6 @@ LlmStatus
 llm_hf_deepseek(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_dense(p));
-	LLM_TRY(llm_hf_put_float(p, "attention.latent_norm_rms_epsilon", 1e-6));	/* in these classes whatever rms_norm_eps is */
 	LLM_TRY(latent_sizes(p));
 	LLM_TRY(llm_hf_experts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_freq", 1));
