@@ -7,15 +7,15 @@
  * rows, whose sums stay beside; then block by block, for each the tile's terms and then all the groups. The numbers are
  * the same: an output's blocks still come in ascending order.
  *
- * In that order weights are read in steps as long as a group, which no processor foresees, so they are asked for
- * AHEAD_GROUPS early.
+ * In that order weights are read in steps as long as a group, which no processor foresees, so they are asked for while
+ * AHEAD_TERMS are computed before them: about the time that memory takes.
  */
 #ifndef LLMK_MATMUL_SPREAD_H
 #define LLMK_MATMUL_SPREAD_H
 
 #define CHUNK_GROUPS 32			/* their sums are 16 KB, the terms of a block mostly 7 KB */
-#define SPREAD_MIN_TOKENS 8		/* below, weights are better read group by group, in the order of memory */
-#define AHEAD_GROUPS 3
+#define SPREAD_MIN_TOKENS 2		/* one token reads weights group by group, in the order of memory */
+#define AHEAD_TERMS 48			/* some 350 cycles */
 
 _Static_assert(VEC_GROUPS == 1, "a vector is one group");
 
@@ -186,6 +186,8 @@ spread_chunk(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 	const size_t group_bytes = llmk_group_bytes(type, w->n_cols);
 	const int64_t n_blocks = w->n_cols / LLM_QK;
 	const size_t block_bytes = group_bytes / (size_t) n_blocks;
+	const int64_t n_groups = g1 - g0;
+	const int64_t ahead = AHEAD_TERMS / n_tokens;
 	SpreadTerm	terms[2 * TILE_TOKENS];
 	int64_t		b;
 
@@ -203,8 +205,10 @@ spread_chunk(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 			DecodedBlock block;
 			const SpreadTerm *p;
 
-			if (g + AHEAD_GROUPS < g1)
-				prefetch(group + AHEAD_GROUPS * group_bytes + (size_t) b * block_bytes, block_bytes);
+			if (g + ahead < g1)
+				prefetch(group + (size_t) ahead * group_bytes + (size_t) b * block_bytes, block_bytes);
+			else if (ahead <= n_groups && b + 1 < n_blocks)
+				prefetch(group - (size_t) (n_groups - ahead) * group_bytes + (size_t) (b + 1) * block_bytes, block_bytes);
 			decode_block(type, group, group_bytes, b, &block);
 			for (p = terms; p < end; p++)
 				add_spread(type, &block, p, sums + p->sums);
