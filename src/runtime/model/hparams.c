@@ -269,10 +269,10 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 						hp->n_head, hp->n_embd, hp->head_dim_k, hp->head_dim_v);
 	if (has_trait(r, LLM_TRAIT_OUT_GATE) && hp->head_dim_k != hp->head_dim_v)
 		return llm_fail(r->err, LLM_E_FORMAT, "heads with a gate of %u dimensions cannot have values of %u", hp->head_dim_k, hp->head_dim_v);
-	hp->n_rot = hp->head_dim_k;
-	LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
-	if (r->arch->no_rope_every == 1)
-		hp->n_rot = 0;			/* no layer rotates, so heads may have an odd size */
+	/* where no layer rotates, heads may have an odd size, and the file may say anything */
+	hp->n_rot = r->arch->no_rope_every == 1 ? 0 : hp->head_dim_k;
+	if (r->arch->no_rope_every != 1)
+		LLM_TRY(read_uint(r, "rope.dimension_count", false, 0, hp->head_dim_k, &hp->n_rot));
 	if (hp->n_rot % 2 != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "rotation of %u dimensions of a head is not possible, as they are rotated in pairs",
 						hp->n_rot);
@@ -325,6 +325,9 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
 						eps == 0, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
+	if (has_trait(r, LLM_TRAIT_LATENT))
+		LLM_TRY(read_double(r, "attention.latent_norm_rms_epsilon", false, 0.0, 1.0, &eps));
+	hp->latent.norm_eps = (float) eps;
 	return LLM_OK;
 }
 
@@ -335,6 +338,8 @@ static LlmStatus
 read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 {
 	double		dt_min = 0;
+	bool		grouped = false;
+	KeyName		key;
 
 	p->n_group = 1;
 	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
@@ -347,6 +352,8 @@ read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 	if (p->n_inner % p->n_head != 0 || p->n_head % p->n_group != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
 						p->n_head, p->n_group);
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "ssm.grouped_heads", key), false, &grouped, r->err));
+	p->tiled = has_trait(r, LLM_TRAIT_TILED_HEADS) && !grouped;
 	p->n_channels = p->n_inner + 2 * p->n_group * p->n_state;
 	p->n_in = p->n_inner + p->n_channels + (r->arch->recurrent == LLM_MIXER_DELTA_NET ? 2 : 1) * p->n_head;
 	return LLM_OK;

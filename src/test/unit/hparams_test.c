@@ -29,13 +29,14 @@ typedef struct Case
 	const char *says;			/* part of the message */
 } Case;
 
+/* keys without the architecture's name */
 static const Case required[] = {
-	{"llama.block_count", NUMBER_U32, 2, NULL, LLM_OK, NULL},
-	{"llama.context_length", NUMBER_U32, 64, NULL, LLM_OK, NULL},
-	{"llama.embedding_length", NUMBER_U32, 48, NULL, LLM_OK, NULL},
-	{"llama.feed_forward_length", NUMBER_U32, 96, NULL, LLM_OK, NULL},
-	{"llama.attention.head_count", NUMBER_U32, 4, NULL, LLM_OK, NULL},
-	{"llama.attention.layer_norm_rms_epsilon", NUMBER_F32, 1e-5, NULL, LLM_OK, NULL},
+	{"block_count", NUMBER_U32, 2, NULL, LLM_OK, NULL},
+	{"context_length", NUMBER_U32, 64, NULL, LLM_OK, NULL},
+	{"embedding_length", NUMBER_U32, 48, NULL, LLM_OK, NULL},
+	{"feed_forward_length", NUMBER_U32, 96, NULL, LLM_OK, NULL},
+	{"attention.head_count", NUMBER_U32, 4, NULL, LLM_OK, NULL},
+	{"attention.layer_norm_rms_epsilon", NUMBER_F32, 1e-5, NULL, LLM_OK, NULL},
 };
 
 #define N_REQUIRED ((int) (sizeof(required) / sizeof(required[0])))
@@ -63,9 +64,10 @@ put(GgufWriter *w, const Case *c)
 }
 
 static const LlmRopeOptions *rope_options = NULL;	/* what the owner says */
+static const Case *also = NULL;	/* a second key */
 
 static LlmStatus
-read_with(const Case *c, LlmHparams *hp, LlmError *err)
+read_of(const char *arch_name, const Case *c, LlmHparams *hp, LlmError *err)
 {
 	GgufWriter	w;
 	LlmGguf		gguf;
@@ -75,14 +77,21 @@ read_with(const Case *c, LlmHparams *hp, LlmError *err)
 	int			fd;
 
 	gw_init(&w);
-	gw_string(&w, "general.architecture", "llama");
+	gw_string(&w, "general.architecture", arch_name);
 	for (int i = 0; i < N_REQUIRED; i++)
 	{
-		if (!c || strcmp(required[i].key, c->key) != 0)
-			put(&w, &required[i]);
+		Case		own = required[i];
+		char		key[64];
+
+		snprintf(key, sizeof(key), "%s.%s", arch_name, own.key);
+		own.key = key;
+		if (!c || strcmp(key, c->key) != 0)
+			put(&w, &own);
 	}
 	if (c)
 		put(&w, c);
+	if (also)
+		put(&w, also);
 	gw_finish(&w);
 	fd = gw_memfd(w.file.data, w.file.len, path);
 	status = llm_gguf_open(path, &llm_malloc_allocator, NULL, &gguf, err);
@@ -95,6 +104,12 @@ read_with(const Case *c, LlmHparams *hp, LlmError *err)
 	close(fd);
 	gw_free(&w);
 	return status;
+}
+
+static LlmStatus
+read_with(const Case *c, LlmHparams *hp, LlmError *err)
+{
+	return read_of("llama", c, hp, err);
 }
 
 static void
@@ -208,10 +223,26 @@ test_cases(void)
 	}
 }
 
+/* some converters write a rotation also for architectures that rotate nothing, of a size that fits no head */
+static void
+test_no_rotation(void)
+{
+	const Case	wide = {"bert.rope.dimension_count", NUMBER_U32, 14, NULL, LLM_OK, NULL};
+	const Case	eps = {"bert.attention.layer_norm_epsilon", NUMBER_F32, 1e-5, NULL, LLM_OK, NULL};
+	LlmHparams	hp;
+	LlmError	err = {0};
+
+	also = &eps;
+	CHECK_MSG(read_of("bert", &wide, &hp, &err) == LLM_OK, "%s", err.message);
+	CHECK(hp.head_dim_k == 12 && hp.n_rot == 0);
+	also = NULL;
+}
+
 int
 main(void)
 {
 	test_defaults();
+	test_no_rotation();
 	test_rope_options();
 	test_cases();
 	CHECK_DONE();
