@@ -11,18 +11,20 @@
 const int8_t llmk_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 const int8_t llmk_fp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+/*
+ * These run for every weight when a model is packed: loops without a branch or division, which compilers turn into vectors.
+ */
+
 /* runs of `run` bytes, each of which holds 2 * run elements: the low nibbles first */
-static void
-nibbles(const uint8_t *qs, int n_bytes, int run, uint8_t *q)
+static inline void
+nibbles(const uint8_t *qs, int n_bytes, const int run, uint8_t *q)
 {
-	int			i;
-
-	for (i = 0; i < n_bytes; i++)
+	for (int i = 0; i < n_bytes; i += run, q += 2 * run)
 	{
-		uint8_t    *first = q + i / run * 2 * run + i % run;
-
-		first[0] = qs[i] & 15;
-		first[run] = qs[i] >> 4;
+		for (int l = 0; l < run; l++)
+			q[l] = qs[i + l] & 15;
+		for (int l = 0; l < run; l++)
+			q[run + l] = qs[i + l] >> 4;
 	}
 }
 
@@ -30,20 +32,18 @@ nibbles(const uint8_t *qs, int n_bytes, int run, uint8_t *q)
 static void
 bit_pairs(const uint8_t *qs, uint8_t *q)
 {
-	int			e;
-
-	for (e = 0; e < LLM_QK_K; e++)
-		q[e] = qs[e / 128 * 32 + e % 32] >> (2 * (e / 32 % 4)) & 3;
+	for (int i = 0; i < LLM_QK_K / 32; i++)
+		for (int l = 0; l < 32; l++)
+			q[32 * i + l] = qs[i / 4 * 32 + l] >> (2 * (i % 4)) & 3;
 }
 
 /* bit i of byte l belongs to element 32 i + l; it becomes bit `to` of the code */
 static void
 high_bits(const uint8_t *qh, int to, uint8_t *q)
 {
-	int			e;
-
-	for (e = 0; e < LLM_QK_K; e++)
-		q[e] |= (uint8_t) ((qh[e % 32] >> (e / 32) & 1) << to);
+	for (int i = 0; i < LLM_QK_K / 32; i++)
+		for (int l = 0; l < 32; l++)
+			q[32 * i + l] |= (uint8_t) ((qh[l] >> i & 1) << to);
 }
 
 /*

@@ -10,6 +10,8 @@
 #include "cpu/codes.h"
 #include "cpu/get_row.h"
 
+#define FLOAT_SQUARE 32			/* columns of F32, F16 and BF16 that are laid out together */
+
 /*
  * llmk_group_bytes: bytes of one packed group of 8 rows of n_cols columns.
  *
@@ -51,11 +53,16 @@ unpack_nibbles(const uint8_t qs[4][LLMK_ROWS][4], int row, uint8_t *dst)
 static void
 pack_fifth_bits(uint8_t qh[LLMK_ROWS][4], int row, const uint8_t *src)
 {
-	int			c;
+	const uint32_t bits = src[0] | (uint32_t) src[1] << 8 | (uint32_t) src[2] << 16 | (uint32_t) src[3] << 24;
 
-	memset(qh[row], 0, 4);
-	for (c = 0; c < LLM_QK; c++)
-		qh[row][c % 4] |= (uint8_t) ((src[c / 8] >> (c % 8) & 1) << (c / 4));
+	for (int i = 0; i < 4; i++)
+	{
+		uint32_t	each_fourth = bits >> i & 0x11111111;
+
+		each_fourth = (each_fourth | each_fourth >> 3) & 0x03030303;
+		each_fourth = (each_fourth | each_fourth >> 6) & 0x000f000f;
+		qh[row][i] = (uint8_t) (each_fourth | each_fourth >> 12);
+	}
 }
 
 static void
@@ -88,34 +95,42 @@ q6_place(int e)
 	return place;
 }
 
-/* the same in a packed part: column c = 4 j + i of 32 is byte i of quad j */
+/* four bytes of the file, shifted; the caller masks what crosses over to the next byte */
+static inline uint32_t
+quad_at(const uint8_t *p, int shift)
+{
+	uint32_t	quad;
+
+	memcpy(&quad, p, sizeof(quad));
+	return quad >> shift;
+}
+
+/* the same in a packed part, four columns at once: column c = 4 j + i of 32 is byte i of quad j */
 static void
 pack_q6_k(LlmkPackedQ6_K *dst, int row, const LlmBlockQ6_K *src)
 {
-	int			e;
-	int			i;
-
-	for (i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++)
 	{
-		int			k;
+		const Q6Place place = q6_place(32 * i);
+		LlmkPackedQ6_KPart *part = &dst->part[i];
 
-		for (k = 0; k < 4; k++)
-			memset(dst->part[i].ql[k][row], 0, 4);
-		for (k = 0; k < 2; k++)
-			memset(dst->part[i].qh[k][row], 0, 4);
-	}
-	for (e = 0; e < LLM_QK_K; e++)
-	{
-		LlmkPackedQ6_KPart *part = &dst->part[e / 32];
-		Q6Place		place = q6_place(e);
-		int			quad = e % 32 / 4;
-		int			low = src->ql[place.ql] >> place.ql_shift & 15;
-		int			high = src->qh[place.qh] >> place.qh_shift & 3;
+		for (int k = 0; k < 4; k++)
+		{
+			const uint8_t *ql = src->ql + place.ql + 4 * k;
+			uint32_t	quads = (quad_at(ql, place.ql_shift) & 0x0f0f0f0f) | (quad_at(ql + 16, place.ql_shift) & 0x0f0f0f0f) << 4;
 
-		part->ql[quad % 4][row][e % 4] |= (uint8_t) (low << (quad < 4 ? 0 : 4));
-		part->qh[quad / 4][row][e % 4] |= (uint8_t) (high << (2 * (quad % 4)));
+			memcpy(part->ql[k][row], &quads, sizeof(quads));
+		}
+		for (int v = 0; v < 2; v++)
+		{
+			uint32_t	quads = 0;
+
+			for (int k = 0; k < 4; k++)
+				quads |= (quad_at(src->qh + place.qh + 16 * v + 4 * k, place.qh_shift) & 0x03030303) << (2 * k);
+			memcpy(part->qh[v][row], &quads, sizeof(quads));
+		}
 	}
-	for (i = 0; i < 16; i++)
+	for (int i = 0; i < 16; i++)
 		dst->scales[i][row] = src->scales[i];
 	dst->d[row] = src->d;
 }
@@ -199,14 +214,8 @@ pack_block(LlmType type, void *group, int64_t i, int row, const uint8_t *src)
 		src = (const uint8_t *) &zero;
 	switch (type)
 	{
-		case LLM_TYPE_F32:
-			memcpy((float *) group + i * LLMK_ROWS + row, src, sizeof(float));
-			break;
-		case LLM_TYPE_F16:
-		case LLM_TYPE_BF16:
-			memcpy((uint16_t *) group + i * LLMK_ROWS + row, src, sizeof(uint16_t));
-			break;
 		case LLM_TYPE_Q4_0:
+		case LLM_TYPE_IQ4_NL:	/* has the same bytes, in the file and packed */
 			{
 				LlmkPackedQ4_0 *dst = (LlmkPackedQ4_0 *) group + i;
 
@@ -265,6 +274,26 @@ pack_block(LlmType type, void *group, int64_t i, int row, const uint8_t *src)
 	}
 }
 
+/* rows of floats of 2 or 4 bytes: turned in squares, so that whole cache lines are read and written */
+static void
+pack_floats(const uint8_t *rows, int size, int64_t n_cols, int n_rows, uint8_t *group)
+{
+	if (n_rows < LLMK_ROWS)
+		memset(group, 0, (size_t) (n_cols * LLMK_ROWS * size));
+	for (int64_t c0 = 0; c0 < n_cols; c0 += FLOAT_SQUARE)
+	{
+		const int64_t end = n_cols - c0 < FLOAT_SQUARE ? n_cols : c0 + FLOAT_SQUARE;
+
+		for (int row = 0; row < n_rows; row++)
+		{
+			for (int64_t c = c0; c < end && size == 2; c++)
+				memcpy(group + (c * LLMK_ROWS + row) * 2, rows + (row * n_cols + c) * 2, 2);
+			for (int64_t c = c0; c < end && size == 4; c++)
+				memcpy(group + (c * LLMK_ROWS + row) * 4, rows + (row * n_cols + c) * 4, 4);
+		}
+	}
+}
+
 /*
  * llmk_pack_group: lay n_rows (1 .. 8) consecutive rows, as the file holds them, out as one group.
  *
@@ -282,6 +311,11 @@ llmk_pack_group(LlmType type, int64_t n_cols, const void *rows, int n_rows, void
 	if (llmk_group_bytes(type, n_cols) == 0)
 		return;
 	n_blocks = n_cols / info->block_len;
+	if (info->block_len == 1)
+	{
+		pack_floats(rows, info->block_bytes, n_cols, n_rows, group);
+		return;
+	}
 	for (row = 0; row < LLMK_ROWS; row++)
 	{
 		const uint8_t *src = row < n_rows ? (const uint8_t *) rows + row * n_blocks * info->block_bytes : NULL;

@@ -5,24 +5,39 @@
 
 #include "cpu/codes.h"
 
+/* four codes at once: quads are moved as one number, in which no bit leaves its byte */
+static inline uint32_t
+load_quad(const uint8_t *p)
+{
+	uint32_t	quad;
+
+	memcpy(&quad, p, sizeof(quad));
+	return quad;
+}
+
+static inline void
+store_quad(uint8_t *p, uint32_t quad)
+{
+	memcpy(p, &quad, sizeof(quad));
+}
+
 /* code and code + 4 quads share the nibbles of a byte; p: bytes of the row's quad 0 in a part */
 static void
 put_low(int low_bits, const uint8_t *q, uint8_t *p)
 {
 	const int	quad_stride = 4 * LLMK_ROWS;
-	int			k;
-	int			i;
+	const uint32_t nibbles = 0x0f0f0f0f;
+	const uint32_t pairs = 0x03030303;
 
-	for (i = 0; i < 4 && low_bits == 4; i++)
-		for (k = 0; k < 4; k++)
-			p[k * quad_stride + i] = (uint8_t) (q[4 * k + i] & 15) | (uint8_t) (q[4 * k + 16 + i] << 4);
-	for (i = 0; i < 4 && low_bits == 2; i++)
-		for (k = 0; k < 2; k++)
-		{
-			const uint8_t *four = q + 16 * k + i;
+	for (int k = 0; k < 4 && low_bits == 4; k++)
+		store_quad(p + k * quad_stride, (load_quad(q + 4 * k) & nibbles) | (load_quad(q + 4 * k + 16) & nibbles) << 4);
+	for (int k = 0; k < 2 && low_bits == 2; k++)
+	{
+		const uint8_t *four = q + 16 * k;
 
-			p[k * quad_stride + i] = (uint8_t) ((four[0] & 3) | (four[4] & 3) << 2 | (four[8] & 3) << 4 | four[12] << 6);
-		}
+		store_quad(p + k * quad_stride, (load_quad(four) & pairs) | (load_quad(four + 4) & pairs) << 2 |
+				   (load_quad(four + 8) & pairs) << 4 | (load_quad(four + 12) & pairs) << 6);
+	}
 }
 
 static void
@@ -42,11 +57,11 @@ get_low(int low_bits, const uint8_t *p, uint8_t *q)
 static void
 put_high(int low_bits, const uint8_t *q, uint8_t *p)
 {
-	int			c;
+	uint32_t	bits = 0;
 
-	memset(p, 0, 4);
-	for (c = 0; c < LLM_QK; c++)
-		p[c % 4] |= (uint8_t) ((q[c] >> low_bits & 1) << (c / 4));
+	for (int k = 0; k < LLM_QK / 4; k++)
+		bits |= (load_quad(q + 4 * k) >> low_bits & 0x01010101) << k;
+	store_quad(p, bits);
 }
 
 static void

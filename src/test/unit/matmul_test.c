@@ -460,7 +460,7 @@ main(void)
 {
 	static const int rows[] = {1, 7, 8, 9, 17, 40};
 	static const int blocks[] = {1, 2, 3, 8, 35};
-	static const int float_cols[] = {1, 3, 31, 64, 129, 300};
+	static const int float_cols[] = {1, 3, 31, 64, 129, 400};
 	int			i;
 	int			r;
 	int			j;
