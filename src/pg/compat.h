@@ -77,6 +77,11 @@
 #define PGLLM_EXPLAIN_STATE_HEADER  "commands/explain_state.h"
 #endif
 
+/* a function that does not return is marked in front of its declaration since 18 */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn  pg_attribute_noreturn()
+#endif
+
 /* RETURNING can name the old row since 18 */
 #if PG_VERSION_NUM < 180000
 #define PGLLM_VAR_IS_OLD(var)  false
