@@ -31,6 +31,8 @@
 #define pgllm_wrapper_aclcheck(oid, role, mode)  pg_foreign_data_wrapper_aclcheck(oid, role, mode)
 #define pgllm_server_ownercheck(oid, role)  pg_foreign_server_ownercheck(oid, role)
 #else
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
 #define pgllm_server_aclcheck(oid, role, mode)  object_aclcheck(ForeignServerRelationId, oid, role, mode)
 #define pgllm_wrapper_aclcheck(oid, role, mode)  object_aclcheck(ForeignDataWrapperRelationId, oid, role, mode)
 #define pgllm_server_ownercheck(oid, role)  object_ownercheck(ForeignServerRelationId, oid, role)
