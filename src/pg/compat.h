@@ -31,6 +31,8 @@
 #define pgllm_wrapper_aclcheck(oid, role, mode)  pg_foreign_data_wrapper_aclcheck(oid, role, mode)
 #define pgllm_server_ownercheck(oid, role)  pg_foreign_server_ownercheck(oid, role)
 #else
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
 #define pgllm_server_aclcheck(oid, role, mode)  object_aclcheck(ForeignServerRelationId, oid, role, mode)
 #define pgllm_wrapper_aclcheck(oid, role, mode)  object_aclcheck(ForeignDataWrapperRelationId, oid, role, mode)
 #define pgllm_server_ownercheck(oid, role)  object_ownercheck(ForeignServerRelationId, oid, role)
@@ -75,6 +77,11 @@
 #else
 #define PGLLM_EXPLAIN_HEADER  "commands/explain_format.h"
 #define PGLLM_EXPLAIN_STATE_HEADER  "commands/explain_state.h"
+#endif
+
+/* a function that does not return is marked in front of its declaration since 18 */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn  pg_attribute_noreturn()
 #endif
 
 /* RETURNING can name the old row since 18 */

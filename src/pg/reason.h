@@ -108,7 +108,7 @@ extern char *pgllm_trail_seal(Jsonb *trail);
 /* ---- reading a trail, which may hold anything (trail_read.c) ---- */
 
 /* raise: this is no trail */
-extern void pgllm_bad_trail(const char *what) pg_attribute_noreturn();
+pg_noreturn extern void pgllm_bad_trail(const char *what);
 
 /* NULL: there is none */
 extern JsonbValue *pgllm_trail_field(JsonbContainer *object, const char *key);

@@ -237,6 +237,8 @@ llm_buf_reserve(LlmBuf *buf, size_t extra, LlmError *err)
 	size_t		need;
 	void	   *data = buf->data;
 
+	if (extra <= buf->capacity - buf->len)
+		return LLM_OK;			/* most calls, with a byte or a token */
 	if (!llm_size_add(buf->len, extra, &need))
 		return too_large(err, extra, 1);
 	LLM_TRY(grow_array(buf->allocator, &data, buf->len, &buf->capacity, need, 1, err));
