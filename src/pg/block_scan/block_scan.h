@@ -19,7 +19,7 @@
  *   block_sample.c   a sample of pairs that the model verifies
  *   block_explain.c  what EXPLAIN shows
  *
- * Memory: rows wait in tuplestores and bits of pairs in blocks, both by work_mem. Vectors and 40 bytes for each row and text
+ * Memory: rows wait in tuplestores and bits of pairs in blocks, both by work_mem. Vectors, 100 bytes for each text and 4 for each row
  * are in memory, and count against pg_llm.memory_limit.
  */
 #ifndef PGLLM_BLOCK_SCAN_H
