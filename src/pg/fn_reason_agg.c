@@ -62,8 +62,8 @@ parse_reason(FunctionCallInfo fcinfo)
 	options->truncate = PGLLM_TRUNCATE_ERROR;	/* what does not fit becomes another chunk */
 	if (args->samples > 1 && (given == NULL || pgllm_trail_field(&given->root, "temperature") == NULL))
 		options->sampling.temperature = PGLLM_REASON_TEMPERATURE;
-	args->has_budget = options->has_think_budget;
-	args->think_budget = options->think_budget;
+	args->has_budget = options->think_budget >= 0;
+	args->think_budget = args->has_budget ? (uint32_t) options->think_budget : 0;
 	return args;
 }
 

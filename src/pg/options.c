@@ -228,6 +228,12 @@ read_seed(const char *key, const JsonbValue *v, PgLlmOptions *o)
 }
 
 static void
+read_think_budget(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->think_budget = integer_of(key, v, 0, PG_INT32_MAX);
+}
+
+static void
 read_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
 	o->prefix = string_of(key, v);
@@ -550,6 +556,7 @@ pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
 	out->truncate = (PgLlmTruncate) pgllm_truncate;
 	out->form = LLM_FORM_AUTO;
 	out->calibrate = -1;
+	out->think_budget = -1;
 	out->draft = LLM_DRAFT_PROMPT;
 	if (options == NULL)
 		return;
