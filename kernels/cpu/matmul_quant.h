@@ -9,7 +9,7 @@
  * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
  * in the first-level cache. So decoding is paid once per tile, and a term costs 8 byte multiplies and little else. One
  * token takes the same way, with its sums in a register and all its columns in one panel, and streams the weights. A level
- * that defines LLMK_SPREAD has another way for many tokens (matmul_spread.h).
+ * that defines LLMK_SPREAD has another way for more than one token (matmul_spread.h).
  */
 #ifndef LLMK_MATMUL_QUANT_H
 #define LLMK_MATMUL_QUANT_H

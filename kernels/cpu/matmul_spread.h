@@ -1,5 +1,5 @@
 /*
- * matmul_spread.h: quantized products of many tokens with byte-pair multiplies in 256-bit registers; part of matmul_quant.h.
+ * matmul_spread.h: quantized products of several tokens with byte-pair multiplies in 256-bit registers; part of matmul_quant.h.
  *
  * A multiply takes one operand from memory, a load that only repeats 4 bytes in all lanes is an instruction of its own. So
  * each quad of the activations is stored as often as there are lanes, which makes a term 8 times as long. To keep terms in
