@@ -321,19 +321,30 @@ number_syntax(int32_t state, uint8_t byte)
 	}
 }
 
+/* a condition that was lost by a point or zeros that need not be there: if nothing else follows, it may hold of the number all the same */
+#define LOST_BY_ZEROS (-2)
+
 static bool
 number_step(void *ctx, const int32_t *key, uint8_t byte, int32_t *next)
 {
 	const Side *s = ctx;
+	bool		empty;			/* so far, what is behind the last digit that counts */
 
 	next[0] = number_syntax(key[0], byte);
 	if (next[0] < 0)
 		return false;
+	empty = s->c->offered && (byte == '.' || next[0] == NUMBER_ZEROS || next[0] == NUMBER_FRACTION_ZERO);
 	for (int i = 0; i < s->n; i++)
 	{
-		next[1 + i] = llm_dfa_next(s->dfas[i], key[1 + i], byte);
+		const int32_t was = key[1 + i];
+
+		next[1 + i] = was < 0 ? was : llm_dfa_next(s->dfas[i], was, byte);
 		if (next[1 + i] < 0 && s->needed[i])
 			return false;
+		if (was >= 0 && next[1 + i] < 0 && empty)
+			next[1 + i] = LOST_BY_ZEROS;
+		else if (next[1 + i] == LOST_BY_ZEROS && !empty)
+			next[1 + i] = -1;
 	}
 	return true;
 }
@@ -352,6 +363,8 @@ number_label(void *ctx, const int32_t *key, int32_t *label)
 		return LLM_OK;
 	for (int i = 0; i < s->n; i++)
 	{
+		if (key[1 + i] == LOST_BY_ZEROS)
+			return LLM_OK;		/* 6.900 is a multiple of 0.01, but not by its writing: not offered */
 		labels[i] = llm_dfa_label(s->dfas[i], key[1 + i]);
 		if (s->part[i] < 0 && labels[i] < 0)
 			return LLM_OK;

@@ -156,6 +156,9 @@ static const GrammarCase offered_cases[] = {
 	/* amounts as texts write them; a whole number stays one where that matters */
 	{"{\"type\":\"array\",\"items\":{\"type\":\"number\"}}", {"[]", "[1, 2.5]", "[1.0, 120.50]"}, {"[1,2]", "[01]", "[1e3]", "[-0]", "[-0.0]"}},
 	{"{\"type\":\"integer\"}", {"1"}, {"1.0", "1.5"}},
+	{"{\"oneOf\":[{\"type\":\"number\",\"multipleOf\":0.01},{\"type\":\"number\",\"maximum\":10}]}", {"11.5", "6.905", "6.9001"}, {"6.9", "6.90", "6.900"}},
+	{"{\"oneOf\":[{\"const\":1},{\"type\":\"number\"}]}", {"2", "1.5"}, {"1", "1.0", "1.00"}},
+	{"{\"oneOf\":[{\"const\":1.5},{\"type\":\"number\"}]}", {"1.501", "2.5"}, {"1.5", "1.50"}},
 	{"{\"type\":\"number\",\"minimum\":2.5,\"multipleOf\":0.01}", {"2.5", "2.50", "3.00"}, {"2.49", "2.500", "2.40"}},
 	{"{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"number\",\"maximum\":5}]}", {"2.50", "7"}, {"2", "2.0", "7.0"}},
 	{"{\"type\":\"string\",\"maxLength\":1}", {"\"\\u0001\""}, {"\"\\u0000\""}},
