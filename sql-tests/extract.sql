@@ -81,12 +81,12 @@ RESET ROLE;
 DO $$
 BEGIN
 	CREATE TYPE nest_0 AS (a int, b int);
-	FOR i IN 1..24 LOOP
+	FOR i IN 1..16 LOOP
 		EXECUTE format('CREATE TYPE nest_%s AS (a nest_%s, b nest_%s)', i, i - 1, i - 1);
 	END LOOP;
 END $$;
-SELECT * FROM fails('SELECT llm_populate(NULL::nest_24, ''x'')');
-DO $$ BEGIN FOR i IN REVERSE 24..0 LOOP EXECUTE format('DROP TYPE nest_%s', i); END LOOP; END $$;
+SELECT * FROM fails('SELECT llm_populate(NULL::nest_16, ''x'')');
+DO $$ BEGIN FOR i IN REVERSE 16..0 LOOP EXECUTE format('DROP TYPE nest_%s', i); END LOOP; END $$;
 
 DROP TABLE orders, batched;
 DROP DOMAIN IF EXISTS odd, word, state, part_code, percent;

@@ -355,6 +355,42 @@ CREATE FUNCTION llm_reason(question text, model text DEFAULT NULL, context text 
 COMMENT ON FUNCTION llm_reason(text, text, text, int, int, int, float8, bigint, text, jsonb) IS
 	'an answer that the model reasons its way to, by a vote of samples, with a trail that can be run again';
 
+/* as llm_agg */
+
+CREATE FUNCTION llm_reason_agg_add(state internal, input anyelement, question text) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_reason_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_reason_agg_add(state internal, input anyelement, question text, model text) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_reason_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_reason_agg_add(state internal, input anyelement, question text, model text, samples int) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_reason_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_reason_agg_add(state internal, input anyelement, question text, model text, samples int, max_tokens int) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_reason_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_reason_agg_add(state internal, input anyelement, question text, model text, samples int, max_tokens int, options jsonb) RETURNS internal
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_reason_agg_add' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+CREATE FUNCTION llm_reason_agg_answer(state internal) RETURNS llm_answer
+	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_reason_agg_answer' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+CREATE AGGREGATE llm_reason_agg(input anyelement, question text) (
+	SFUNC = llm_reason_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_reason_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_reason_agg(anyelement, text) IS 'an answer that the model reasons its way to from all rows of a group';
+CREATE AGGREGATE llm_reason_agg(input anyelement, question text, model text) (
+	SFUNC = llm_reason_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_reason_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_reason_agg(anyelement, text, text) IS 'an answer that the model reasons its way to from all rows of a group';
+CREATE AGGREGATE llm_reason_agg(input anyelement, question text, model text, samples int) (
+	SFUNC = llm_reason_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_reason_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_reason_agg(anyelement, text, text, int) IS 'an answer that the model reasons its way to from all rows of a group';
+CREATE AGGREGATE llm_reason_agg(input anyelement, question text, model text, samples int, max_tokens int) (
+	SFUNC = llm_reason_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_reason_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_reason_agg(anyelement, text, text, int, int) IS 'an answer that the model reasons its way to from all rows of a group';
+CREATE AGGREGATE llm_reason_agg(input anyelement, question text, model text, samples int, max_tokens int, options jsonb) (
+	SFUNC = llm_reason_agg_add, STYPE = internal, SSPACE = 8192, FINALFUNC = llm_reason_agg_answer, FINALFUNC_MODIFY = READ_WRITE,
+	PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE llm_reason_agg(anyelement, text, text, int, int, jsonb) IS 'an answer that the model reasons its way to from all rows of a group';
+
 CREATE FUNCTION llm_replay(trail jsonb) RETURNS TABLE(step int, matches boolean, note text)
 	AS 'MODULE_PATHNAME', 'pgllm_fn_llm_replay' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 10;
 COMMENT ON FUNCTION llm_replay(jsonb) IS

@@ -6,10 +6,11 @@
  * multiply-adds, so that tile and vector width do not show in the result. Keys that only some queries of a tile see are
  * added for those alone: a masked key takes part in nothing.
  *
- * A tile reads the page where it lies, in strips of keys or dimensions as wide as the registers allow. When there are
- * several tiles (prompts) and the page is in half precision, whose conversion takes as long as two multiply-adds, they go
- * in groups of up to ATTEND_GROUP queries: each strip is converted once, to a buffer that stays in the nearest cache, and
- * serves all tiles of the group.
+ * A tile reads the page where it lies, in strips of keys or dimensions as wide as the registers allow, and converts half
+ * precision as it loads. How dear that is depends on the processor: beside three multiply-adds it is free on some and as long
+ * as one or two of them on others. So where there are many tiles (prompts), a group of up to ATTEND_GROUP queries has each
+ * strip converted once, to a buffer that stays in the nearest cache; for few tiles (one token whose heads share keys) that
+ * would cost more than it saves anywhere.
  *
  * The including file defines Vec, VEC_LANES (8 or 16), VEC_SUMS (how many accumulators its registers hold), and static
  * inline functions: vec_set1, vec_load, vec_store, vec_load_half (VEC_LANES half-precision numbers), vec_hold (the same
@@ -20,7 +21,8 @@
 #include "cpu/attention.h"
 
 #define ATTEND_TILE 3
-#define ATTEND_GROUP 24
+#define ATTEND_GROUP 64
+#define CONVERT_QUERIES 24		/* from so many on a half-precision page is converted first */
 #define STRIP (4 * VEC_LANES)	/* keys or head dimensions of a converted strip */
 #define STRIP_ROWS 256			/* head dimensions that the buffer of a strip of keys has room for */
 
@@ -296,9 +298,26 @@ distance_scores(const LlmkAttend *a, int query, int key, Vec s)
 	return vec_fma(vec_set1(-a->slope[query]), vec_larger(vec_sub(vec_set1(0.0f), d), d), s);
 }
 
-/* products in p become scores; returns the largest of them and max */
-ALWAYS_INLINE float
-scale_scores(const bool all, const LlmkAttend *a, int query, int begin, int end, float max, float *p)
+/* products of all keys of the page in p become scores, no more than scaled; returns the largest of them and max */
+static inline float
+scale_page(float scale, float max, float *p)
+{
+	Vec			largest[2] = {vec_set1(max), vec_set1(max)};
+
+	LLMK_UNROLL
+	for (int i = 0; i < LLMK_PAGE_KEYS / VEC_LANES; i++)
+	{
+		Vec			s = vec_mul(vec_load(p + i * VEC_LANES), vec_set1(scale));
+
+		vec_store(p + i * VEC_LANES, s);
+		largest[i % 2] = vec_larger(s, largest[i % 2]);
+	}
+	return vec_largest_lane(vec_larger(largest[0], largest[1])) + 0.0f;
+}
+
+/* products of the keys [begin, end) in p become scores; returns the largest of them and max */
+static float
+scale_scores(const LlmkAttend *a, int query, int begin, int end, float max, float *p)
 {
 	Vec			largest = vec_set1(max);
 
@@ -311,41 +330,62 @@ scale_scores(const bool all, const LlmkAttend *a, int query, int begin, int end,
 		if (a->slope)
 			s = distance_scores(a, query, key, s);
 		vec_store(p + key, s);
-		if (!all)
-			s = vec_visible(s, key, begin, end, vec_set1(-__builtin_inff()));
+		s = vec_visible(s, key, begin, end, vec_set1(-__builtin_inff()));
 		largest = vec_larger(s, largest);
 	}
 	return vec_largest_lane(largest) + 0.0f;
 }
 
-/* one query's products in p become weights; its maximum, sum and acc are brought up to date but for the new values */
-static void
-query_weights(const LlmkAttend *a, int query, float *p)
+/* does the query see the whole page? */
+static inline bool
+sees_all(const LlmkAttend *a, int query)
 {
-	int			begin = a->key_begin[query];
-	int			end = a->key_end[query];
-	float		max;
-	float		sum;
-	float		factor;
+	return a->key_begin[query] == 0 && a->key_end[query] == LLMK_PAGE_KEYS;
+}
+
+/* take the page's maximum and sum into the state of a query, and scale its acc to it */
+static inline void
+take_weights(const LlmkAttend *a, int query, float max, float sum)
+{
+	float		factor = llmk_attend_update(a, query, max, sum);
 	int			d = 0;
 
-	if (begin == 0 && end == LLMK_PAGE_KEYS)
-	{
-		max = scale_scores(true, a, query, 0, LLMK_PAGE_KEYS, a->max[query], p);
-		sum = weigh_keys(true, 0, LLMK_PAGE_KEYS, llmk_softmax_base(max), p);
-	}
-	else
-	{
-		max = scale_scores(false, a, query, begin, end, a->max[query], p);
-		sum = weigh_keys(false, begin, end, llmk_softmax_base(max), p);
-	}
-	factor = llmk_attend_update(a, query, max, sum);
 	if (factor == 1.0f)
 		return;
 	for (; d + VEC_LANES <= a->head_dim_v; d += VEC_LANES)
 		vec_store(a->acc[query] + d, vec_mul(vec_load(a->acc[query] + d), vec_set1(factor)));
 	for (; d < a->head_dim_v; d++)
 		a->acc[query][d] *= factor;
+}
+
+/*
+ * The products of n queries in p become weights; maxima, sums and acc are brought up to date but for the new values. Each
+ * step is made for all queries before the next: it is a chain of dependent operations, and those of several queries run side
+ * by side.
+ */
+static void
+make_weights(const LlmkAttend *a, const int *query, int n, PageRow *p)
+{
+	const bool	plain = a->softcap == 0 && !a->slope;
+	float		max[ATTEND_GROUP];
+	float		sum[ATTEND_GROUP];
+
+	for (int i = 0; i < n; i++)
+	{
+		if (plain && sees_all(a, query[i]))
+			max[i] = scale_page(a->scale, a->max[query[i]], p[i]);
+		else
+			max[i] = scale_scores(a, query[i], a->key_begin[query[i]], a->key_end[query[i]], a->max[query[i]], p[i]);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (sees_all(a, query[i]))
+			sum[i] = weigh_keys(true, 0, LLMK_PAGE_KEYS, llmk_softmax_base(max[i]), p[i]);
+		else
+			sum[i] = weigh_keys(false, a->key_begin[query[i]], a->key_end[query[i]], llmk_softmax_base(max[i]), p[i]);
+	}
+	for (int i = 0; i < n; i++)
+		take_weights(a, query[i], max[i], sum[i]);
 }
 
 /* the keys that any and that all of n queries see */
@@ -412,17 +452,28 @@ tile_values(const LlmkAttend *a, const int *query, int n, const PageRow *p, cons
 	}
 }
 
-/* the page for up to ATTEND_TILE queries that all see some of it, read where it lies */
+/* queries of the next tile, of `left`: not 3 and 1, which take longer than 2 and 2 */
+static inline int
+tile_size(int left)
+{
+	return left == 4 ? 2 : left < ATTEND_TILE ? left : ATTEND_TILE;
+}
+
+/* the page for n queries that all see some of it, read where it lies */
 static void
-attend_tile(const LlmkAttend *a, const int *query, int n)
+attend_in_place(const LlmkAttend *a, const int *query, int n)
 {
 	PageRow		p[ATTEND_TILE] __attribute__((aligned(LLMK_ALIGN)));
-	Range		r = range_of(a, query, n);
+	int			size;
 
-	page_scores(a, query, n, p, r.begin, r.end);
-	for (int i = 0; i < n; i++)
-		query_weights(a, query[i], p[i]);
-	tile_values(a, query, n, (const PageRow *) p, &r, 0, NULL);
+	for (int i = 0; i < n; i += size)
+	{
+		Range		r = range_of(a, query + i, size = tile_size(n - i));
+
+		page_scores(a, query + i, size, p, r.begin, r.end);
+		make_weights(a, query + i, size, p);
+		tile_values(a, query + i, size, (const PageRow *) p, &r, 0, NULL);
+	}
 }
 
 /*
@@ -434,33 +485,30 @@ attend_group(const LlmkAttend *a, const int *query, int n)
 {
 	PageRow		p[ATTEND_GROUP] __attribute__((aligned(LLMK_ALIGN)));
 	float		strip[STRIP_ROWS * STRIP] __attribute__((aligned(LLMK_ALIGN)));
-	Range		tile[ATTEND_GROUP / ATTEND_TILE];
+	Range		tile[ATTEND_GROUP];	/* of the tile that begins at that query */
 	Range		r = range_of(a, query, n);
 	int			d = 0;
 
-	for (int i = 0; i < n; i += ATTEND_TILE)
-		tile[i / ATTEND_TILE] = range_of(a, query + i, n - i < ATTEND_TILE ? n - i : ATTEND_TILE);
+	for (int i = 0; i < n; i += tile_size(n - i))
+		tile[i] = range_of(a, query + i, tile_size(n - i));
 	for (int key = r.begin / STRIP * STRIP; key < r.end; key += STRIP)
 	{
 		convert_strip(a->k_page, key, LLMK_PAGE_KEYS, 0, a->head_dim_k, strip);
-		for (int i = 0; i < n; i += ATTEND_TILE)
+		for (int i = 0; i < n; i += tile_size(n - i))
 		{
-			if (tile[i / ATTEND_TILE].begin < key + STRIP && tile[i / ATTEND_TILE].end > key)
-				converted_scores(a, query + i, n - i < ATTEND_TILE ? n - i : ATTEND_TILE, p + i, key, strip);
+			if (tile[i].begin < key + STRIP && tile[i].end > key)
+				converted_scores(a, query + i, tile_size(n - i), p + i, key, strip);
 		}
 	}
-	for (int i = 0; i < n; i++)
-		query_weights(a, query[i], p[i]);
+	make_weights(a, query, n, p);
 	for (; d + STRIP <= a->head_dim_v; d += STRIP)
 	{
 		convert_strip(a->v_page, d, a->head_dim_v, r.begin, r.end, strip);
-		for (int i = 0; i < n; i += ATTEND_TILE)
-			tile_values(a, query + i, n - i < ATTEND_TILE ? n - i : ATTEND_TILE, (const PageRow *) p + i,
-						&tile[i / ATTEND_TILE], d, strip);
+		for (int i = 0; i < n; i += tile_size(n - i))
+			tile_values(a, query + i, tile_size(n - i), (const PageRow *) p + i, &tile[i], d, strip);
 	}
-	for (int i = 0; d < a->head_dim_v && i < n; i += ATTEND_TILE)
-		tile_values(a, query + i, n - i < ATTEND_TILE ? n - i : ATTEND_TILE, (const PageRow *) p + i,
-					&tile[i / ATTEND_TILE], d, NULL);
+	for (int i = 0; d < a->head_dim_v && i < n; i += tile_size(n - i))
+		tile_values(a, query + i, tile_size(n - i), (const PageRow *) p + i, &tile[i], d, NULL);
 }
 
 /* LlmKernels.attend_page */
@@ -476,13 +524,10 @@ attend_page(const LlmkAttend *a)
 			query[n++] = i;
 		if (n == ATTEND_GROUP || (i == a->n_queries - 1 && n > 0))
 		{
-			if (n > ATTEND_TILE && a->kv_type == LLM_KV_F16 && a->head_dim_k <= STRIP_ROWS)
+			if (n >= CONVERT_QUERIES && a->kv_type == LLM_KV_F16 && a->head_dim_k <= STRIP_ROWS)
 				attend_group(a, query, n);
 			else
-			{
-				for (int j = 0; j < n; j += ATTEND_TILE)
-					attend_tile(a, query + j, n - j < ATTEND_TILE ? n - j : ATTEND_TILE);
-			}
+				attend_in_place(a, query, n);
 			n = 0;
 		}
 	}

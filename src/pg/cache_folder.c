@@ -13,6 +13,7 @@
  * a change that left the times as they are, because clocks of file systems are coarse.
  */
 #include "cache_folder.h"
+#include "sha256.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cryptohash.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "storage/fd.h"
@@ -39,22 +39,6 @@ typedef struct SourceRef
 	int64_t		hashed_at_ns;
 	char		digest[PGLLM_DIGEST_HEX + 1];
 } SourceRef;
-
-void
-pgllm_sha256_hex(const void *data, size_t len, char *hex)
-{
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[LLM_DIGEST_BYTES];
-
-	if (hash == NULL || pg_cryptohash_init(hash) < 0 || pg_cryptohash_update(hash, data, len) < 0 ||
-		pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(hash))));
-	pg_cryptohash_free(hash);
-	hex_encode((const char *) digest, sizeof(digest), hex);
-	hex[PGLLM_DIGEST_HEX] = '\0';
-}
 
 /* ---- the folder ---- */
 

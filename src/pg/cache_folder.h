@@ -25,7 +25,4 @@ extern int	pgllm_folder_create_temp(const char *folder, char **path);
 /* remove what crashed sessions left, and packs of sources that are gone or changed, except that of digest */
 extern void pgllm_folder_sweep(const char *folder, const char *keep_digest);
 
-/* hex SHA-256 of some bytes */
-extern void pgllm_sha256_hex(const void *data, size_t len, char *hex);
-
 #endif

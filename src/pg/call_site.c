@@ -6,10 +6,9 @@
  * row. The memory is the expression's (fn_mcxt), so it ends with the statement.
  */
 #include "llm_call.h"
+#include "sha256.h"
 
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -47,53 +46,28 @@ same_bytes(Datum a, const struct varlena *b)
 
 /* ---- digests ---- */
 
-static void
-sha_update(pg_cryptohash_ctx *sha, const void *bytes, size_t n)
-{
-	if (pg_cryptohash_update(sha, bytes, n) < 0)
-		elog(ERROR, "could not compute a SHA-256 digest");
-}
-
-static pg_cryptohash_ctx *
-sha_begin(void)
-{
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
-
-	if (sha == NULL || pg_cryptohash_init(sha) < 0)
-		elog(ERROR, "could not compute a SHA-256 digest");
-	return sha;
-}
-
-static void
-sha_end(pg_cryptohash_ctx *sha, uint8 *digest)
-{
-	if (pg_cryptohash_final(sha, digest, PG_SHA256_DIGEST_LENGTH) < 0)
-		elog(ERROR, "could not compute a SHA-256 digest");
-	pg_cryptohash_free(sha);
-}
-
 /* a value with its length before it, so that no two lists of values have the same bytes; value is detoasted */
 static void
 sha_value(pg_cryptohash_ctx *sha, bool is_null, bool by_value, Datum value)
 {
 	uint64		len = is_null ? PG_UINT64_MAX : by_value ? sizeof(Datum) : VARSIZE_ANY_EXHDR(DatumGetPointer(value));
 
-	sha_update(sha, &len, sizeof len);
+	pgllm_sha256_add(sha, &len, sizeof len);
 	if (is_null)
 		return;
 	if (by_value)
-		sha_update(sha, &value, sizeof value);
+		pgllm_sha256_add(sha, &value, sizeof value);
 	else
-		sha_update(sha, VARDATA_ANY(DatumGetPointer(value)), len);
+		pgllm_sha256_add(sha, VARDATA_ANY(DatumGetPointer(value)), len);
 }
 
 void
 pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, int model_arg, const void *bytes, size_t n_bytes, uint8 *digest)
 {
-	pg_cryptohash_ctx *sha = sha_begin();
+	pg_cryptohash_ctx *sha = pgllm_sha256_begin();
 
-	sha_update(sha, site->digest, sizeof site->digest);
-	sha_update(sha, bytes, n_bytes);
+	pgllm_sha256_add(sha, site->digest, sizeof site->digest);
+	pgllm_sha256_add(sha, bytes, n_bytes);
 	for (int i = 0; i < site->n_args; i++)
 	{
 		Datum		value = PG_GETARG_DATUM(i);
@@ -104,20 +78,22 @@ pgllm_site_digest(FunctionCallInfo fcinfo, const PgLlmSite *site, int model_arg,
 			value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
 		sha_value(sha, PG_ARGISNULL(i), site->by_value[i], value);
 	}
-	sha_end(sha, digest);
+	pgllm_sha256_end(sha, digest);
+	pg_cryptohash_free(sha);
 }
 
 static void
 digest_constants(PgLlmSite *site)
 {
-	pg_cryptohash_ctx *sha = sha_begin();
+	pg_cryptohash_ctx *sha = pgllm_sha256_begin();
 
-	sha_update(sha, &site->truncate, sizeof site->truncate);
-	sha_update(sha, site->type, sizeof(Oid) * site->n_args);
+	pgllm_sha256_add(sha, &site->truncate, sizeof site->truncate);
+	pgllm_sha256_add(sha, site->type, sizeof(Oid) * site->n_args);
 	for (int i = 0; i < site->n_args; i++)
 		if (site->args & (1u << i))
 			sha_value(sha, site->is_null[i], site->by_value[i], site->value[i]);
-	sha_end(sha, site->digest);
+	pgllm_sha256_end(sha, site->digest);
+	pg_cryptohash_free(sha);
 }
 
 /* ---- the site ---- */

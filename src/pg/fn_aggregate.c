@@ -20,8 +20,8 @@ PG_FUNCTION_INFO_V1(pgllm_fn_llm_agg_answer);
 
 #define HAS_ARG(n)  ((n) < PG_NARGS() && !PG_ARGISNULL(n))
 
-static MemoryContext
-aggregation_context(FunctionCallInfo fcinfo)
+MemoryContext
+pgllm_aggregation_context(FunctionCallInfo fcinfo)
 {
 	MemoryContext context;
 
@@ -74,11 +74,10 @@ ask_summary(FunctionCallInfo fcinfo, PgLlmQuestion *question)
 	parse_question(fcinfo, ARG_INPUT + 1, question);
 }
 
-/* the row's text goes to its group, which its first text makes */
-static Datum
-add(FunctionCallInfo fcinfo, void (*ask) (FunctionCallInfo fcinfo, PgLlmQuestion *question))
+Datum
+pgllm_aggregate_add(FunctionCallInfo fcinfo, LlmStr text, PgLlmAskFn ask)
 {
-	MemoryContext context = aggregation_context(fcinfo);
+	MemoryContext context = pgllm_aggregation_context(fcinfo);
 	PgLlmGroup *group = PG_ARGISNULL(ARG_STATE) ? NULL : (PgLlmGroup *) PG_GETARG_POINTER(ARG_STATE);
 	bool		is_new = group == NULL;
 	PgLlmModel *model;
@@ -94,16 +93,15 @@ add(FunctionCallInfo fcinfo, void (*ask) (FunctionCallInfo fcinfo, PgLlmQuestion
 	model = pgllm_model_use(group->question.model, PGLLM_KIND_GENERATE);
 	if (is_new)
 		pgllm_tree_begin(group, model);
-	pgllm_tree_add_text(group, model, pgllm_to_utf8(PG_GETARG_TEXT_PP(ARG_INPUT)));
+	pgllm_tree_add_text(group, model, text);
 	pgllm_batch_run_if_full(group->batch);
 	if (group->error.status != LLM_OK && pgllm_on_error == PGLLM_ON_ERROR_ERROR)
 		(void) pgllm_row_error(&group->error);
 	PG_RETURN_POINTER(group);
 }
 
-/* the state as it is: nothing is asked, or a batch node evaluates ahead, when no model runs */
-static Datum
-skip(FunctionCallInfo fcinfo)
+Datum
+pgllm_aggregate_skip(FunctionCallInfo fcinfo)
 {
 	if (PG_ARGISNULL(ARG_STATE))
 		PG_RETURN_NULL();
@@ -115,8 +113,8 @@ Datum
 pgllm_fn_llm_agg_add(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(ARG_INPUT) || PG_ARGISNULL(ARG_INSTRUCTION) || pgllm_ahead != NULL)
-		return skip(fcinfo);
-	return add(fcinfo, ask_instruction);
+		return pgllm_aggregate_skip(fcinfo);
+	return pgllm_aggregate_add(fcinfo, pgllm_to_utf8(PG_GETARG_TEXT_PP(ARG_INPUT)), ask_instruction);
 }
 
 /* (state, input, model, max_tokens, options) */
@@ -124,29 +122,39 @@ Datum
 pgllm_fn_llm_summarize_agg_add(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(ARG_INPUT) || pgllm_ahead != NULL)
-		return skip(fcinfo);
-	return add(fcinfo, ask_summary);
+		return pgllm_aggregate_skip(fcinfo);
+	return pgllm_aggregate_add(fcinfo, pgllm_to_utf8(PG_GETARG_TEXT_PP(ARG_INPUT)), ask_summary);
 }
 
-Datum
-pgllm_fn_llm_agg_answer(PG_FUNCTION_ARGS)
+PgLlmGroup *
+pgllm_aggregate_finish(FunctionCallInfo fcinfo)
 {
 	PgLlmGroup *group;
 
-	(void) aggregation_context(fcinfo);
+	(void) pgllm_aggregation_context(fcinfo);
 	if (pgllm_ahead != NULL)
 	{
 		pgllm_ahead->missing = true;
-		PG_RETURN_NULL();
+		return NULL;
 	}
 	if (PG_ARGISNULL(ARG_STATE))
-		PG_RETURN_NULL();
+		return NULL;
 	group = (PgLlmGroup *) PG_GETARG_POINTER(ARG_STATE);
 	pgllm_group_finish(group);
 	pgllm_group_close(group);
 	pgllm_stats_function(group->question.function);
 	pgllm_stats_rows(pgllm_model_use(group->question.model, PGLLM_KIND_GENERATE), 1);
 	if (group->error.status != LLM_OK && pgllm_row_error(&group->error))
+		return NULL;
+	return group;
+}
+
+Datum
+pgllm_fn_llm_agg_answer(PG_FUNCTION_ARGS)
+{
+	PgLlmGroup *group = pgllm_aggregate_finish(fcinfo);
+
+	if (group == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(group->answer);
 }

@@ -60,7 +60,7 @@ yes_no_question(const PgLlmOptions *options, StringInfo instruction, const PgLlm
 
 /* llm_filter and llm_score: one question */
 static YesNo *
-parse_condition(FunctionCallInfo fcinfo, int condition_argno, int examples_argno, int options_argno)
+parse_condition(FunctionCallInfo fcinfo, int condition_argno, int examples_argno, int options_argno, int allowed)
 {
 	YesNo	   *y = palloc0(sizeof(YesNo));
 	LlmStr		condition = pgllm_to_utf8(PG_GETARG_TEXT_PP(condition_argno));
@@ -68,7 +68,7 @@ parse_condition(FunctionCallInfo fcinfo, int condition_argno, int examples_argno
 	int			n_examples = 0;
 	StringInfoData instruction;
 
-	pgllm_options_parse(PG_ARGISNULL(options_argno) ? NULL : PG_GETARG_JSONB_P(options_argno), PGLLM_OPT_LABELS, &y->options);
+	pgllm_options_parse(PG_ARGISNULL(options_argno) ? NULL : PG_GETARG_JSONB_P(options_argno), allowed, &y->options);
 	if (!PG_ARGISNULL(examples_argno))
 		examples = pgllm_examples_parse(PG_GETARG_TEXT_PP(examples_argno), PGLLM_EXAMPLE_YES_NO, answers, N_ANSWERS, &n_examples);
 	initStringInfo(&instruction);
@@ -155,8 +155,9 @@ parse_multi(FunctionCallInfo fcinfo)
 static void *
 parse_filter(FunctionCallInfo fcinfo)
 {
-	YesNo	   *y = parse_condition(fcinfo, 1, 4, 5);
+	YesNo	   *y = parse_condition(fcinfo, 1, 4, 5, PGLLM_OPT_LABELS | PGLLM_OPT_BLOCK);
 
+	pgllm_check_blocking(&y->options);
 	y->threshold = pgllm_fraction_arg(fcinfo, 3, "threshold", 0.5);
 	return y;
 }
@@ -164,7 +165,7 @@ parse_filter(FunctionCallInfo fcinfo)
 static void *
 parse_score(FunctionCallInfo fcinfo)
 {
-	return parse_condition(fcinfo, 1, 3, 4);
+	return parse_condition(fcinfo, 1, 3, 4, PGLLM_OPT_LABELS);
 }
 
 static void

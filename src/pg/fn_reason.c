@@ -24,17 +24,22 @@ PG_FUNCTION_INFO_V1(pgllm_fn_llm_reason);
 
 #define DEFAULT_SAMPLES 1
 #define DEFAULT_MAX_TOKENS 512
-#define DEFAULT_TEMPERATURE 0.7	/* of several samples, which must differ */
+
+void
+pgllm_reason_samples(int samples, PgLlmReasonArgs *args)
+{
+	if (samples < 1 || samples > PGLLM_REASON_MAX_SAMPLES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("samples must be from 1 to %d, is %d", PGLLM_REASON_MAX_SAMPLES, samples),
+				 errhint("More than a few samples seldom change a vote.")));
+	args->samples = samples;
+}
 
 static void
 parse_samples(FunctionCallInfo fcinfo, PgLlmReasonArgs *args)
 {
-	args->samples = PG_ARGISNULL(ARG_SAMPLES) ? DEFAULT_SAMPLES : PG_GETARG_INT32(ARG_SAMPLES);
-	if (args->samples < 1 || args->samples > PGLLM_REASON_MAX_SAMPLES)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("samples must be from 1 to %d, is %d", PGLLM_REASON_MAX_SAMPLES, args->samples),
-				 errhint("More than a few samples seldom change a vote.")));
+	pgllm_reason_samples(PG_ARGISNULL(ARG_SAMPLES) ? DEFAULT_SAMPLES : PG_GETARG_INT32(ARG_SAMPLES), args);
 	if (PG_ARGISNULL(ARG_BUDGET))
 		return;
 	if (PG_GETARG_INT32(ARG_BUDGET) < 0)
@@ -53,14 +58,14 @@ parse(FunctionCallInfo fcinfo)
 	PgLlmOptions *options = &args->generate.options;
 
 	args->given = PG_ARGISNULL(ARG_OPTIONS) ? NULL : PG_GETARG_JSONB_P_COPY(ARG_OPTIONS);
-	pgllm_options_parse(args->given, PGLLM_OPT_REASON, options);
+	pgllm_options_parse(args->given, PGLLM_OPT_REASON | PGLLM_OPT_REASON_ROW, options);
 	parse_samples(fcinfo, args);
 	options->max_tokens = PG_ARGISNULL(ARG_MAX_TOKENS) ? DEFAULT_MAX_TOKENS : PG_GETARG_INT32(ARG_MAX_TOKENS);
 	pgllm_check_max_tokens(options);
 	if (!PG_ARGISNULL(ARG_TEMPERATURE))
 		pgllm_parse_temperature(PG_GETARG_FLOAT8(ARG_TEMPERATURE), options);
 	else if (args->samples > 1)
-		options->sampling.temperature = (float) DEFAULT_TEMPERATURE;
+		options->sampling.temperature = PGLLM_REASON_TEMPERATURE;
 	if (!PG_ARGISNULL(ARG_SEED))
 	{
 		options->has_seed = true;
@@ -74,9 +79,8 @@ parse(FunctionCallInfo fcinfo)
 	return args;
 }
 
-/* what the model is asked to do, behind the question */
-static LlmStr
-instruction_of(const PgLlmOptions *options)
+LlmStr
+pgllm_reason_instruction(const PgLlmOptions *options)
 {
 	static const char *const forms[LLM_ANSWER_KINDS] = {
 		[LLM_ANSWER_AUTO] = "the answer",
@@ -105,7 +109,7 @@ static bool
 build_prompt(FunctionCallInfo fcinfo, PgLlmCall *call, PgLlmReasonArgs *args, LlmTokens *prompt)
 {
 	LlmStr		question = pgllm_to_utf8(PG_GETARG_TEXT_PP(ARG_QUESTION));
-	LlmStr		instruction = instruction_of(&args->generate.options);
+	LlmStr		instruction = pgllm_reason_instruction(&args->generate.options);
 	StringInfoData after;
 
 	initStringInfo(&after);
@@ -124,21 +128,28 @@ build_prompt(FunctionCallInfo fcinfo, PgLlmCall *call, PgLlmReasonArgs *args, Ll
 								 (LlmStr) {after.data, (size_t) after.len}, prompt);
 }
 
-static void
-begin(FunctionCallInfo fcinfo, PgLlmWork *work)
+uint64
+pgllm_reason_seed(const PgLlmReasonArgs *args)
 {
-	PgLlmReasonArgs *args = work->parsed;
-	PgLlmCall  *call = pgllm_call_create(work->model);
 	uint64		seed = args->generate.options.sampling.seed;
-	LlmTokens	prompt;
 
-	(void) build_prompt(fcinfo, call, args, &prompt);
 	if (pgllm_generate_drawn(&args->generate) && !pg_strong_random(&seed, sizeof seed))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate a random seed"),
 				 errhint("Give a seed.")));
-	pgllm_reason_begin(work, call, args, &prompt, seed);
+	return seed;
+}
+
+static void
+begin(FunctionCallInfo fcinfo, PgLlmWork *work)
+{
+	PgLlmReasonArgs *args = work->parsed;
+	PgLlmCall  *call = pgllm_call_create(work->model);
+	LlmTokens	prompt;
+
+	(void) build_prompt(fcinfo, call, args, &prompt);
+	pgllm_reason_begin(work, call, args, &prompt, pgllm_reason_seed(args));
 }
 
 static bool
@@ -147,8 +158,8 @@ drawn(const void *parsed)
 	return pgllm_generate_drawn(&((const PgLlmReasonArgs *) parsed)->generate);
 }
 
-static Datum
-finish(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
+Datum
+pgllm_reason_row(FunctionCallInfo fcinfo, const PgLlmModel *model, const PgLlmAnswer *answer, const PgLlmReasonTexts *texts)
 {
 	enum
 	{
@@ -157,10 +168,9 @@ finish(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer
 	const PgLlmReasonAnswer *data = (const PgLlmReasonAnswer *) answer->data;
 	Datum		values[N_COLUMNS] = {0};
 	bool		nulls[N_COLUMNS] = {false};
+	Jsonb	   *body = PGLLM_REASON_BODY(data);
 	TupleDesc	desc;
 
-	if (pgllm_answer_failed(answer))
-		PG_RETURN_NULL();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != N_COLUMNS)
 		elog(ERROR, "result must be llm_answer");
 	nulls[ANSWER] = data->answer_bytes < 0;
@@ -169,8 +179,19 @@ finish(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer
 	values[VOTES] = Int32GetDatum(data->votes);
 	values[SAMPLES] = Int32GetDatum(data->samples);
 	values[CONFIDENCE] = Float8GetDatum((double) data->votes / data->samples);
-	values[TRAIL] = JsonbPGetDatum(pgllm_trail_whole(PGLLM_REASON_BODY(data), prepared->model, prepared->model->name));
+	if (texts != NULL)
+		body = pgllm_trail_with(body, "texts", psprintf("{\"rows\": " INT64_FORMAT ", \"parts\": " INT64_FORMAT ", \"digest\": \"%s\"}",
+														texts->rows, texts->parts, pgllm_trail_hex(texts->digest, sizeof(PgLlmKey))));
+	values[TRAIL] = JsonbPGetDatum(pgllm_trail_whole(body, model, model->name));
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+static Datum
+finish(FunctionCallInfo fcinfo, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
+{
+	if (pgllm_answer_failed(answer))
+		PG_RETURN_NULL();
+	return pgllm_reason_row(fcinfo, prepared->model, answer, NULL);
 }
 
 const PgLlmFunction pgllm_function_reason = {

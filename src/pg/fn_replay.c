@@ -1,8 +1,8 @@
 /*
  * fn_replay.c: llm_replay: a trail is run again from its prompt's tokens, and the trail of that run compared with it.
  *
- * Step 0 is what was asked (seal, model, settings, options, prompt), then one step for each sample, then the result. What
- * cannot be run again is a row that says why. The model is the one of the trail's name if its content is the same, so that its
+ * Step 0 is what was asked (seal, texts, model, settings, options, prompt), then one step for each sample, then the result. What
+ * cannot be run again is a row that says why. Of texts that an aggregate has read in parts only the seal speaks. The model is the one of the trail's name if its content is the same, so that its
  * owner's options are those of the trail; else any model of that content that the caller may use.
  */
 #include "reason.h"
@@ -168,6 +168,8 @@ run_again(Jsonb *trail, PgLlmModel *model, const char *name, const LlmTokens *pr
 	PgLlmReasonArgs *args = pgllm_trail_args(trail, &seed);
 	PgLlmAnswer *answer;
 	const LlmError *error;
+	Jsonb	   *body;
+	JsonbValue *texts;
 
 	work->model = model;
 	pgllm_stats_function("llm_replay");
@@ -186,7 +188,11 @@ run_again(Jsonb *trail, PgLlmModel *model, const char *name, const LlmTokens *pr
 		*why = pgllm_message_from_utf8(error->message);
 		return NULL;
 	}
-	return pgllm_trail_whole(PGLLM_REASON_BODY((PgLlmReasonAnswer *) answer->data), model, name);
+	body = PGLLM_REASON_BODY((PgLlmReasonAnswer *) answer->data);
+	texts = pgllm_trail_field(&trail->root, "texts");
+	if (texts != NULL)
+		body = pgllm_trail_with(body, "texts", pgllm_trail_text_of(texts));
+	return pgllm_trail_whole(body, model, name);
 }
 
 static void
@@ -199,6 +205,7 @@ replay(ReturnSetInfo *rsinfo, Jsonb *trail)
 	bool		sealed = seal != NULL && seal->type == jbvString && seal->val.string.len == (int) strlen(true_seal) &&
 		memcmp(seal->val.string.val, true_seal, strlen(true_seal)) == 0;
 	const char *why = NULL;
+	const char *texts;
 	char	   *name;
 	PgLlmModel *model;
 	LlmTokens	prompt;
@@ -208,6 +215,7 @@ replay(ReturnSetInfo *rsinfo, Jsonb *trail)
 		pgllm_bad_trail("\"model\" is no object");
 	if (samples == NULL || JsonContainerSize(samples) > PGLLM_REASON_MAX_SAMPLES)
 		pgllm_bad_trail(psprintf("\"samples\" is no array of at most %d", PGLLM_REASON_MAX_SAMPLES));
+	texts = pgllm_trail_texts(trail);
 	put_row(rsinfo, 0, sealed, sealed ? "seal" : "seal: the trail was changed after it was made");
 	name = pgllm_trail_string(said, "name");
 	model = find_model(name, pgllm_trail_string(said, "digest"));
@@ -217,6 +225,8 @@ replay(ReturnSetInfo *rsinfo, Jsonb *trail)
 		why = read_prompt(trail, model, &prompt);
 	if (why == NULL)
 		again = run_again(trail, model, name, &prompt, &why);
+	if (texts != NULL)
+		put_row(rsinfo, 0, sealed, texts);
 	if (again == NULL)
 		put_row(rsinfo, 0, false, why);
 	else

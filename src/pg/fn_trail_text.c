@@ -72,6 +72,8 @@ pgllm_fn_llm_trail_text(PG_FUNCTION_ARGS)
 	appendStringInfo(&s, "Model %s (sha256 %s, numeric version %s)\nSettings %s\n\nPrompt (%u tokens)\n%s\n", plain(model, "name"),
 					 plain(model, "digest"), plain(model, "numeric_version"), plain(&trail->root, "settings"), n_tokens(prompt),
 					 plain(prompt, "text"));
+	if (pgllm_trail_texts(trail) != NULL)
+		appendStringInfo(&s, "\n%s\n", pgllm_trail_texts(trail));
 	for (uint32 i = 0; i < JsonContainerSize(samples); i++)
 		add_sample(&s, (int) i + 1, getIthJsonbValueFromContainer(samples, i));
 	appendStringInfo(&s, "\nAnswer: %s (%s of %s samples)", plain(result, "answer"), plain(result, "votes"), plain(result, "samples"));

@@ -14,6 +14,7 @@
  * owned.
  */
 #include "models.h"
+#include "sha256.h"
 #include "cache_folder.h"
 #include "progress.h"
 

@@ -5,12 +5,11 @@
  * matter: the time, where a chat template prints it.
  */
 #include "models.h"
+#include "sha256.h"
 
 #include <time.h>
 
 #include "kernels.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
@@ -28,7 +27,6 @@ void
 pgllm_model_identify(const PgLlmSpec *spec, PgLlmModel *model)
 {
 	const LlmRopeOptions *rope = &spec->rope;
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
 	StringInfoData s;
 
 	initStringInfo(&s);
@@ -40,10 +38,7 @@ pgllm_model_identify(const PgLlmSpec *spec, PgLlmModel *model)
 	add_option(&s, "template", spec->chat_template);
 	add_option(&s, "query", spec->query_prefix);
 	add_option(&s, "document", spec->document_prefix);
-	if (sha == NULL || pg_cryptohash_init(sha) < 0 || pg_cryptohash_update(sha, (const uint8 *) s.data, s.len) < 0 ||
-		pg_cryptohash_final(sha, model->identity, sizeof model->identity) < 0)
-		elog(ERROR, "could not compute a SHA-256 digest");
-	pg_cryptohash_free(sha);
+	pgllm_sha256(s.data, s.len, model->identity);
 	pfree(s.data);
 }
 

@@ -14,7 +14,7 @@
  * marks it; the executor's start, or another statement, takes the mark away.
  */
 #include "models.h"
-#include "batch_scan/batch_scan.h"
+#include "block_scan/block_scan.h"
 #include "progress.h"
 #include "shared_cache.h"
 #include "shared_memory.h"
@@ -318,6 +318,7 @@ _PG_init(void)
 	pgllm_guc_init();
 	pgllm_models_init();
 	pgllm_batch_init();
+	pgllm_block_init();
 
 	prev_planner_hook = planner_hook;
 	planner_hook = pgllm_planner;

@@ -18,6 +18,8 @@
 
 #define DEFAULT_MAX_TOKENS 256
 #define MAX_CHOICES 100			/* of option choices */
+#define MAX_BLOCK_TOP 10000
+#define MAX_BLOCK_SAMPLE 100000
 
 static void
 bad_option(const char *key, const char *expected)
@@ -226,6 +228,12 @@ read_seed(const char *key, const JsonbValue *v, PgLlmOptions *o)
 }
 
 static void
+read_think_budget(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->think_budget = integer_of(key, v, 0, PG_INT32_MAX);
+}
+
+static void
 read_prefix(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {
 	o->prefix = string_of(key, v);
@@ -405,6 +413,57 @@ read_chunk_tokens(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	o->chunk_tokens = integer_of(key, v, 64, PG_INT32_MAX);
 }
 
+static void
+read_block_model(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	if (v->type != jbvString || v->val.string.len == 0)
+		bad_option(key, "Give the name of an embedding model.");
+	o->block_model = cstring_to_text_with_len(v->val.string.val, v->val.string.len);
+}
+
+static void
+read_block_top(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_top = integer_of(key, v, 1, MAX_BLOCK_TOP);
+}
+
+static void
+read_block_similarity(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_similarity = number_of(key, v, -1, 1);
+	o->has_block_similarity = true;
+}
+
+static void
+read_block_recall(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_recall = number_of(key, v, 0.01, 1);
+}
+
+static void
+read_block_sample(const char *key, const JsonbValue *v, PgLlmOptions *o)
+{
+	o->block_sample = integer_of(key, v, 16, MAX_BLOCK_SAMPLE);
+}
+
+void
+pgllm_check_blocking(const PgLlmOptions *options)
+{
+	bool		by_recall = options->block_recall > 0 || options->block_sample > 0;
+	int			n_rules = (options->block_top > 0) + options->has_block_similarity + by_recall;
+
+	if (n_rules > 0 && options->block_model == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options of blocking need option \"block_model\""),
+				 errhint("Give the name of an embedding model.")));
+	if (n_rules > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("only one of the options \"block_top\", \"block_similarity\" and \"block_recall\" can be given"),
+				 errhint("Without any of them it is block_recall, which block_sample belongs to.")));
+}
+
 /* ---- the keys ---- */
 
 static const struct
@@ -422,7 +481,7 @@ static const struct
 	{"presence_penalty", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_presence_penalty},
 	{"frequency_penalty", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_frequency_penalty},
 	{"logit_bias", PGLLM_OPT_SAMPLING | PGLLM_OPT_REASON, read_logit_bias},
-	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW | PGLLM_OPT_EMBED | PGLLM_OPT_RERANK | PGLLM_OPT_REASON,
+	{"truncate", PGLLM_OPT_PROMPT | PGLLM_OPT_LABELS | PGLLM_OPT_RAW | PGLLM_OPT_EMBED | PGLLM_OPT_RERANK | PGLLM_OPT_REASON_ROW,
 	read_truncate},
 	{"prefix", PGLLM_OPT_EMBED, read_prefix},
 	{"instruction", PGLLM_OPT_RERANK | PGLLM_OPT_REASON, read_instruction},
@@ -434,13 +493,19 @@ static const struct
 	{"compact", PGLLM_OPT_SAMPLING, pgllm_read_compact},
 	{"draft", PGLLM_OPT_SAMPLING, read_draft},
 	{"draft_tokens", PGLLM_OPT_SAMPLING, read_draft_tokens},
-	{"temperature", PGLLM_OPT_EXTRACT, read_temperature},
-	{"seed", PGLLM_OPT_EXTRACT, read_seed},
+	{"temperature", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_temperature},
+	{"seed", PGLLM_OPT_EXTRACT | PGLLM_OPT_REASON_GROUP, read_seed},
+	{"think_budget", PGLLM_OPT_REASON_GROUP, read_think_budget},
 	{"form", PGLLM_OPT_LABELS | PGLLM_OPT_EXTRACT, read_form},
 	{"calibrate", PGLLM_OPT_LABELS, read_calibrate},
 	{"calibration", PGLLM_OPT_LABELS, read_calibration},
 	{"variants", PGLLM_OPT_LABELS, read_variants},
 	{"chunk_tokens", PGLLM_OPT_AGGREGATE, read_chunk_tokens},
+	{"block_model", PGLLM_OPT_BLOCK, read_block_model},
+	{"block_top", PGLLM_OPT_BLOCK, read_block_top},
+	{"block_similarity", PGLLM_OPT_BLOCK, read_block_similarity},
+	{"block_recall", PGLLM_OPT_BLOCK, read_block_recall},
+	{"block_sample", PGLLM_OPT_BLOCK, read_block_sample},
 	{"answer", PGLLM_OPT_REASON, read_answer},
 	{"choices", PGLLM_OPT_REASON, read_choices},
 };
@@ -491,6 +556,7 @@ pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out)
 	out->truncate = (PgLlmTruncate) pgllm_truncate;
 	out->form = LLM_FORM_AUTO;
 	out->calibrate = -1;
+	out->think_budget = -1;
 	out->draft = LLM_DRAFT_PROMPT;
 	if (options == NULL)
 		return;

@@ -15,6 +15,7 @@
  * between pieces; ERROR and FATAL leave no temporary file, descriptor or lock.
  */
 #include "cache_folder.h"
+#include "sha256.h"
 #include "shared_cache.h"
 
 #include <fcntl.h>
@@ -22,7 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/cryptohash.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
@@ -190,38 +190,6 @@ hash_cleanup(int code, Datum arg)
 	work->own = NULL;
 }
 
-static void
-check_hash(int result, pg_cryptohash_ctx *hash)
-{
-	if (result < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(hash))));
-}
-
-static pg_cryptohash_ctx *
-new_hash(void)
-{
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
-
-	if (hash == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory"),
-				 errhint("Try again when the server has more memory free.")));
-	return hash;
-}
-
-static void
-finish_hash(pg_cryptohash_ctx *hash, char *hex)
-{
-	uint8		digest[LLM_DIGEST_BYTES];
-
-	check_hash(pg_cryptohash_final(hash, digest, sizeof(digest)), hash);
-	hex_encode((const char *) digest, sizeof(digest), hex);
-	hex[PGLLM_DIGEST_HEX] = '\0';
-}
-
 /* one file, from its beginning to its end, into hash */
 static void
 hash_content(HashWork *work, pg_cryptohash_ctx *hash, const char *path, uint8 *piece, PgLlmFileId *id)
@@ -234,7 +202,7 @@ hash_content(HashWork *work, pg_cryptohash_ctx *hash, const char *path, uint8 *p
 		size_t		n = (size_t) Min((uint64_t) HASH_PIECE_BYTES, work->file.size_bytes - at);
 
 		PGLLM_RUN(llm_file_read(&work->file, at, piece, n, pgllm_stop(), &err), &err);
-		check_hash(pg_cryptohash_update(hash, piece, n), hash);
+		pgllm_sha256_add(hash, piece, n);
 		at += n;
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -250,11 +218,11 @@ hash_line(HashWork *work, const char *path, const char *name, uint8 *piece, PgLl
 	char		hex[PGLLM_DIGEST_HEX + 1];
 	char	   *line;
 
-	check_hash(pg_cryptohash_init(work->own), work->own);
+	pgllm_sha256_restart(work->own);
 	hash_content(work, work->own, path, piece, id);
-	finish_hash(work->own, hex);
+	pgllm_sha256_end_hex(work->own, hex);
 	line = psprintf("%s  %s\n", hex, name);
-	check_hash(pg_cryptohash_update(work->hash, (const uint8 *) line, strlen(line)), work->hash);
+	pgllm_sha256_add(work->hash, line, strlen(line));
 	pfree(line);
 }
 
@@ -272,9 +240,8 @@ hash_source(const char *path, PgLlmFileId *id, char *hex)
 	{
 		uint8	   *piece = MemoryContextAlloc(context, HASH_PIECE_BYTES);
 
-		work.hash = new_hash();
-		work.own = new_hash();
-		check_hash(pg_cryptohash_init(work.hash), work.hash);
+		work.hash = pgllm_sha256_begin();
+		work.own = pgllm_sha256_begin();
 		for (uint32_t i = 0; i < list.n_files; i++)
 		{
 			PgLlmFileId part;
@@ -285,7 +252,7 @@ hash_source(const char *path, PgLlmFileId *id, char *hex)
 				hash_content(&work, work.hash, list.paths[i], piece, &part);
 			add_file_id(id, i, &part);
 		}
-		finish_hash(work.hash, hex);
+		pgllm_sha256_end_hex(work.hash, hex);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
 	hash_cleanup(0, PointerGetDatum(&work));

@@ -233,9 +233,17 @@ typedef struct PgLlmOptions
 	int			n_variants;
 	/* reasoning */
 	LlmAnswerForm answer;		/* option answer, or choices */
+	int			think_budget;	/* -1: none */
 	/* embedding and reranking */
 	LlmStr		prefix;			/* put before the text; data NULL: the model's for the task */
 	LlmStr		instruction;	/* data NULL: that of the model's own template, or of the function */
+	/* blocking of joins by embeddings (llm_filter) */
+	text	   *block_model;	/* its name; NULL: none */
+	int			block_top;		/* 0: not given */
+	bool		has_block_similarity;
+	double		block_similarity;
+	double		block_recall;	/* 0: not given */
+	int			block_sample;	/* 0: default */
 	/* aggregates */
 	int			chunk_tokens;	/* of texts in one prompt at most; 0: default */
 } PgLlmOptions;
@@ -249,12 +257,18 @@ typedef struct PgLlmOptions
 #define PGLLM_OPT_RERANK	32	/* truncate instruction */
 #define PGLLM_OPT_EXTRACT	1024	/* temperature seed form */
 #define PGLLM_OPT_AGGREGATE	2048	/* chunk_tokens template_kwargs */
-#define PGLLM_OPT_REASON	4096	/* of sampling all but shapes and drafts; truncate template_kwargs instruction answer choices */
+#define PGLLM_OPT_REASON	4096	/* of sampling all but shapes and drafts; template_kwargs instruction answer choices */
+#define PGLLM_OPT_REASON_ROW 8192	/* truncate */
+#define PGLLM_OPT_REASON_GROUP 16384	/* temperature seed think_budget */
+#define PGLLM_OPT_BLOCK		32768	/* block_… */
 
 #define PGLLM_MAX_TEMPERATURE 1000000
 
 /* fill *out from defaults, then from options (NULL: none). An unknown key raises, naming it and the known ones. */
 extern void pgllm_options_parse(Jsonb *options, int allowed, PgLlmOptions *out);
+
+/* raises unless the options of blocking go together */
+extern void pgllm_check_blocking(const PgLlmOptions *options);
 
 /* the given calibration in the order of labels; NULL if none was given; raises if a label is missing there */
 extern double *pgllm_options_calibration(const PgLlmOptions *options, const LlmStr *labels, int n_labels);

@@ -22,6 +22,31 @@ typedef struct PgLlmReasonArgs
 	Jsonb	   *given;			/* options as they were given; NULL: none */
 } PgLlmReasonArgs;
 
+/* ---- fn_reason.c ---- */
+
+/* how many samples to draw; raises unless that is allowed */
+extern void pgllm_reason_samples(int samples, PgLlmReasonArgs *args);
+
+/* the temperature of samples, unless one is given: several must differ */
+#define PGLLM_REASON_TEMPERATURE 0.7f
+
+/* the instruction that follows a question; in the current memory context */
+extern LlmStr pgllm_reason_instruction(const PgLlmOptions *options);
+
+/* the seed that was given, or a new one if samples are drawn */
+extern uint64 pgllm_reason_seed(const PgLlmReasonArgs *args);
+
+/* texts that an answer was made of (llm_reason_agg) */
+typedef struct PgLlmReasonTexts
+{
+	int64		rows;
+	int64		parts;			/* partial answers that were made of them, and are in the prompt in their place */
+	const uint8 *digest;		/* (32) */
+} PgLlmReasonTexts;
+
+/* the row llm_answer that a function returns; texts NULL: there are none */
+extern Datum pgllm_reason_row(FunctionCallInfo fcinfo, const PgLlmModel *model, const PgLlmAnswer *answer, const PgLlmReasonTexts *texts);
+
 /* ---- reason_run.c ---- */
 
 /*
@@ -67,8 +92,14 @@ typedef struct PgLlmReasonRun
 /* the trail but for model and seal; NULL with *err filled if the server's encoding lacks a character */
 extern Jsonb *pgllm_trail_body(const PgLlmReasonRun *run, LlmError *err);
 
+/* the body with one more key, whose value is JSON */
+extern Jsonb *pgllm_trail_with(Jsonb *body, const char *key, const char *value);
+
 /* with the model, which the trail calls `name`, and the seal: SHA-256 of everything else as text */
 extern Jsonb *pgllm_trail_whole(Jsonb *body, const PgLlmModel *model, const char *name);
+
+/* hexadecimal digits */
+extern char *pgllm_trail_hex(const uint8 *bytes, int n);
 
 /* the seal that a trail should have, in hexadecimal digits */
 extern char *pgllm_trail_seal(Jsonb *trail);
@@ -86,6 +117,9 @@ extern JsonbContainer *pgllm_trail_array(JsonbContainer *object, const char *key
 /* these raise if there is none */
 extern char *pgllm_trail_string(JsonbContainer *object, const char *key);
 extern int64 pgllm_trail_integer(JsonbContainer *object, const char *key, int64 min, int64 max);
+
+/* what a trail says of the texts that its answer was made of, for people; NULL: nothing */
+extern char *pgllm_trail_texts(Jsonb *trail);
 
 /* a value as text; "nothing" for NULL */
 extern char *pgllm_trail_text_of(JsonbValue *v);

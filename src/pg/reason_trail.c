@@ -8,18 +8,18 @@
  *   prompt    tokens and text
  *   samples   each with seed, tokens, thinking and text, log probabilities, why it ended, its answer and the answer's key
  *   result    answer, votes, samples drawn, confidence
+ *   texts     of llm_reason_agg: rows, partial answers made of them, digest of the texts
  *   seal      SHA-256 over all the others
  *
  * The seal tells that something was changed, by accident or by hand; whoever can write trails can seal them, so the proof is
  * to run it again.
  */
 #include "reason.h"
+#include "sha256.h"
 
 #include <math.h>
 
 #include "kernels.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -159,8 +159,8 @@ concat(Jsonb *a, const char *b)
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), DirectFunctionCall1(jsonb_in, CStringGetDatum(b))));
 }
 
-static char *
-hex(const uint8 *bytes, int n)
+char *
+pgllm_trail_hex(const uint8 *bytes, int n)
 {
 	char	   *out = palloc(2 * n + 1);
 
@@ -169,19 +169,21 @@ hex(const uint8 *bytes, int n)
 	return out;
 }
 
+Jsonb *
+pgllm_trail_with(Jsonb *body, const char *key, const char *value)
+{
+	return concat(body, psprintf("{\"%s\": %s}", key, value));
+}
+
 char *
 pgllm_trail_seal(Jsonb *trail)
 {
 	Jsonb	   *rest = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(trail), CStringGetTextDatum("seal")));
 	LlmStr		all = pgllm_cstring_to_utf8(JsonbToCString(NULL, &rest->root, VARSIZE(rest)));
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *seal = palloc(2 * PG_SHA256_DIGEST_LENGTH + 1);
 
-	if (sha == NULL || pg_cryptohash_init(sha) < 0 || pg_cryptohash_update(sha, (const uint8 *) all.data, all.len) < 0 ||
-		pg_cryptohash_final(sha, digest, sizeof digest) < 0)
-		elog(ERROR, "could not compute a SHA-256 digest");
-	pg_cryptohash_free(sha);
-	return hex(digest, sizeof digest);
+	pgllm_sha256_hex(all.data, all.len, seal);
+	return seal;
 }
 
 Jsonb *
@@ -194,7 +196,7 @@ pgllm_trail_whole(Jsonb *body, const PgLlmModel *model, const char *name)
 	appendStringInfoString(&s, "{\"model\": {\"name\": ");
 	escape_json(&s, name);
 	appendStringInfo(&s, ", \"digest\": \"%s\", \"identity\": \"%s\", \"numeric_version\": %d}}", model->digest,
-					 hex(model->identity, sizeof model->identity), LLM_NUMERIC_VERSION);
+					 pgllm_trail_hex(model->identity, sizeof model->identity), LLM_NUMERIC_VERSION);
 	trail = concat(body, s.data);
 	return concat(trail, psprintf("{\"seal\": \"%s\"}", pgllm_trail_seal(trail)));
 }

@@ -1,11 +1,13 @@
 /*
  * stat_table.c: the table of statistics of calls, shared or of this session.
  *
- * One hash table; its lock, which only the shared one needs, guards all of it. Sessions hand over what they counted once per
- * statement or second, so that nobody waits for it.
+ * One hash table, whose entries are also in a list, those used last at its end; so the one that has to go is known at once.
+ * Its lock, which only the shared one needs, guards all of it. Sessions hand over what they counted once per statement or
+ * second, so that nobody waits for it.
  */
 #include "stat_table.h"
 
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
@@ -16,8 +18,16 @@
 
 #define DEFAULT_ENTRIES 5000
 
+/* entries stay where they are, and shared memory is at the same address in all processes; so the list may have pointers */
+typedef struct Listed
+{
+	PgLlmStatEntry entry;		/* first, as its key is the table's */
+	dlist_node	node;
+} Listed;
+
 static int	max_entries = DEFAULT_ENTRIES;
 static HTAB *table = NULL;
+static dlist_head *by_use = NULL;	/* of Listed */
 static LWLock *table_lock = NULL;	/* NULL: the table is this session's */
 
 /* ---- where it lies ---- */
@@ -34,23 +44,29 @@ pgllm_stat_table_settings(void)
 Size
 pgllm_stat_table_bytes(void)
 {
-	return hash_estimate_size(max_entries, sizeof(PgLlmStatEntry));
+	return add_size(hash_estimate_size(max_entries, sizeof(Listed)), sizeof(dlist_head));
 }
 
 void
 pgllm_stat_table_attach(LWLock *lock)
 {
-	HASHCTL		ctl = {.keysize = sizeof(PgLlmStatKey), .entrysize = sizeof(PgLlmStatEntry)};
+	HASHCTL		ctl = {.keysize = sizeof(PgLlmStatKey), .entrysize = sizeof(Listed)};
+	bool		known;
 
 	table = ShmemInitHash("pg_llm stat calls", max_entries, max_entries, &ctl, HASH_ELEM | HASH_BLOBS);
+	by_use = ShmemInitStruct("pg_llm stat calls by use", sizeof(dlist_head), &known);
+	if (!known)
+		dlist_init(by_use);
 	table_lock = lock;
 }
 
 static void
 create_own(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(PgLlmStatKey), .entrysize = sizeof(PgLlmStatEntry), .hcxt = TopMemoryContext};
+	static dlist_head own = DLIST_STATIC_INIT(own);
+	HASHCTL		ctl = {.keysize = sizeof(PgLlmStatKey), .entrysize = sizeof(Listed), .hcxt = TopMemoryContext};
 
+	by_use = &own;
 	table = hash_create("pg_llm stat calls", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
@@ -71,36 +87,31 @@ unlock_table(void)
 /* ---- entries ---- */
 
 static void
-remove_oldest(void)
+remove_entry(Listed *listed)
 {
-	HASH_SEQ_STATUS scan;
-	PgLlmStatEntry *entry;
-	PgLlmStatEntry *oldest = NULL;
-
-	hash_seq_init(&scan, table);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-		if (oldest == NULL || entry->last_used < oldest->last_used)
-			oldest = entry;
-	if (oldest != NULL)
-		hash_search(table, &oldest->key, HASH_REMOVE, NULL);
+	dlist_delete(&listed->node);
+	hash_search(table, &listed->entry.key, HASH_REMOVE, NULL);
 }
 
-static void
-add_entry(const PgLlmStatEntry *more, TimestampTz now)
+/* the entry of a key at the end of the list, a new one without numbers; NULL: there is no memory */
+static Listed *
+find_entry(const PgLlmStatKey *key)
 {
-	PgLlmStatEntry *entry = hash_search(table, &more->key, HASH_FIND, NULL);
+	Listed	   *listed = hash_search(table, key, HASH_FIND, NULL);
 
-	if (entry == NULL)
+	if (listed != NULL)
+		dlist_delete(&listed->node);
+	else
 	{
 		if (hash_get_num_entries(table) >= max_entries)
-			remove_oldest();
-		entry = hash_search(table, &more->key, table_lock != NULL ? HASH_ENTER_NULL : HASH_ENTER, NULL);
-		if (entry == NULL)
-			return;
-		memset(&entry->totals, 0, sizeof entry->totals);
+			remove_entry(dlist_head_element(Listed, node, by_use));
+		listed = hash_search(table, key, table_lock != NULL ? HASH_ENTER_NULL : HASH_ENTER, NULL);
+		if (listed == NULL)
+			return NULL;
+		memset(&listed->entry.totals, 0, sizeof listed->entry.totals);
 	}
-	pgllm_totals_add(&entry->totals, &more->totals);
-	entry->last_used = now;
+	dlist_push_tail(by_use, &listed->node);
+	return listed;
 }
 
 void
@@ -112,15 +123,21 @@ pgllm_stat_table_add(const PgLlmStatEntry *entries, int n)
 		create_own();
 	lock_table(LW_EXCLUSIVE);
 	for (int i = 0; i < n; i++)
-		add_entry(&entries[i], now);
+	{
+		Listed	   *listed = find_entry(&entries[i].key);
+
+		if (listed == NULL)
+			continue;
+		pgllm_totals_add(&listed->entry.totals, &entries[i].totals);
+		listed->entry.last_used = now;
+	}
 	unlock_table();
 }
 
 int
 pgllm_stat_table_list(PgLlmStatEntry **out)
 {
-	HASH_SEQ_STATUS scan;
-	PgLlmStatEntry *entry;
+	dlist_iter	it;
 	int			n = 0;
 
 	/* room for all, before the lock is held */
@@ -128,16 +145,8 @@ pgllm_stat_table_list(PgLlmStatEntry **out)
 	if (table == NULL)
 		return 0;
 	lock_table(LW_SHARED);
-	hash_seq_init(&scan, table);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-	{
-		if (n == max_entries)
-		{
-			hash_seq_term(&scan);
-			break;
-		}
-		(*out)[n++] = *entry;
-	}
+	dlist_foreach(it, by_use)
+		(*out)[n++] = dlist_container(Listed, node, it.cur)->entry;
 	unlock_table();
 	return n;
 }
@@ -145,14 +154,10 @@ pgllm_stat_table_list(PgLlmStatEntry **out)
 void
 pgllm_stat_table_reset(void)
 {
-	HASH_SEQ_STATUS scan;
-	PgLlmStatEntry *entry;
-
 	if (table == NULL)
 		return;
 	lock_table(LW_EXCLUSIVE);
-	hash_seq_init(&scan, table);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-		hash_search(table, &entry->key, HASH_REMOVE, NULL);
+	while (!dlist_is_empty(by_use))
+		remove_entry(dlist_head_element(Listed, node, by_use));
 	unlock_table();
 }

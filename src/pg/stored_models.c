@@ -7,13 +7,13 @@
  * holds the same content. Reading is done as the table's owner: to use a model, USAGE on its server is enough.
  */
 #include "cache_folder.h"
+#include "sha256.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -67,15 +67,6 @@ find_table(Oid *owner)
 }
 
 static void
-check_hash(int result, pg_cryptohash_ctx *hash)
-{
-	if (result < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(hash))));
-}
-
-static void
 write_all(int fd, const char *path, const char *data, size_t len)
 {
 	while (len > 0)
@@ -124,7 +115,7 @@ read_chunks(const char *table, const char *digest, pg_cryptohash_ctx *hash, int 
 					 errmsg("stored model %s has no chunk " INT64_FORMAT, digest, n),
 					 errdetail("The next one is %d; chunks are numbered from 0.", no),
 					 errhint("Store the model again.")));
-		check_hash(pg_cryptohash_update(hash, (const uint8 *) VARDATA_ANY(chunk), VARSIZE_ANY_EXHDR(chunk)), hash);
+		pgllm_sha256_add(hash, VARDATA_ANY(chunk), VARSIZE_ANY_EXHDR(chunk));
 		if (fd != -1)
 			write_all(fd, path, VARDATA_ANY(chunk), VARSIZE_ANY_EXHDR(chunk));
 		n++;
@@ -138,8 +129,7 @@ read_chunks(const char *table, const char *digest, pg_cryptohash_ctx *hash, int 
 static void
 read_stored(const char *digest, int fd, const char *path)
 {
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
-	uint8		raw[LLM_DIGEST_BYTES];
+	pg_cryptohash_ctx *hash = pgllm_sha256_begin();
 	char		hex[PGLLM_DIGEST_HEX + 1];
 	Oid			owner;
 	Oid			save_user;
@@ -147,7 +137,6 @@ read_stored(const char *digest, int fd, const char *path)
 	char	   *table;
 	volatile int64 n = 0;
 
-	check_hash(hash == NULL ? -1 : pg_cryptohash_init(hash), hash);
 	SPI_connect();
 	table = find_table(&owner);
 	GetUserIdAndSecContext(&save_user, &save_context);
@@ -157,7 +146,7 @@ read_stored(const char *digest, int fd, const char *path)
 		SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 		n = read_chunks(table, digest, hash, fd, path);
 		SetUserIdAndSecContext(save_user, save_context);
-		check_hash(pg_cryptohash_final(hash, raw, sizeof(raw)), hash);
+		pgllm_sha256_end_hex(hash, hex);
 	}
 	PG_FINALLY();
 	{
@@ -165,8 +154,6 @@ read_stored(const char *digest, int fd, const char *path)
 	}
 	PG_END_TRY();
 	SPI_finish();
-	hex_encode((const char *) raw, sizeof(raw), hex);
-	hex[PGLLM_DIGEST_HEX] = '\0';
 	if (n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),

@@ -88,6 +88,25 @@ pgllm_trail_integer(JsonbContainer *object, const char *key, int64 min, int64 ma
 }
 
 char *
+pgllm_trail_texts(Jsonb *trail)
+{
+	JsonbContainer *texts = pgllm_trail_object(&trail->root, "texts");
+	int64		rows;
+	int64		parts;
+
+	if (pgllm_trail_field(&trail->root, "texts") == NULL)
+		return NULL;
+	if (texts == NULL)
+		pgllm_bad_trail("\"texts\" is no object");
+	rows = pgllm_trail_integer(texts, "rows", 1, PG_INT64_MAX);
+	parts = pgllm_trail_integer(texts, "parts", 0, PG_INT64_MAX);
+	(void) pgllm_trail_string(texts, "digest");
+	if (parts == 0)
+		return psprintf("texts: all " INT64_FORMAT " are in the prompt", rows);
+	return psprintf("texts: " INT64_FORMAT " were read in " INT64_FORMAT " parts, which are not run again", rows, parts);
+}
+
+char *
 pgllm_trail_text_of(JsonbValue *v)
 {
 	Jsonb	   *value;
@@ -111,7 +130,8 @@ pgllm_trail_args(Jsonb *trail, uint64 *seed)
 	if (pgllm_trail_object(&trail->root, "options") == NULL)
 		pgllm_bad_trail("\"options\" is no object");
 	args->given = JsonbValueToJsonb(options);
-	pgllm_options_parse(args->given, PGLLM_OPT_REASON, &args->generate.options);
+	pgllm_options_parse(args->given, PGLLM_OPT_REASON | (pgllm_trail_field(&trail->root, "texts") == NULL ? PGLLM_OPT_REASON_ROW :
+														 PGLLM_OPT_REASON_GROUP | PGLLM_OPT_AGGREGATE), &args->generate.options);
 	args->samples = (int) pgllm_trail_integer(settings, "samples", 1, PGLLM_REASON_MAX_SAMPLES);
 	args->generate.options.max_tokens = (int) pgllm_trail_integer(settings, "max_tokens", 1, PG_INT32_MAX);
 	args->generate.options.sampling.temperature = (float) number_of(settings, "temperature", 0, PGLLM_MAX_TEMPERATURE);

@@ -6,14 +6,18 @@
  * the end what is open is answered from the lowest level up. Where chunks end depends on the texts and their order
  * alone, so the same rows give the same answer, whatever runs together.
  *
+ * An answer that is reasoned out is that of the last chunk: what comes before are notes for the question. Its samples run and
+ * vote as those of llm_reason do.
+ *
  *   aggregate_tree.c    the levels of one group, and what its end needs next
  *   aggregate_batch.c   groups of an aggregation at the same time: chunks that wait for the model run together
- *   ../fn_aggregate.c   the SQL functions
+ *   ../fn_aggregate.c   the SQL functions, and what all of them share
+ *   ../fn_reason_agg.c  llm_reason_agg
  */
 #ifndef PGLLM_AGGREGATE_H
 #define PGLLM_AGGREGATE_H
 
-#include "generate_call.h"
+#include "reason.h"
 
 #include "lib/ilist.h"
 #include "lib/stringinfo.h"
@@ -28,9 +32,12 @@ typedef struct PgLlmQuestion
 {
 	const char *function;		/* SQL name */
 	text	   *model;			/* NULL: the default */
-	PgLlmGenerateArgs args;		/* of the last answer */
+	PgLlmGenerateArgs args;		/* of partial answers, and of the last one if it is not reasoned out */
 	LlmStr		of_texts;		/* comes before texts */
 	LlmStr		of_parts;		/* comes before partial answers */
+	PgLlmReasonArgs *reason;	/* of the last answer; NULL: it is not reasoned out */
+	LlmStr		last_of_parts;	/* with reason: comes before partial answers in the last prompt; before texts comes nothing */
+	LlmStr		last_after;		/* with reason: comes after them in the last prompt */
 } PgLlmQuestion;
 
 /* an open chunk: texts with their headings, UTF-8 */
@@ -52,7 +59,11 @@ typedef struct PgLlmGroup
 	int			n_levels;		/* used */
 	PgLlmLevel	levels[PGLLM_AGGREGATE_LEVELS];
 	int			n_waiting;		/* chunks in the batch */
+	int64		n_texts;		/* of rows */
+	int64		n_parts;		/* partial answers */
+	PgLlmKey	digest;			/* of all texts of rows, in order */
 	text	   *answer;			/* NULL: not yet */
+	PgLlmAnswer *reasoned;		/* in its place if the question has reason */
 	LlmError	error;			/* trouble of the group; no model runs for it any more */
 	bool		listed;
 	dlist_node	node;			/* in batch->groups, if listed */
@@ -68,6 +79,22 @@ typedef struct PgLlmChunk
 	char	   *body;			/* UTF-8; the chunk's */
 	int			n_bytes;
 } PgLlmChunk;
+
+/* ---- ../fn_aggregate.c: for the functions of aggregates; argument 0 is the state ---- */
+
+typedef void (*PgLlmAskFn) (FunctionCallInfo fcinfo, PgLlmQuestion *question);
+
+/* raises outside of an aggregate */
+extern MemoryContext pgllm_aggregation_context(FunctionCallInfo fcinfo);
+
+/* a row's text goes to its group, which the first text makes: ask fills in the question */
+extern Datum pgllm_aggregate_add(FunctionCallInfo fcinfo, LlmStr text, PgLlmAskFn ask);
+
+/* the state as it is: nothing is asked, or a batch node evaluates ahead, when no model runs */
+extern Datum pgllm_aggregate_skip(FunctionCallInfo fcinfo);
+
+/* the group with its answer; NULL: the result is NULL */
+extern PgLlmGroup *pgllm_aggregate_finish(FunctionCallInfo fcinfo);
 
 /* ---- aggregate_batch.c ---- */
 

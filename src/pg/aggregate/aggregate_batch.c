@@ -102,13 +102,36 @@ together(void)
 	return pgllm_batching == PGLLM_BATCHING_OFF ? 1 : MAX_TOGETHER;
 }
 
+/* the samples of the last answer */
+static PgLlmWork *
+begin_reasoning(const PgLlmChunk *chunk)
+{
+	const PgLlmQuestion *question = &chunk->group->question;
+	PgLlmReasonArgs *args = question->reason;
+	PgLlmWork  *work = palloc0(sizeof *work);
+	LlmStr		nothing = {.data = "", .len = 0};
+	PgLlmCall  *call;
+	LlmTokens	prompt;
+
+	work->model = pgllm_model_use(question->model, PGLLM_KIND_GENERATE);
+	pgllm_stats_function(question->function);
+	call = pgllm_call_create(work->model);
+	(void) pgllm_generate_prompt(call, &args->generate, chunk->level == 0 ? nothing : question->last_of_parts,
+								 (LlmStr) {.data = chunk->body, .len = chunk->n_bytes}, question->last_after, &prompt);
+	pgllm_reason_begin(work, call, args, &prompt, pgllm_reason_seed(args));
+	return work;
+}
+
 static PgLlmWork *
 begin_chunk(const PgLlmChunk *chunk)
 {
 	PgLlmGroup *group = chunk->group;
 	PgLlmWork  *work = palloc0(sizeof *work);
-	PgLlmGenerateArgs *args = palloc(sizeof *args);
+	PgLlmGenerateArgs *args;
 
+	if (chunk->last && group->question.reason != NULL)
+		return begin_reasoning(chunk);
+	args = palloc(sizeof *args);
 	*args = group->question.args;
 	args->before = chunk->level == 0 ? group->question.of_texts : group->question.of_parts;
 	if (!chunk->last)
@@ -125,7 +148,8 @@ static void
 take_answer(const PgLlmChunk *chunk, PgLlmWork *work)
 {
 	PgLlmGroup *group = chunk->group;
-	PgLlmAnswer *answer = pgllm_generate_answer(work);
+	bool		reasoned = chunk->last && group->question.reason != NULL;
+	PgLlmAnswer *answer = reasoned ? pgllm_reason_answer(work) : pgllm_generate_answer(work);
 	const LlmError *error = pgllm_answer_error(answer);
 	text	   *value;
 
@@ -134,9 +158,15 @@ take_answer(const PgLlmChunk *chunk, PgLlmWork *work)
 		group->error = *error;
 		return;
 	}
+	if (reasoned)
+	{
+		group->reasoned = pgllm_answer_copy(group->context, answer);
+		return;
+	}
 	value = pgllm_generate_text(answer);
 	if (!chunk->last)
 	{
+		group->n_parts++;
 		pgllm_tree_add_part(group, work->model, chunk->level + 1, pgllm_to_utf8(value));
 		return;
 	}
@@ -168,6 +198,26 @@ take_chunks(PgLlmBatch *batch, PgLlmChunk **chunks, int n)
 	return i;
 }
 
+/* wait for works, and for what follows from their votes, which runs together too */
+static void
+wait_for(const PgLlmChunk *const *chunks, PgLlmWork **works, int n)
+{
+	int			n_more;
+
+	do
+	{
+		n_more = 0;
+		for (int i = 0; i < n; i++)
+		{
+			for (int k = 0; k < works[i]->n_calls; k++)
+				pgllm_call_wait(works[i]->calls[k]);
+			pgllm_stats_function(chunks[i]->group->question.function);
+			if (chunks[i]->last && chunks[i]->group->question.reason != NULL)
+				n_more += pgllm_reason_more(works[i]) ? 1 : 0;
+		}
+	} while (n_more > 0);
+}
+
 /* the first chunks that wait, through the model; their answers may make others wait */
 static void
 run_some(PgLlmBatch *batch)
@@ -180,9 +230,9 @@ run_some(PgLlmBatch *batch)
 
 	for (int i = 0; i < n; i++)
 		works[i] = begin_chunk(chunks[i]);
+	wait_for((const PgLlmChunk *const *) chunks, works, n);
 	for (int i = 0; i < n; i++)
 	{
-		pgllm_call_wait(works[i]->calls[0]);
 		take_answer(chunks[i], works[i]);
 		pgllm_work_free(works[i]);
 		pfree(chunks[i]->body);
@@ -204,7 +254,7 @@ pgllm_batch_run_if_full(PgLlmBatch *batch)
 static bool
 is_done(const PgLlmGroup *group)
 {
-	return group->answer != NULL || group->error.status != LLM_OK;
+	return group->answer != NULL || group->reasoned != NULL || group->error.status != LLM_OK;
 }
 
 /* true if the group needs something of the model */

@@ -6,6 +6,7 @@
  */
 #include "aggregate.h"
 
+#include "batch_scan/memo.h"
 #include "miscadmin.h"
 #include "text/chunk.h"
 #include "utils/memutils.h"
@@ -19,7 +20,7 @@ static const char part_end[] = "\n\n";
 
 /* tokens of a prompt without texts */
 static size_t
-prompt_overhead(PgLlmGroup *group, PgLlmModel *model, LlmStr before)
+prompt_overhead(PgLlmGroup *group, PgLlmModel *model, LlmStr before, LlmStr after)
 {
 	PgLlmCall  *call = pgllm_call_create(model);
 	LlmStr		nothing = {.data = "", .len = 0};
@@ -27,7 +28,7 @@ prompt_overhead(PgLlmGroup *group, PgLlmModel *model, LlmStr before)
 	size_t		n;
 
 	llm_tokens_init(&tokens, call->allocator);
-	if (!pgllm_generate_prompt(call, &group->question.args, before, nothing, nothing, &tokens))
+	if (!pgllm_generate_prompt(call, &group->question.args, before, nothing, after, &tokens))
 	{
 		group->error = call->error;
 		llm_error_hint(&group->error, "Shorten the instruction, or give the model a larger context.");
@@ -44,11 +45,14 @@ pgllm_tree_begin(PgLlmGroup *group, PgLlmModel *model)
 	size_t		n_ctx = model->model->n_ctx;
 	size_t		n_answer = Min((size_t) question->args.options.max_tokens, Max(n_ctx / 2, 1));
 	size_t		n_wanted = question->args.options.chunk_tokens;
-	size_t		overhead = prompt_overhead(group, model, question->of_texts);
+	LlmStr		nothing = {.data = "", .len = 0};
+	size_t		overhead = prompt_overhead(group, model, question->of_texts, nothing);
 	size_t		room;
 
 	if (group->error.status == LLM_OK)
-		overhead = Max(overhead, prompt_overhead(group, model, question->of_parts));
+		overhead = Max(overhead, prompt_overhead(group, model, question->of_parts, nothing));
+	if (group->error.status == LLM_OK && question->reason != NULL)
+		overhead = Max(overhead, prompt_overhead(group, model, question->last_of_parts, question->last_after));
 	if (group->error.status != LLM_OK)
 		return;
 	room = n_ctx - n_answer > overhead ? n_ctx - n_answer - overhead : 0;
@@ -144,6 +148,16 @@ pgllm_tree_add_part(PgLlmGroup *group, PgLlmModel *model, int level, LlmStr part
 		add_part(group, model, level, part);
 }
 
+/* the digest of all texts goes on from that of those before */
+static void
+note_text(PgLlmGroup *group, LlmStr text)
+{
+	PgLlmKey	keys[2] = {group->digest, pgllm_key("text", text.data, text.len)};
+
+	group->digest = pgllm_key("texts", keys, sizeof keys);
+	group->n_texts++;
+}
+
 void
 pgllm_tree_add_text(PgLlmGroup *group, PgLlmModel *model, LlmStr text)
 {
@@ -155,6 +169,7 @@ pgllm_tree_add_text(PgLlmGroup *group, PgLlmModel *model, LlmStr text)
 
 	if (group->error.status != LLM_OK)
 		return;
+	note_text(group, text);
 	/* a token has a byte at least */
 	if (text.len < n_max)
 	{

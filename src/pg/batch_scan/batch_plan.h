@@ -68,6 +68,9 @@ extern List *pgllm_sites_of(List *sites, int varno);
  */
 extern bool pgllm_may_run_ahead(Plan *plan, const PgLlmSplit *split);
 
+/* an expression over columns of leaves (INDEX_VAR); columns that they lack are added */
+extern Node *pgllm_over_leaves(Node *node, List **leaves);
+
 /* ---- walking plans (plan_walk.c) ---- */
 typedef Plan *(*PgLlmPlanFn) (Plan *child, Plan *parent, void *context);
 
@@ -88,6 +91,9 @@ extern double pgllm_rows_without(const PlannedStmt *stmt, const Plan *plan, List
 
 /* move filters with calls to joins that leave fewer rows; notes them in r->deferred */
 extern void pgllm_defer_filters(PgLlmRewrite *r, Plan *plan);
+
+/* whether a statement has row security or a security barrier view */
+extern bool pgllm_has_security_barrier(const PlannedStmt *stmt);
 
 /* ---- JIT (jit_flags.c) ---- */
 

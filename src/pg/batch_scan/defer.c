@@ -12,7 +12,7 @@
  * Nothing moves in a statement with row security or a security barrier view: finished plans do not say which filters are
  * barriers for others.
  */
-#include "batch_scan/batch_plan.h"
+#include "block_scan/block_scan.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
@@ -78,7 +78,8 @@ bound_to_place_walker(Node *node, void *context)
 static bool
 may_move(Node *qual)
 {
-	return pgllm_has_call(qual) && !pgllm_has_volatile(qual) && !bound_to_place_walker(qual, NULL);
+	/* a join is blocked where its clause is */
+	return pgllm_has_call(qual) && !pgllm_has_blocking(list_make1(qual)) && !pgllm_has_volatile(qual) && !bound_to_place_walker(qual, NULL);
 }
 
 /* how many quals at the end of a list may move */
@@ -327,8 +328,8 @@ has_row_security(Oid relation)
 	return result;
 }
 
-static bool
-has_security_barrier(const PlannedStmt *stmt)
+bool
+pgllm_has_security_barrier(const PlannedStmt *stmt)
 {
 	ListCell   *cell;
 
@@ -347,6 +348,6 @@ pgllm_defer_filters(PgLlmRewrite *r, Plan *plan)
 {
 	Way		way = {.r = r};
 
-	if (!has_security_barrier(r->stmt))
+	if (!pgllm_has_security_barrier(r->stmt))
 		(void) defer_below(plan, NULL, &way);
 }

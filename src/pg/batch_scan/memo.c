@@ -4,9 +4,8 @@
  * Keys are SHA-256 digests, so a hash of a key is some bytes of it, and two calls with the same key are the same call.
  */
 #include "batch_scan/memo.h"
+#include "sha256.h"
 
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "lib/ilist.h"
 #include "nodes/pg_list.h"
 #include "miscadmin.h"
@@ -18,14 +17,12 @@
 PgLlmKey
 pgllm_key(const char *what, const void *bytes, size_t n)
 {
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
+	pg_cryptohash_ctx *sha = pgllm_sha256_begin();
 	PgLlmKey	key;
 
-	if (sha == NULL || pg_cryptohash_init(sha) < 0 ||
-		pg_cryptohash_update(sha, (const uint8 *) what, strlen(what) + 1) < 0 ||
-		pg_cryptohash_update(sha, bytes, n) < 0 ||
-		pg_cryptohash_final(sha, key.digest, sizeof key.digest) < 0)
-		elog(ERROR, "could not compute a SHA-256 digest");
+	pgllm_sha256_add(sha, what, strlen(what) + 1);
+	pgllm_sha256_add(sha, bytes, n);
+	pgllm_sha256_end(sha, key.digest);
 	pg_cryptohash_free(sha);
 	return key;
 }

@@ -8,7 +8,7 @@
  * Quals are evaluated in the order that the planner gave them, so a security barrier stays one; before, filters may move
  * above joins (defer.c), where there is no barrier.
  */
-#include "batch_scan/batch_plan.h"
+#include "block_scan/block_scan.h"
 
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
@@ -25,6 +25,12 @@ static bool
 can_evaluate_twice(Expr *expr)
 {
 	return expr == NULL || (!pgllm_has_volatile((Node *) expr) && !IsA(expr, SubPlan));
+}
+
+static bool
+is_block_node(Plan *plan)
+{
+	return IsA(plan, CustomScan) && ((CustomScan *) plan)->methods == &pgllm_block_scan_methods;
 }
 
 /* how the rows of a child are asked for, given how those of its parent are */
@@ -61,6 +67,8 @@ child_flow(Plan *parent, Plan *child, PgLlmFlow flow)
 		case T_Sort:
 		case T_Hash:
 			return everything;
+		case T_CustomScan:
+			return is_block_node(parent) ? everything : no_bound;
 		case T_Agg:
 			return ((Agg *) parent)->aggstrategy == AGG_SORTED ? no_bound : everything;
 		case T_Group:
@@ -71,7 +79,6 @@ child_flow(Plan *parent, Plan *child, PgLlmFlow flow)
 		case T_Material:
 		case T_SetOp:
 		case T_ModifyTable:
-		case T_CustomScan:
 			return no_bound;
 		case T_NestLoop:
 		case T_HashJoin:
@@ -222,6 +229,17 @@ below_join(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
 	outerPlan(plan) = below(r, plan, outerPlan(plan), OUTER_VAR, sites, flow);
 }
 
+/* calls in what a blocked join reads of its sides */
+static void
+below_block(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
+{
+	List	   *outer = pgllm_sites(NIL, PGLLM_BLOCK_PARTS((CustomScan *) plan, PGLLM_OUTER), false, r->multiexpr_params);
+	List	   *inner = pgllm_sites(NIL, PGLLM_BLOCK_PARTS((CustomScan *) plan, PGLLM_INNER), false, r->multiexpr_params);
+
+	outerPlan(plan) = below(r, plan, outerPlan(plan), OUTER_VAR, outer, flow);
+	innerPlan(plan) = below(r, plan, innerPlan(plan), INNER_VAR, inner, flow);
+}
+
 /* ---- MERGE, ON CONFLICT, RETURNING ---- */
 
 /* calls in actions that depend on what is found in the table; in finished plans the source's columns are the inner ones */
@@ -314,6 +332,10 @@ rewrite_below(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
 		case T_ModifyTable:
 			below_modify(r, plan, flow);
 			return;
+		case T_CustomScan:
+			if (is_block_node(plan))
+				below_block(r, plan, flow);
+			return;
 		default:
 			return;
 	}
@@ -336,7 +358,7 @@ rewrite_append(PgLlmRewrite *r, Append *append, PgLlmFlow flow)
 
 	for (int i = 0; i < n; i++)
 		if (!pgllm_split(list_nth(append->appendplans, i), &splits[i]) || !equal(splits[i].tlist, splits[0].tlist) ||
-			!equal(splits[i].quals, splits[0].quals) || !pgllm_may_run_ahead(list_nth(append->appendplans, i), &splits[i]))
+			!equal(splits[i].quals, splits[0].quals) || pgllm_has_blocking(splits[i].quals) || !pgllm_may_run_ahead(list_nth(append->appendplans, i), &splits[i]))
 			return NULL;
 	if (n == 0 || (sites = pgllm_split_sites(r, &splits[0])) == NIL)
 		return NULL;
@@ -426,6 +448,8 @@ rewrite(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
 	WalkContext context = {.r = r, .flow = flow};
 	Plan	   *above = rewrite_above(r, plan, flow);
 
+	if (above != NULL)
+		plan = pgllm_block_join(r, above, plan);
 	pgllm_plan_map(plan, rewrite_child, &context);
 	rewrite_below(r, plan, flow);
 	/* a merge join marks and restores positions of its inner side, which the planner provided for */

@@ -64,6 +64,16 @@ leaf_mutator(Node *node, LeafContext *context)
 	return expression_tree_mutator(node, leaf_mutator, context);
 }
 
+Node *
+pgllm_over_leaves(Node *node, List **leaves)
+{
+	LeafContext context = {.leaves = *leaves};
+	Node	   *result = leaf_mutator(node, &context);
+
+	*leaves = context.leaves;
+	return result;
+}
+
 /* ---- splitting ---- */
 
 static bool

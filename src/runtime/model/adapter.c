@@ -38,6 +38,7 @@ check_architecture(const LlmModel *m, LlmAdapter *adapter, LlmError *err)
 	LLM_TRY(llm_meta_string(&adapter->pack.meta, "general.architecture", false, &value, err));
 	if (!str_is(value, LLM_HF_ADAPTER_ARCH))
 		return check_string(&adapter->pack, "general.architecture", m->arch->name, err);
+	adapter->peft = true;
 	if (llm_hf_adapter_fits(m->arch->name, &adapter->turn_heads))
 		return LLM_OK;
 	llm_fail(err, LLM_E_UNSUPPORTED, "PEFT adapters of architecture \"%s\" are not supported", m->arch->name);
@@ -164,6 +165,26 @@ turn_heads(LlmLoader *ld, const char *name, LlmExpertLinear *b)
 	return llm_copy_rows(ld, &all, 0, ld->model->hp.head_dim_k, &b->w);
 }
 
+/* value heads of a delta net may lie in either of two orders, in the model and in the adapter */
+static LlmStatus
+check_head_order(LlmLoader *ld, const LlmAdapter *adapter, const char *name)
+{
+	static const char *const by_head[] = {".attn_qkv.", ".attn_gate.", ".ssm_alpha.", ".ssm_beta.", ".ssm_out."};
+	const LlmModel *m = ld->model;
+	const bool	tiled = (m->arch->traits & LLM_TRAIT_TILED_HEADS) && !adapter->peft;
+
+	if (!(m->arch->traits & LLM_TRAIT_TILED_HEADS) || tiled == m->hp.recurrent.tiled || m->hp.recurrent.n_head == m->hp.recurrent.n_group)
+		return LLM_OK;
+	for (size_t i = 0; i < sizeof(by_head) / sizeof(by_head[0]); i++)
+		if (strstr(name, by_head[i]))
+		{
+			llm_fail(ld->err, LLM_E_UNSUPPORTED, "adapter's tensor \"%s\" has value heads in another order than the model", name);
+			llm_error_hint(ld->err, "Give a PEFT adapter for a model from a Hugging Face folder, and a GGUF adapter for one from a GGUF file.");
+			return LLM_E_UNSUPPORTED;
+		}
+	return LLM_OK;
+}
+
 static LlmStatus
 find_in(LlmLoader *ld, LlmAdapter *adapter, const char *name, int64_t n_rows, int64_t n_cols, int64_t depth, bool embedding,
 		LlmLora **out)
@@ -181,6 +202,7 @@ find_in(LlmLoader *ld, LlmAdapter *adapter, const char *name, int64_t n_rows, in
 	if (!a || !b)
 		return llm_fail(ld->err, LLM_E_FORMAT, "adapter has tensor \"%s.%s\" but not \"%s.%s\"", name, a ? "lora_a" : "lora_b",
 						name, a ? "lora_b" : "lora_a");
+	LLM_TRY(check_head_order(ld, adapter, name));
 	rank = b->n_cols;
 	fits = embedding ? a->n_rows == n_rows && a->n_cols == rank && b->n_rows == n_cols
 		: a->n_rows == rank && a->n_cols == n_cols && b->n_rows == n_rows;

@@ -20,6 +20,7 @@ typedef struct LlmAdapter
 	bool	   *used;			/* by index of pack.tensors: it has found its place */
 	double		scale;			/* the owner's times alpha; that of the owner alone if alpha is 0 */
 	bool		by_rank;		/* scale is to be divided by the rank */
+	bool		peft;			/* rows and columns are in the order of Hugging Face's model */
 	bool		turn_heads;		/* rows of a head of queries or keys, halves one after the other, are to come in turn */
 } LlmAdapter;
 

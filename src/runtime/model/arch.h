@@ -103,7 +103,7 @@ typedef enum LlmTrait
 	LLM_TRAIT_ROPE_LOCAL_ONLY = 512,	/* layers without window have no rope */
 	LLM_TRAIT_FFN_NORM_NAME = 1024, /* the norm before the feed-forward is called post_attention_norm */
 	LLM_TRAIT_OUT_GATE = 2048,	/* attn_q holds a gate beside each head's query, which the head's output is multiplied by */
-	LLM_TRAIT_TILED_HEADS = 4096,	/* delta net: value head h reads key head h modulo their number, not those of a key head in a row */
+	LLM_TRAIT_TILED_HEADS = 4096,	/* delta net: value head h reads key head h modulo their number; where ssm.grouped_heads, h / their share */
 	LLM_TRAIT_SECTIONS = 8192,	/* rope has sections for places in images; text has the same position in all */
 	LLM_TRAIT_QK_NORM_SOME = 1 << 14,	/* only some models of the kind normalise queries and keys */
 	LLM_TRAIT_QK_NORM_LATE = 1 << 15,	/* queries and keys are normalised after they are rotated */
@@ -209,6 +209,7 @@ typedef struct LlmLatentParams
 	uint32_t	head_dim_k;		/* of a head, its rotated n_rot dimensions last */
 	uint32_t	head_dim_v;
 	double		score_scale;	/* by YaRN; 1: none */
+	float		norm_eps;		/* of the norms of both latents */
 } LlmLatentParams;
 
 /* recurrent layers */
@@ -221,6 +222,7 @@ typedef struct LlmRecurrentParams
 	uint32_t	n_group;
 	uint32_t	n_channels;		/* of the convolution */
 	uint32_t	n_in;			/* width of the input projection */
+	bool		tiled;			/* delta net: see LLM_TRAIT_TILED_HEADS */
 	float		dt_min;			/* Mamba2: a step is not shorter; 0: no limit */
 	size_t		state_floats;	/* of one layer: (n_conv - 1, n_channels) past inputs, then (n_head, n_state, n_inner / n_head) */
 } LlmRecurrentParams;

@@ -126,8 +126,7 @@ scan_head(const LlmPass *pass, const LlmSegment *segment, int64_t row, uint32_t 
 	const LlmRecurrentParams *p = &pass->model->hp.recurrent;
 	const LlmLayer *layer = &pass->model->layers[pass->layer];
 	const LlmKvSeq *seq = segment->seq;
-	const bool	tiled = (pass->model->arch->traits & LLM_TRAIT_TILED_HEADS) != 0;
-	const uint32_t key_head = tiled ? head % p->n_group : head / (p->n_head / p->n_group);
+	const uint32_t key_head = p->tiled ? head % p->n_group : head / (p->n_head / p->n_group);
 	const int64_t head_dim = p->n_inner / p->n_head;
 	const size_t head_floats = (size_t) head_dim * p->n_state;
 	const size_t off = (size_t) (p->n_conv - 1) * p->n_channels + head * head_floats;

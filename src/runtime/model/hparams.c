@@ -298,6 +298,7 @@ read_latent(const KeyReader *r, LlmHparams *hp)
 					 &latent->head_dim_k));
 	LLM_TRY(read_uint(r, older ? "attention.value_length" : "attention.value_length_mla", true, 1, MAX_HEAD, &latent->head_dim_v));
 	latent->score_scale = 1;
+	latent->norm_eps = 1e-6f;	/* in all models of the kind, whatever their other norms have: modeling_deepseek_v3 */
 	hp->n_head_kv = 1;
 	hp->head_dim_k = latent->kv_rank + hp->n_rot;
 	hp->head_dim_v = latent->kv_rank;
@@ -335,6 +336,8 @@ static LlmStatus
 read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 {
 	double		dt_min = 0;
+	bool		grouped = false;
+	KeyName		key;
 
 	p->n_group = 1;
 	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
@@ -347,6 +350,8 @@ read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 	if (p->n_inner % p->n_head != 0 || p->n_head % p->n_group != 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "a state space of %u cannot be cut into %u heads in %u groups", p->n_inner,
 						p->n_head, p->n_group);
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "ssm.grouped_heads", key), false, &grouped, r->err));
+	p->tiled = has_trait(r, LLM_TRAIT_TILED_HEADS) && !grouped;
 	p->n_channels = p->n_inner + 2 * p->n_group * p->n_state;
 	p->n_in = p->n_inner + p->n_channels + (r->arch->recurrent == LLM_MIXER_DELTA_NET ? 2 : 1) * p->n_head;
 	return LLM_OK;

@@ -16,9 +16,6 @@
 /* multiply-adds of a piece at least: tens of microseconds, so that one token of a small model stays on the calling thread */
 #define PIECE_MACS (256 * 1024)
 
-/* of the norms of bottlenecks, whatever the model's own is. Source: DeepSeek-V3, inference/model.py; modeling_deepseek_v3 */
-#define BOTTLENECK_EPS 1e-6f
-
 /* one product of every head: the leading lin->w.n_cols of head h of a row of x, to head h of the row of out */
 typedef struct HeadsJob
 {
@@ -125,7 +122,8 @@ q_norm_piece(void *arg, int64_t begin, int64_t end, int thread)
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
 	{
-		pass->model->kernels->rms_norm(pass->q_down + row * n, job->layer->q_norm.weight, n, BOTTLENECK_EPS, pass->q_down + row * n);
+		pass->model->kernels->rms_norm(pass->q_down + row * n, job->layer->q_norm.weight, n, pass->model->hp.latent.norm_eps,
+									   pass->q_down + row * n);
 		if (llm_is_quantized(&job->layer->latent->q_up.w))
 			llm_linear_quantize_row(pass, pass->q_down, row, n);
 	}
@@ -192,7 +190,7 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 			memcpy(q, pass->heads + head * hp->latent.head_dim_k + plain, hp->n_rot * sizeof(float));
 			rope(q, cosine, sine, n_pairs);
 		}
-		m->kernels->rms_norm(k, job->layer->k_norm.weight, hp->latent.kv_rank, BOTTLENECK_EPS, k);
+		m->kernels->rms_norm(k, job->layer->k_norm.weight, hp->latent.kv_rank, hp->latent.norm_eps, k);
 		rope(k + hp->latent.kv_rank, cosine, sine, n_pairs);
 		m->kernels->store_key(k, (int) hp->head_dim_k, pass->kv->type, (int) (position % LLMK_PAGE_KEYS),
 							  llm_kv_keys(pass->kv, segment->seq, position / LLMK_PAGE_KEYS,

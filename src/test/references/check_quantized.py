@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Random models by transformers in every quantized layout (make_quantized.py), run by build/llm, against transformers on what
+"""Random models by transformers (encoders: the mean of their vectors instead of logits) in every quantized layout (make_quantized.py), run by build/llm, against transformers on what
 the quantized weights mean.
 
     check_quantized.py DIR [MODEL...]
@@ -41,6 +41,15 @@ MODELS = {
 }
 GPT_OSS = dict(BASE, num_local_experts=4, num_experts_per_tok=2, sliding_window=8, rope_parameters=dict(
     rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0, truncate=False))
+ENCODER = dict(vocab_size=96, hidden_size=128, intermediate_size=192, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128,
+               bos_token_id=1, eos_token_id=2, pad_token_id=0)
+MODELS["bert"] = ("BertConfig", "BertModel", dict(ENCODER))
+MODELS["modern-bert"] = ("ModernBertConfig", "ModernBertModel", dict(ENCODER, cls_token_id=1, sep_token_id=2, local_attention=16))
+DELTA = dict(linear_num_key_heads=4, linear_num_value_heads=8, linear_key_head_dim=32, linear_value_head_dim=32, layer_types=[
+    "linear_attention", "full_attention"])
+MODELS["qwen3next"] = ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(
+    BASE, **DELTA, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64, shared_expert_intermediate_size=64))
+MODELS["qwen3_5"] = ("Qwen3_5TextConfig", "Qwen3_5ForCausalLM", dict(BASE, **DELTA))
 MODELS["gpt-oss"] = ("GptOssConfig", "GptOssForCausalLM", GPT_OSS)
 LAYOUTS = ["fp8-tensor", "fp8-channel", "fp8-tile", "nvfp4-modelopt", "nvfp4-ct", "gptq", "gptq-sym", "gptq-act", "gptq-8bit", "gptq-v2",
            "awq", "ct-int4", "ct-int4-asym", "ct-int4-act", "ct-int8", "ct-w8a8"]
@@ -57,18 +66,25 @@ def write_model(folder, name):
     model.save_pretrained(folder)
 
 
+def is_encoder(name):
+    return MODELS[name][1].endswith("BertModel")
+
+
 def reference(folder, name):
     model = getattr(transformers, MODELS[name][1]).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     with torch.no_grad():
+        if is_encoder(name):
+            return [model(torch.tensor([ids])).last_hidden_state[0].mean(0).tolist() for ids in TEXTS]
         return [model(torch.tensor([ids]), use_cache=False).logits[0, -1].tolist() for ids in TEXTS]
 
 
-def ours(folder):
+def ours(folder, name):
     lines = "".join(json.dumps({"token_ids": ids}) + "\n" for ids in TEXTS)
-    run = subprocess.run(["build/llm", "logits", folder, "--kv", "f32"], input=lines, capture_output=True, text=True)
+    command = ["embed", folder, "--raw", "--pooling", "mean"] if is_encoder(name) else ["logits", folder]
+    run = subprocess.run([os.environ.get("LLM", "build/llm"), *command, "--kv", "f32"], input=lines, capture_output=True, text=True)
     if run.returncode != 0:
         raise RuntimeError(run.stderr.strip())
-    return [json.loads(line)["logits"] for line in run.stdout.splitlines()]
+    return [json.loads(line)["embedding" if is_encoder(name) else "logits"] for line in run.stdout.splitlines()]
 
 
 def cosine(a, b):
@@ -90,7 +106,7 @@ def main():
             subprocess.run([sys.executable, os.path.join(HERE, "make_quantized.py"), layout, base, out], check=True)
             want = reference(os.path.join(out, "plain"), name)
             try:
-                got = ours(os.path.join(out, "quantized"))
+                got = ours(os.path.join(out, "quantized"), name)
             except RuntimeError as e:
                 print(f"{name:16} {layout:16} FAIL {e}", flush=True)
                 failed += 1
@@ -98,7 +114,7 @@ def main():
             size = max(abs(x) for w in want for x in w)
             d = max(abs(x - y) for w, g in zip(want, got) for x, y in zip(w, g))
             cos = min(cosine(w, g) for w, g in zip(want, got))
-            ok = d <= float_limit(name, size) if layout.startswith(FLOATS) else cos >= (0.998 if "moe" in name or name in ("deepseek_v3", "gpt-oss") else 0.999)
+            ok = d <= float_limit(name, size) if layout.startswith(FLOATS) else cos >= (0.998 if "moe" in name or name in ("deepseek_v3", "gpt-oss", "qwen3next") else 0.999)
             failed += not ok
             print(f"{name:16} {layout:16} {'ok  ' if ok else 'FAIL'} largest difference {d:.2e} of {size:.2f}, cosine {cos:.6f}", flush=True)
     sys.exit(1 if failed else 0)

@@ -4,8 +4,10 @@ last position, the mean of the hidden states (encoders), or the outputs of a cla
 
   hf_folders.py write DIR [NAME...]    a folder for each model (seeded), with reference.json beside its config.json
   hf_folders.py check DIR [NAME...]    run build/llm on each and compare; exit status 1 above the tolerance
+  hf_folders.py record FILE [NAME...]  config, shapes and logits of decoders with weights that follow from their names: what
+                                       src/test/unit/hf_classes_test.c reads (sql-tests/data/hf/classes.json)
 
-write needs torch and transformers (5.23.0 made the ones in sql-tests/data/hf); check needs only Python and build/llm.
+write and record need torch and transformers (5.23.0 made the ones in sql-tests/data/hf); check needs only Python and build/llm.
 """
 import json
 import os
@@ -23,7 +25,19 @@ MODERN = dict(ENCODER, cls_token_id=1, sep_token_id=2, num_hidden_layers=5, loca
 LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0)
+ALPHA = dict(rope_type="dynamic", rope_theta=10000.0, alpha=50.0, factor=1.0)
 MLA = dict(kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12, moe_intermediate_size=16)
+ALTERNATE = ["linear_attention", "full_attention"] * 4
+DELTA = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=16, linear_value_head_dim=8, linear_conv_kernel_dim=4,
+             layer_types=ALTERNATE[:2])
+VISION = dict(depth=1, hidden_size=32, intermediate_size=32, num_heads=2, out_hidden_size=32)
+DELTA_EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, shared_expert_intermediate_size=24)
+MAMBA = dict(mamba_num_heads=8, mamba_head_dim=8, ssm_state_size=16, n_groups=2)
+SIGMOID = dict(n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, n_shared_experts=1, first_k_dense_replace=1, n_group=1,
+               topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.7)
+GRANITE = dict(attention_multiplier=0.2, embedding_multiplier=3.0, residual_multiplier=0.7, logits_scaling=2.0)
+GRANITE_H = dict(layer_types=["mamba", "attention"], mamba_n_heads=8, mamba_n_groups=2, mamba_d_state=16, mamba_d_head=8, mamba_d_conv=4,
+                 mamba_expand=2, shared_intermediate_size=40)
 MAMBA = dict(mamba_num_heads=8, mamba_head_dim=8, ssm_state_size=16, n_groups=2)
 
 
@@ -45,6 +59,8 @@ MODELS = {
     "llama-linear": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, rope_parameters=dict(rope_type="linear", rope_theta=5000.0,
                                                              factor=2.0)), "float16", None),
     "llama-yarn": ("LlamaConfig", "LlamaForCausalLM", dict(WIDE, rope_parameters=dict(YARN, attention_factor=1.25)), "float32", None),
+    "llama-dynamic": ("LlamaConfig", "LlamaForCausalLM", dict(BASE, rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=2.0)),
+                      "float32", None),
     "mistral-window": ("MistralConfig", "MistralForCausalLM", dict(BASE, sliding_window=8), "float32", None),
     "mixtral": ("MixtralConfig", "MixtralForCausalLM", dict(BASE, num_local_experts=4, num_experts_per_tok=2), "bfloat16", 30000),
     "mixtral-wide": ("MixtralConfig", "MixtralForCausalLM", dict(WIDE, num_local_experts=6, num_experts_per_tok=3), "float32", None),
@@ -53,6 +69,7 @@ MODELS = {
     "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", dict(BASE), "bfloat16", None),
     "qwen2-window": ("Qwen2Config", "Qwen2ForCausalLM", dict(WIDE, use_sliding_window=True, sliding_window=12, max_window_layers=2),
                      "float32", None),
+    "qwen2-late": ("Qwen2Config", "Qwen2ForCausalLM", dict(WIDE, use_sliding_window=True, sliding_window=12, max_window_layers=3), "float32", None),
     "qwen2moe": ("Qwen2MoeConfig", "Qwen2MoeForCausalLM", dict(BASE, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
                                                                shared_expert_intermediate_size=24), "float32", None),
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", dict(BASE, head_dim=16), "float32", None),
@@ -83,6 +100,23 @@ MODELS = {
     "smollm3": ("SmolLM3Config", "SmolLM3ForCausalLM", dict(WIDE), "float32", None),
     "granite": ("GraniteConfig", "GraniteForCausalLM", dict(BASE, attention_multiplier=0.2, embedding_multiplier=3.0,
                                                             residual_multiplier=0.7, logits_scaling=2.0), "float32", None),
+    "granitemoe": ("GraniteMoeConfig", "GraniteMoeForCausalLM", dict(BASE, **GRANITE, num_local_experts=4, num_experts_per_tok=2), "float32", None),
+    "granitemoeshared": ("GraniteMoeSharedConfig", "GraniteMoeSharedForCausalLM", dict(
+        WIDE, **GRANITE, num_local_experts=6, num_experts_per_tok=3, shared_intermediate_size=40), "bfloat16", None),
+    "granitehybrid": ("GraniteMoeHybridConfig", "GraniteMoeHybridForCausalLM", dict(
+        BASE, **GRANITE, **GRANITE_H, num_local_experts=4, num_experts_per_tok=2, position_embedding_type="nope"), "float32", None),
+    "granitehybrid-dense": ("GraniteMoeHybridConfig", "GraniteMoeHybridForCausalLM", dict(
+        BASE, **GRANITE, **GRANITE_H, num_local_experts=0, num_experts_per_tok=0, position_embedding_type="rope"), "bfloat16", None),
+    "glm4moe": ("Glm4MoeConfig", "Glm4MoeForCausalLM", dict(WIDE, head_dim=32, partial_rotary_factor=0.5, attention_bias=True, use_qk_norm=True,
+                                                            **SIGMOID), "bfloat16", None),
+    "glm4moe-groups": ("Glm4MoeConfig", "Glm4MoeForCausalLM", dict(BASE, head_dim=16, **{**SIGMOID, "n_group": 4, "topk_group": 2}), "float32", None),
+    "glm4moelite": ("Glm4MoeLiteConfig", "Glm4MoeLiteForCausalLM", dict(
+        BASE, **{**MLA, **SIGMOID, "num_key_value_heads": 4}, q_lora_rank=24), "float32", None),
+    "granitehybrid-attention": ("GraniteMoeHybridConfig", "GraniteMoeHybridForCausalLM", dict(
+        BASE, **{**GRANITE, **GRANITE_H, "layer_types": ["full_attention"] * 2}, num_local_experts=0, num_experts_per_tok=0,
+        position_embedding_type="rope"), "float32", None),
+    "granitehybrid-attention-moe": ("GraniteMoeHybridConfig", "GraniteMoeHybridForCausalLM", dict(
+        BASE, **{**GRANITE, **GRANITE_H, "layer_types": ["full_attention"] * 2}, num_local_experts=4, num_experts_per_tok=2), "bfloat16", None),
     "gpt-oss": ("GptOssConfig", "GptOssForCausalLM", dict(WIDE, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=8,
                                                           rope_parameters=dict(YARN, truncate=False)), "bfloat16", None),
     "gpt-oss-small": ("GptOssConfig", "GptOssForCausalLM", dict(
@@ -115,16 +149,47 @@ MODELS = {
     "jina-v3": ("JinaEmbeddingsV3Config", "JinaEmbeddingsV3Model", dict(ENCODER), "float32", None),
     "gemma-embedding": ("Gemma3TextConfig", "Gemma3TextModel", dict(
         ENCODER, num_hidden_layers=7, head_dim=16, num_key_value_heads=2, sliding_window=9, use_bidirectional_attention=True), "float32", None),
+    "mistral-embedding": ("MistralConfig", "MistralModel", dict(BASE, sliding_window=8), "float32", None),
+    "llama-embedding": ("LlamaConfig", "LlamaModel", dict(BASE, rope_parameters=LLAMA3), "bfloat16", None),
     "qwen3-embedding": ("Qwen3Config", "Qwen3Model", dict(BASE, head_dim=16), "float32", None),
     "modern-bert": ("ModernBertConfig", "ModernBertModel", dict(MODERN), "float32", None),
     "modern-bert-classifier": ("ModernBertConfig", "ModernBertForSequenceClassification", dict(MODERN, num_labels=2,
                                                                                               classifier_pooling="mean"), "float32", None),
     "lfm2": ("Lfm2Config", "Lfm2ForCausalLM", dict(BASE, layer_types=["conv", "full_attention"]), "float32", None),
+    "lfm2moe": ("Lfm2MoeConfig", "Lfm2MoeForCausalLM", dict(
+        BASE, layer_types=["conv", "full_attention"], num_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, num_dense_layers=1), "float32", None),
     "gemma": ("GemmaConfig", "GemmaForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "qwen3next": ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(BASE, head_dim=16, partial_rotary_factor=0.5, **DELTA, **DELTA_EXPERTS), "bfloat16", None),
+    "qwen3next-wide": ("Qwen3NextConfig", "Qwen3NextForCausalLM", dict(
+        WIDE, head_dim=32, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=40, shared_expert_intermediate_size=56,
+        linear_num_key_heads=3, linear_num_value_heads=3, linear_key_head_dim=16, linear_value_head_dim=24, linear_conv_kernel_dim=3,
+        layer_types=ALTERNATE[:5]), "float32", 200000),
+    "qwen3_5": ("Qwen3_5TextConfig", "Qwen3_5ForCausalLM", dict(BASE, head_dim=16, **DELTA), "bfloat16", None),
+    "qwen3_5-tied": ("Qwen3_5TextConfig", "Qwen3_5ForCausalLM", dict(
+        WIDE, head_dim=32, tie_word_embeddings=True, linear_num_key_heads=3, linear_num_value_heads=6, linear_key_head_dim=24,
+        linear_value_head_dim=16, layer_types=ALTERNATE[:5]), "bfloat16", 100000),
+    "qwen3_5moe": ("Qwen3_5MoeTextConfig", "Qwen3_5MoeForCausalLM", dict(BASE, head_dim=16, **DELTA, **DELTA_EXPERTS), "float32", None),
+    "qwen3_5-vision": ("Qwen3_5Config", "Qwen3_5ForConditionalGeneration", dict(text_config=dict(BASE, head_dim=64, **DELTA), vision_config=VISION),
+                       "float32", None),
+    "qwen3_5moe-vision": ("Qwen3_5MoeConfig", "Qwen3_5MoeForConditionalGeneration", dict(text_config=dict(
+        without(BASE, "intermediate_size"), head_dim=64, **DELTA, **DELTA_EXPERTS), vision_config=VISION), "bfloat16", None),
+    "qwen3-reranker": ("Qwen3Config", "Qwen3ForSequenceClassification", dict(BASE, head_dim=16, num_labels=1), "float32", None),
+    "qwen2-classifier": ("Qwen2Config", "Qwen2ForSequenceClassification", dict(WIDE, num_labels=3), "bfloat16", None),
+    "llama-classifier": ("LlamaConfig", "LlamaForSequenceClassification", dict(BASE, num_labels=1), "float32", None),
     "ernie4_5": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(BASE, head_dim=16), "float32", None),
     "ernie4_5-bias": ("Ernie4_5Config", "Ernie4_5ForCausalLM", dict(WIDE, head_dim=24, use_bias=True, tie_word_embeddings=True), "bfloat16", None),
+    "ernie4_5moe": ("Ernie4_5_MoeConfig", "Ernie4_5_MoeForCausalLM", dict(
+        BASE, moe_num_experts=8, moe_k=3, moe_intermediate_size=16, moe_num_shared_experts=2, moe_layer_start_index=1), "float32", None),
     "hunyuan-dense": ("HunYuanDenseV1Config", "HunYuanDenseV1ForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "hunyuan-alpha": ("HunYuanDenseV1Config", "HunYuanDenseV1ForCausalLM", dict(BASE, head_dim=16, rope_parameters=ALPHA), "float32", None),
+    "hunyuan-moe-alpha": ("HunYuanMoEV1Config", "HunYuanMoEV1ForCausalLM", dict(
+        BASE, head_dim=16, num_experts=6, moe_topk=2, rope_parameters=ALPHA), "bfloat16", 60000),
+    "hunyuan-moe": ("HunYuanMoEV1Config", "HunYuanMoEV1ForCausalLM", dict(BASE, head_dim=16, num_experts=6, moe_topk=[2, 2]), "float32", None),
+    "exaone4": ("Exaone4Config", "Exaone4ForCausalLM", dict(WIDE, head_dim=16, sliding_window=8, sliding_window_pattern=4), "float32", None),
+    "exaone4-plain": ("Exaone4Config", "Exaone4ForCausalLM", dict(BASE, head_dim=16, sliding_window=None, layer_types=["full_attention"] * 2),
+                      "bfloat16", None),
     "seed_oss": ("SeedOssConfig", "SeedOssForCausalLM", dict(WIDE, head_dim=24, attention_bias=True, attention_out_bias=False), "float32", None),
+    "dots1": ("Dots1Config", "Dots1ForCausalLM", dict(BASE, head_dim=16, **{**SIGMOID, "n_shared_experts": 2}), "float32", None),
     "cohere": ("CohereConfig", "CohereForCausalLM", dict(BASE, logit_scale=0.25, use_qk_norm=True), "float32", None),
     "cohere-plain": ("CohereConfig", "CohereForCausalLM", dict(WIDE), "bfloat16", None),
     "phi": ("PhiConfig", "PhiForCausalLM", dict(without(BASE, "num_key_value_heads"), partial_rotary_factor=0.5), "float32", None),
@@ -149,7 +214,7 @@ def randomise(model, torch):
             else:
                 p.copy_(noise * (1.2 / p.shape[-1]) ** 0.5)
         for name, b in model.named_buffers():
-            if name.endswith("e_score_correction_bias"):
+            if name.endswith(("e_score_correction_bias", "expert_bias")):
                 b.copy_(0.1 * torch.randn(b.shape, generator=gen))
 
 
@@ -170,12 +235,13 @@ def write(folder, names):
         # longrope: transformers takes the short factors while a text is within the original context, pg_llm by the context given
         n_ctx = 64 if "longrope" in name else 0
         cases = []
-        n_vocab = config.vocab_size
+        text = config.get_text_config()
+        n_vocab = text.vocab_size
         for n in (1, 7, 40):
             ids = [(i * 37 + n * 11 + 3) % n_vocab for i in range(n)]
-            ids = [i if i != config.pad_token_id else 3 for i in ids]
+            ids = [i if i != text.pad_token_id else 3 for i in ids]
             with torch.no_grad():
-                if model_class.endswith("ForCausalLM"):
+                if model_class.endswith(("ForCausalLM", "ForConditionalGeneration")):
                     kind, values = "logits", model(torch.tensor([ids]), use_cache=False).logits[0, -1]
                 elif model_class.endswith("Classification"):
                     kind, values = "outputs", model(torch.tensor([ids])).logits[0]
@@ -185,6 +251,79 @@ def write(folder, names):
         with open(os.path.join(path, "reference.json"), "w") as f:
             json.dump({"transformers": transformers.__version__, "n_ctx": n_ctx, "cases": cases}, f)
         print(name, os.listdir(path))
+
+
+def noise(name, n):
+    """Multiples of 1/128 from -1 to 1 that follow from a tensor's name; the same in hf_classes_test.c."""
+    import numpy
+
+    h = 2166136261
+    for byte in name.encode():
+        h = (h ^ byte) * 16777619 & 0xffffffff
+    x = (h + numpy.arange(n, dtype=numpy.uint64) * 2654435761) & 0xffffffff
+    x = (x ^ (x >> 16)) * 0x7feb352d & 0xffffffff
+    x = (x ^ (x >> 15)) * 0x846ca68b & 0xffffffff
+    x ^= x >> 16
+    return ((x >> 24).astype(numpy.float32) - 128) / 128
+
+
+def matrix_scale(n_cols):
+    scale = 1.0
+    while n_cols > 4:
+        scale /= 2
+        n_cols = (n_cols + 3) // 4
+    return scale
+
+
+def named_weights(shapes):
+    import numpy
+    import torch
+
+    weights = {}
+    for name, shape in shapes.items():
+        values = noise(name, int(numpy.prod(shape))).reshape(shape)
+        if len(shape) == 1:
+            values = values * 0.25 + (1.0 if name.endswith(".weight") else 0.0)
+        else:
+            values = values * matrix_scale(shape[-1])
+        weights[name] = torch.tensor(values.astype(numpy.float32))
+    return weights
+
+
+def record_one(name, folder):
+    """The model as it is saved, its weights replaced, and what it computes then."""
+    import safetensors.torch
+    import torch
+    import transformers
+
+    config_class, model_class, arguments, _, _ = MODELS[name]
+    config = getattr(transformers, config_class)(**{**arguments, "vocab_size": 40}, attn_implementation="eager")
+    getattr(transformers, model_class)(config).save_pretrained(folder)
+    path = os.path.join(folder, "model.safetensors")
+    shapes = {n: list(t.shape) for n, t in sorted(safetensors.torch.load_file(path).items())}
+    safetensors.torch.save_file(named_weights(shapes), path, metadata={"format": "pt"})
+    model = getattr(transformers, model_class).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    cases = []
+    for n in (7, 40):
+        ids = [(i * 37 + n * 11 + 3) % 37 + 3 for i in range(n)]
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+        cases.append({"token_ids": ids, "logits": [float(f"{x:.6g}") for x in logits.tolist()]})
+    with open(os.path.join(folder, "config.json")) as f:
+        config = json.load(f)
+    return {"n_ctx": 64 if "longrope" in name else 0, "config": config, "tensors": shapes, "cases": cases}
+
+
+def record(file, names):
+    import tempfile
+    import transformers
+
+    models = []
+    for name in names or [n for n, m in MODELS.items() if m[1].endswith("ForCausalLM")]:
+        with tempfile.TemporaryDirectory() as folder:
+            models.append(f"{json.dumps(name)}: {json.dumps(record_one(name, folder), separators=(',', ':'))}")
+    with open(file, "w") as f:
+        f.write(f'{{"transformers": "{transformers.__version__}", "models": {{\n' + ",\n".join(models) + "\n}}\n")
 
 
 COMMANDS = {"logits": ["logits"], "embedding": ["embed", "--raw", "--pooling", "mean"], "outputs": ["rerank"]}
@@ -227,9 +366,11 @@ def check(folder, names):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] not in ("write", "check"):
+    if len(sys.argv) < 3 or sys.argv[1] not in ("write", "check", "record"):
         sys.exit(__doc__)
     if sys.argv[1] == "write":
         write(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1] == "record":
+        record(sys.argv[2], sys.argv[3:])
     else:
         sys.exit(1 if check(sys.argv[2], sys.argv[3:]) else 0)

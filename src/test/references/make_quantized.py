@@ -215,7 +215,7 @@ def write_sample(path, o):
 def is_quantized(name, tensor):
     if tensor.dim() != 2 or not name.endswith(".weight"):
         return False
-    if re.search(r"embed|lm_head|norm|router|conv|\.gate\.weight$|classifier|score", name):
+    if re.search(r"embed|lm_head|norm|router|conv|shared_expert_gate|\.gate\.weight$|classifier|score", name):
         return False
     return ".layers." in name or ".layer." in name
 

@@ -2,90 +2,28 @@
  * hf_test.c: Hugging Face folders: small models against transformers, every way of reading a tensor, and damaged folders.
  */
 #include "fail_alloc.h"
+#include "hf_reference.h"
 #include "hf_writer.h"
-#include "serve/scheduler.h"
-#include "weights/memory_pack.h"
-
-#include <json-c/json.h>
-#include <math.h>
 
 #define DATA "sql-tests/data/hf/"
-#define TOLERANCE 1e-4			/* the logits are up to 4; written by src/test/references/hf_folders.py */
 
-static const char *const models[] = {"llama-biases", "gemma3-few", "deepseek_v3", "gpt-oss-small", "nemotron_h_latent"};
+static const char *const models[] = {"llama-biases", "gemma3-few", "deepseek_v3", "gpt-oss-small", "nemotron_h_latent", "qwen3next", "qwen3_5"};
 
 #define N_MODELS (sizeof(models) / sizeof(models[0]))
 
 /* ---- against transformers ---- */
 
-static struct json_object *
-read_json(const char *path)
-{
-	struct json_object *json = json_object_from_file(path);
-
-	CHECK_MSG(json != NULL, "%s", path);
-	return json;
-}
-
-static void
-check_case(LlmScheduler *scheduler, uint32_t n_vocab, const char *name, struct json_object *c)
-{
-	struct json_object *ids = json_object_object_get(c, "token_ids");
-	struct json_object *logits = json_object_object_get(c, "logits");
-	int32_t		tokens[64];
-	size_t		n = json_object_array_length(ids);
-	LlmRequest *request;
-	LlmError	err;
-	double		worst = 0;
-
-	for (size_t i = 0; i < n && i < 64; i++)
-		tokens[i] = json_object_get_int(json_object_array_get_idx(ids, i));
-	CHECK(json_object_array_length(logits) == n_vocab);
-	CHECK(llm_request_logits(scheduler, tokens, n, &request, &err) == LLM_OK);
-	CHECK(llm_scheduler_run(scheduler, NULL, &err) == LLM_OK && llm_request_finish(request) == LLM_FINISH_STOP);
-	for (size_t i = 0; i < n_vocab; i++)
-	{
-		double		d = fabs(llm_request_logits_result(request)[i] - json_object_get_double(json_object_array_get_idx(logits, i)));
-
-		worst = d <= worst ? worst : d;
-	}
-	CHECK_MSG(worst <= TOLERANCE, "%s, %zu tokens: logits differ by %g", name, n, worst);
-	llm_request_free(request);
-}
-
 static void
 test_reference(const char *name)
 {
 	char		path[256];
-	LlmModelOptions options = {.kv_type = LLM_KV_F32};
-	LlmSchedulerOptions scheduler_options = {.batch_tokens = 0};
-	const LlmAllocator *a = &llm_malloc_allocator;
 	struct json_object *reference;
-	struct json_object *cases;
-	const uint8_t *base;
-	size_t		size;
-	LlmSource	source;
-	LlmModel   *model;
-	LlmPool    *pool;
-	LlmScheduler *scheduler;
-	LlmError	err;
 
 	snprintf(path, sizeof(path), DATA "%s/reference.json", name);
-	reference = read_json(path);
+	reference = hf_read_json(path);
+	CHECK(json_object_array_length(json_object_object_get(reference, "cases")) == 3);
 	snprintf(path, sizeof(path), DATA "%s", name);
-	CHECK_MSG(llm_source_open(path, a, NULL, &source, &err) == LLM_OK, "%s: %s", err.message, err.detail);
-	CHECK(llm_pack_to_memory(&source, a, NULL, &base, &size, &err) == LLM_OK);
-	llm_source_close(&source);
-	CHECK_MSG(llm_model_open(base, size, &options, llmk_select(NULL, llmk_cpu_features()), a, &model, &err) == LLM_OK, "%s", err.message);
-	CHECK(llm_pool_create(a, 2, &pool, &err) == LLM_OK && llm_scheduler_create(model, pool, &scheduler_options, a, &scheduler, &err) == LLM_OK);
-	cases = json_object_object_get(reference, "cases");
-	CHECK(json_object_array_length(cases) == 3);
-	for (size_t i = 0; i < json_object_array_length(cases); i++)
-		check_case(scheduler, model->hp.n_vocab, name, json_object_array_get_idx(cases, i));
-	llm_scheduler_free(scheduler);
-	llm_pool_free(pool);
-	llm_model_close(model);
-	llm_memory_pack_free(base, size);
+	hf_check_reference(path, name, reference);
 	json_object_put(reference);
 }
 
@@ -252,7 +190,8 @@ test_headers(void)
 		{ONE("F32", "0", "0, 0"), 0, LLM_E_FORMAT, "dimensions are 1 to"},
 		{ONE("F32", "9223372036854775808", "0, 32"), 32, LLM_E_FORMAT, "dimensions are 1 to"},
 		{ONE("F32", "4294967296, 4294967296", "0, 32"), 32, LLM_E_FORMAT, "more than"},
-		{ONE("F32", "1, 1, 1, 1, 8", "0, 32"), 32, LLM_E_UNSUPPORTED, "dimensions"},
+		{ONE("F32", "1, 1, 1, 1, 8", "0, 32"), 32, LLM_E_UNSUPPORTED, "5 dimensions, more than 4"},
+		{ONE("F32", "1, 1, 1, 1, 1, 1, 1, 1, 8", "0, 32"), 32, LLM_E_UNSUPPORTED, "more than 8 dimensions"},
 		{ONE("F4", "8", "0, 32"), 32, LLM_E_UNSUPPORTED, "unknown dtype \"F4\""},
 		{ONE("U32", "8", "0, 32"), 32, LLM_E_UNSUPPORTED, "dtype U32"},
 		{ONE("I8", "8", "0, 8"), 8, LLM_E_FORMAT, "quantized matrix \"model.norm\" has no tensor"},
@@ -366,7 +305,8 @@ test_configs(void)
 		{HF_CONFIG ", \"a_new_key\": 1.5", LLM_E_UNSUPPORTED, "\"a_new_key\" = 1.5"},
 		{HF_CONFIG ", \"quantization_config\": {\"quant_method\": \"poetry\"}", LLM_E_UNSUPPORTED, "quant_method"},
 		{HF_CONFIG ", \"hidden_act\": \"gelu\"", LLM_E_UNSUPPORTED, "\"hidden_act\" = \"gelu\""},
-		{HF_CONFIG ", \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", LLM_E_UNSUPPORTED, "rope type \"dynamic\""},
+		{HF_CONFIG ", \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", LLM_OK, NULL},
+		{HF_CONFIG ", \"rope_scaling\": {\"type\": \"helix\", \"factor\": 2.0}", LLM_E_UNSUPPORTED, "rope type \"helix\""},
 		{HF_CONFIG ", \"rope_scaling\": {\"rope_type\": \"default\", \"unheard\": 2.0}", LLM_E_UNSUPPORTED, "\"unheard\""},
 		{HF_CONFIG ", \"rope_scaling\": 7", LLM_E_UNSUPPORTED, "rope_parameters"},
 		{HF_CONFIG ", \"layer_types\": [\"full_attention\"]", LLM_OK, NULL},

@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* keys that say nothing about results: training, bookkeeping, speed, or facts that the tensors themselves show */
@@ -29,7 +30,14 @@ static const char *const harmless[] = {
 	"fused_mlp", "use_flash_attn", "use_xentropy", "mlp_checkpoint_lvl", "last_layer_subset", "bos_token_ids", "is_llama_config",
 	"interpolate_factor", "full_attn_mod", "mtp_hybrid_override_pattern", "reference_compile", "repad_logits_with_grad",
 	"dense_seq_output", "norm_before_gate", "use_parallel_embedding", "use_embedding_sharing", "max_seq_len", "seq_length",
-	"layer_types_string", "vision_feature_layer", "torch_compile",
+	"layer_types_string", "vision_feature_layer", "torch_compile", "use_return_dict", "return_dict", "output_hidden_states",
+	"output_attentions", "init_method", "mamba_chunk_size", "mamba_conv_bias", "output_past", "num_query_groups", "model_max_length",
+	"sbert_ce_default_activation_function", "sentence_transformers", "chunk_size_feed_forward", "tf_legacy_loss",
+
+	/* of choosing tokens, which older files keep here */
+	"max_length", "min_length", "length_penalty", "num_beams", "num_beam_groups", "num_return_sequences", "repetition_penalty",
+	"temperature", "top_k", "top_p", "typical_p", "do_sample", "diversity_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+	"decoder_start_token_id", "prefix", "task_specific_params",
 };
 
 LlmStatus
@@ -78,9 +86,9 @@ note(LlmHfConfig *config, LlmStr key)
 		config->asked[config->n_asked++] = key;
 }
 
-/* one of the alternatives in an object; noted if config is given */
+/* one of the alternatives in an object; noted if config is given. *present also where it is null. */
 static struct json_object *
-find(LlmHfConfig *noting, struct json_object *object, const char *keys)
+find(LlmHfConfig *noting, struct json_object *object, const char *keys, bool *present)
 {
 	struct json_object *found = NULL;
 
@@ -97,7 +105,10 @@ find(LlmHfConfig *noting, struct json_object *object, const char *keys)
 			memcpy(key, at, len);
 			key[len] = '\0';
 			if (json_object_object_get_ex(object, key, &value))
+			{
 				found = value;
+				*present = true;
+			}
 		}
 		at += len + (at[len] == '|');
 	}
@@ -107,9 +118,11 @@ find(LlmHfConfig *noting, struct json_object *object, const char *keys)
 struct json_object *
 llm_hf_get(LlmHfConfig *config, const char *keys)
 {
-	struct json_object *value = find(config, config->text, keys);
+	bool		present = false;
+	struct json_object *value = find(config, config->text, keys, &present);
 
-	return value ? value : find(NULL, config->defaults, keys);
+	/* null is an answer too: what a class has by default is then not there */
+	return present ? value : find(NULL, config->defaults, keys, &present);
 }
 
 static const char *
@@ -218,6 +231,41 @@ llm_hf_must_equal(LlmHfConfig *config, const char *key, double number)
 					json_object_is_type(value, json_type_boolean)) && json_object_get_double(value) == number))
 		return LLM_OK;
 	return llm_hf_refuse(config, key, value);
+}
+
+LlmStatus
+llm_hf_must_agree(LlmHfConfig *config, const char *keys)
+{
+	struct json_object *first = NULL;
+	const char *first_key = NULL;
+	int			first_len = 0;
+
+	for (const char *at = keys; *at;)
+	{
+		size_t		len = strcspn(at, "|");
+		char		key[64];
+		struct json_object *value = NULL;
+
+		snprintf(key, sizeof(key), "%.*s", (int) len, at);
+		(void) json_object_object_get_ex(config->text, key, &value);
+		if (first && value && !json_object_equal(first, value))
+			return llm_fail(config->err, LLM_E_FORMAT, "keys \"%.*s\" = %.40s and \"%s\" = %.40s of %s contradict each other", first_len,
+							first_key, value_text(first), key, value_text(value), config->file);
+		if (!first && value)
+		{
+			first = value;
+			first_key = at;
+			first_len = (int) len;
+		}
+		at += len + (at[len] == '|');
+	}
+	return LLM_OK;
+}
+
+bool
+llm_hf_has_default(const LlmHfConfig *config, const char *key)
+{
+	return config->defaults && json_object_object_get_ex(config->defaults, key, NULL);
 }
 
 /* null, false, and empty say that something is not there */

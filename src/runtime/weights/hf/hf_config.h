@@ -46,6 +46,12 @@ extern LlmStatus llm_hf_must_be(LlmHfConfig *config, const char *key, const char
 /* absent, or this number */
 extern LlmStatus llm_hf_must_equal(LlmHfConfig *config, const char *key, double number);
 
+/* those of the keys that are there have one value; else LLM_E_FORMAT with two keys and their values */
+extern LlmStatus llm_hf_must_agree(LlmHfConfig *config, const char *keys);
+
+/* whether the family's defaults have the key: its class knows it */
+extern bool llm_hf_has_default(const LlmHfConfig *config, const char *key);
+
 /* a feature that is not computed: LLM_E_UNSUPPORTED with key and value */
 extern LlmStatus llm_hf_refuse(LlmHfConfig *config, const char *key, struct json_object *value);
 

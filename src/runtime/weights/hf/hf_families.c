@@ -27,6 +27,7 @@ llm_hf_layer_norm(LlmHfParams *p)
 LlmStatus
 llm_hf_experts(LlmHfParams *p)
 {
+	LLM_TRY(llm_hf_must_agree(&p->config, "num_local_experts|num_experts|n_routed_experts"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_local_experts|num_experts|n_routed_experts", "expert_count"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_experts_per_tok", "expert_used_count"));
 	return llm_hf_copy_bool(p, "norm_topk_prob", "expert_weights_norm");
@@ -53,12 +54,14 @@ ministral3(LlmHfParams *p)
 	return llm_hf_put_float(p, "attention.temperature_scale", value);
 }
 
-static LlmStatus
-qwen_experts(LlmHfParams *p)
+LlmStatus
+llm_hf_qwen_experts(LlmHfParams *p)
 {
 	struct json_object *dense_layers;
 
-	LLM_TRY(llm_hf_dense(p));
+	/* the width of feed-forwards without experts, of which there are none: newer files do not say it */
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size|moe_intermediate_size", "feed_forward_length"));
+	LLM_TRY(llm_hf_copy_float(p, "rms_norm_eps", "attention.layer_norm_rms_epsilon"));
 	LLM_TRY(llm_hf_experts(p));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
 	LLM_TRY(llm_hf_copy_uint(p, "shared_expert_intermediate_size", "expert_shared_feed_forward_length"));
@@ -115,13 +118,6 @@ gemma1(LlmHfParams *p)
 	return llm_hf_dense(p);
 }
 
-static LlmStatus
-hunyuan(LlmHfParams *p)
-{
-	(void) llm_hf_get(&p->config, "eod_token_id");	/* an id of the tokenizer */
-	return llm_hf_dense(p);
-}
-
 /* soft caps that Gemma 2 takes from its row of the table unless metadata says otherwise: none is not something that GGUF can say */
 static LlmStatus
 gemma2(LlmHfParams *p)
@@ -131,14 +127,20 @@ gemma2(LlmHfParams *p)
 	return gemma(p);
 }
 
-static LlmStatus
-granite(LlmHfParams *p)
+LlmStatus
+llm_hf_granite_scales(LlmHfParams *p)
 {
-	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(llm_hf_copy_float(p, "attention_multiplier", "attention.scale"));
 	LLM_TRY(llm_hf_copy_float(p, "embedding_multiplier", "embedding_scale"));
 	LLM_TRY(llm_hf_copy_float(p, "residual_multiplier", "residual_scale"));
 	return llm_hf_copy_float(p, "logits_scaling", "logit_scale");
+}
+
+static LlmStatus
+granite(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_dense(p));
+	return llm_hf_granite_scales(p);
 }
 
 static LlmStatus
@@ -169,6 +171,15 @@ phi(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_layer_norm(p));
 	return llm_hf_must_equal(&p->config, "qk_layernorm", 0);
+}
+
+static LlmStatus
+starcoder2(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "activation_function");	/* of the model before it; hidden_act counts */
+	LLM_TRY(llm_hf_must_be(&p->config, "mlp_type", "default"));
+	LLM_TRY(llm_hf_must_be(&p->config, "norm_type", "layer_norm"));
+	return llm_hf_layer_norm(p);
 }
 
 /* norms of heads are known by their tensors */
@@ -232,8 +243,8 @@ latent_sizes(LlmHfParams *p)
 	return llm_hf_put_uint(p, "attention.value_length_mla", values);
 }
 
-static LlmStatus
-deepseek(LlmHfParams *p)
+LlmStatus
+llm_hf_deepseek(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(latent_sizes(p));
@@ -261,7 +272,7 @@ deepseek_v2(LlmHfParams *p)
 	struct json_object *method = llm_hf_get(&p->config, "topk_method");
 	const char *name = method ? json_object_get_string(method) : "greedy";
 
-	LLM_TRY(deepseek(p));
+	LLM_TRY(llm_hf_deepseek(p));
 	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "softmax"));
 	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 1));
 	if (strcmp(name, "group_limited_greedy") == 0)
@@ -273,7 +284,7 @@ deepseek_v2(LlmHfParams *p)
 static LlmStatus
 deepseek_v3(LlmHfParams *p)
 {
-	LLM_TRY(deepseek(p));
+	LLM_TRY(llm_hf_deepseek(p));
 	LLM_TRY(llm_hf_must_be(&p->config, "topk_method", "noaux_tc"));
 	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "sigmoid"));
 	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 2));
@@ -286,52 +297,104 @@ deepseek_v3(LlmHfParams *p)
 #define PAIRS llm_hf_rules_rope_pairs
 #define COMMON llm_hf_rules_llama
 #define ENCODER LLM_HF_IS_ENCODER
+#define DELTA_DEFAULTS \
+	"{\"head_dim\": 256, \"partial_rotary_factor\": 0.25, \"linear_conv_kernel_dim\": 4, \"linear_key_head_dim\": 128, "\
+	"\"linear_value_head_dim\": 128, \"linear_num_key_heads\": 16, \"linear_num_value_heads\": 32, \"rms_norm_eps\": 1e-06}"
 #define GEMMA3_DEFAULTS \
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"rope_theta\": 1000000.0, \"num_attention_heads\": 8, "\
 	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "\
 	"\"tie_word_embeddings\": true}"
 
+#define GRANITE_DEFAULTS \
+	"{\"attention_multiplier\": 1.0, \"rms_norm_eps\": 1e-06"
+#define SIGMOID_DEFAULTS \
+	"{\"rms_norm_eps\": 1e-05, \"norm_topk_prob\": true, \"n_group\": 1, \"topk_group\": 1, "
+
 static const LlmHfFamily families[] = {
 	{"LlamaForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"LLaMAForCausalLM", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"MistralForCausalLM", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
-	{"MixtralForCausalLM", "llama", {llm_hf_rules_mixtral, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, mixtral},
+	{"LlamaModel", "llama", {PAIRS, COMMON}, "silu|swish", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"MistralModel", "llama", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"MixtralForCausalLM", "llama", {llm_hf_rules_mixtral, PAIRS, COMMON}, "silu", LLAMA_LIKE, "{\"rope_theta\": 1000000.0}", mixtral},
 	{"Ministral3ForCausalLM", "mistral3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
 	{"Mistral3ForConditionalGeneration", "mistral3", {llm_hf_rules_text_part, PAIRS, COMMON}, "silu", LLAMA_LIKE, NULL, ministral3},
-	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
-	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
-	{"Qwen2MoeForCausalLM", "qwen2moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, NULL, qwen_experts},
-	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", llm_hf_dense},
-	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128}", llm_hf_dense},
-	{"Qwen3MoeForCausalLM", "qwen3moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, "{\"norm_topk_prob\": false}", qwen_experts},
+	{"Qwen2ForCausalLM", "qwen2", {COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", llm_hf_dense},
+	{"Qwen2Model", "qwen2", {COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", llm_hf_dense},
+	{"Qwen2MoeForCausalLM", "qwen2moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", llm_hf_qwen_experts},
+	{"Qwen3ForCausalLM", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128, \"use_sliding_window\": false}", llm_hf_dense},
+	{"Qwen3Model", "qwen3", {COMMON}, "silu", LLAMA_LIKE, "{\"head_dim\": 128, \"use_sliding_window\": false}", llm_hf_dense},
+	{"Qwen3MoeForCausalLM", "qwen3moe", {llm_hf_rules_experts, COMMON}, "silu", LLAMA_LIKE,
+	"{\"norm_topk_prob\": false, \"use_sliding_window\": false}", llm_hf_qwen_experts},
+	{"Qwen3NextForCausalLM", "qwen3next", {llm_hf_rules_delta_net, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, DELTA_DEFAULTS,
+	llm_hf_qwen3_next},
+	{"Qwen3_5ForCausalLM", "qwen35", {llm_hf_rules_delta_net, COMMON}, "silu", LLM_HF_HAS_ROPE, DELTA_DEFAULTS, llm_hf_qwen3_5},
+	{"Qwen3_5ForConditionalGeneration", "qwen35", {llm_hf_rules_text_part, llm_hf_rules_delta_net, COMMON}, "silu", LLM_HF_HAS_ROPE,
+	DELTA_DEFAULTS, llm_hf_qwen3_5},
+	{"Qwen3_5MoeForCausalLM", "qwen35moe", {llm_hf_rules_delta_net, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, DELTA_DEFAULTS,
+	llm_hf_qwen3_next},
+	{"Qwen3_5MoeForConditionalGeneration", "qwen35moe", {llm_hf_rules_text_part, llm_hf_rules_delta_net, llm_hf_rules_experts, COMMON}, "silu",
+	LLM_HF_HAS_ROPE, DELTA_DEFAULTS, llm_hf_qwen3_next},
+	{"LlamaForSequenceClassification", "llama", {llm_hf_rules_score, PAIRS, COMMON}, "silu|swish", LLAMA_LIKE | LLM_HF_HAS_CLASSIFIER, NULL,
+	llm_hf_dense},
+	{"Qwen2ForSequenceClassification", "qwen2", {llm_hf_rules_score, COMMON}, "silu", LLAMA_LIKE | LLM_HF_HAS_CLASSIFIER,
+	"{\"use_sliding_window\": false}", llm_hf_dense},
+	{"Qwen3ForSequenceClassification", "qwen3", {llm_hf_rules_score, COMMON}, "silu", LLAMA_LIKE | LLM_HF_HAS_CLASSIFIER,
+	"{\"head_dim\": 128, \"use_sliding_window\": false}", llm_hf_dense},
 	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu", LLAMA_LIKE,
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"tie_word_embeddings\": true}", gemma2},
 	{"Gemma3ForCausalLM", "gemma3", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
 	GEMMA3_DEFAULTS, gemma},
 	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
 	GEMMA3_DEFAULTS, gemma},
-	{"GemmaForCausalLM", "gemma", {llm_hf_rules_gemma1, COMMON}, "gelu_pytorch_tanh", LLM_HF_HAS_ROPE,
+	{"GemmaForCausalLM", "gemma", {llm_hf_rules_gemma1, COMMON}, "gelu_pytorch_tanh|gelu", LLM_HF_HAS_ROPE,
 	"{\"head_dim\": 256, \"tie_word_embeddings\": true, \"rms_norm_eps\": 1e-06}", gemma1},
 	{"ArceeForCausalLM", "arcee", {PAIRS, COMMON}, "relu2", LLM_HF_HAS_ROPE, NULL, llm_hf_dense},
 	{"Ernie4_5ForCausalLM", "ernie4_5", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0}",
 	llm_hf_dense},
-	{"HunYuanDenseV1ForCausalLM", "hunyuan-dense", {llm_hf_rules_hunyuan, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, hunyuan},
+	{"Ernie4_5_ForCausalLM", "ernie4_5", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0}",
+	llm_hf_dense},
+	{"Ernie4_5_MoeForCausalLM", "ernie4_5-moe", {llm_hf_rules_ernie_experts, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE,
+	"{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0, \"rms_norm_eps\": 1e-05, \"moe_num_experts\": 64, \"moe_k\": 6, "
+	"\"moe_intermediate_size\": 1536, \"moe_num_shared_experts\": 2, \"moe_layer_start_index\": 1}", llm_hf_ernie_experts},
+	{"HunYuanDenseV1ForCausalLM", "hunyuan-dense", {llm_hf_rules_hunyuan, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, llm_hf_hunyuan},
+	{"HunYuanMoEV1ForCausalLM", "hunyuan-moe", {llm_hf_rules_hunyuan, llm_hf_rules_hunyuan_experts, llm_hf_rules_experts, COMMON}, "silu",
+	LLM_HF_HAS_ROPE, "{\"rms_norm_eps\": 1e-05}", llm_hf_hunyuan_experts},
 	{"SeedOssForCausalLM", "seed_oss", {llm_hf_rules_second_norm, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, seed_oss},
-	{"CohereForCausalLM", "command-r", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625}", cohere},
+	{"CohereForCausalLM", "command-r", {COMMON}, "silu", LLM_HF_HAS_ROPE,
+	"{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625, \"rope_theta\": 500000.0}", cohere},
 	{"PhiForCausalLM", "phi2", {llm_hf_rules_phi, COMMON}, "gelu_new", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", phi},
 	{"Starcoder2ForCausalLM", "starcoder2", {llm_hf_rules_starcoder2, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
-	"{\"tie_word_embeddings\": true}", llm_hf_layer_norm},
+	"{\"tie_word_embeddings\": true}", starcoder2},
 	{"StableLmForCausalLM", "stablelm", {llm_hf_rules_stablelm, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", stablelm},
-	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
+	{"Phi3ForCausalLM", "phi3", {COMMON}, "silu", LLAMA_LIKE, "{\"partial_rotary_factor\": 1.0}", llm_hf_dense},
 	{"NemotronForCausalLM", "nemotron", {llm_hf_rules_nemotron, COMMON}, "relu2", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}",
 	llm_hf_layer_norm},
-	{"SmolLM3ForCausalLM", "smollm3", {PAIRS, COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true}", smollm3},
-	{"GraniteForCausalLM", "granite", {PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, granite},
-	{"GptOssForCausalLM", "gpt-oss", {llm_hf_rules_gpt_oss, COMMON}, "silu", LLAMA_LIKE, NULL, gpt_oss},
+	{"SmolLM3ForCausalLM", "smollm3", {PAIRS, COMMON}, "silu", LLAMA_LIKE,
+	"{\"tie_word_embeddings\": true, \"use_sliding_window\": false, \"rope_theta\": 2000000.0}", smollm3},
+	{"GraniteForCausalLM", "granite", {PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, GRANITE_DEFAULTS "}", granite},
+	{"GraniteMoeForCausalLM", "granitemoe", {llm_hf_rules_granite_experts, PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, GRANITE_DEFAULTS "}",
+	llm_hf_granite_experts},
+	{"GraniteMoeSharedForCausalLM", "granitemoe", {llm_hf_rules_granite_experts, PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE,
+	GRANITE_DEFAULTS "}", llm_hf_granite_experts},
+	{"GraniteMoeHybridForCausalLM", "granitehybrid", {llm_hf_rules_granite_experts, llm_hf_rules_granite_mamba, PAIRS, COMMON}, "silu",
+	LLM_HF_HAS_ROPE, GRANITE_DEFAULTS ", \"shared_intermediate_size\": 1024, \"num_local_experts\": 8, \"num_experts_per_tok\": 2, "
+	"\"mamba_n_heads\": 128, \"mamba_d_head\": \"auto\", \"mamba_d_state\": 256, \"mamba_d_conv\": 4, \"mamba_n_groups\": 1}",
+	llm_hf_granite_hybrid},
+	{"GptOssForCausalLM", "gpt-oss", {llm_hf_rules_gpt_oss, COMMON}, "silu", LLAMA_LIKE, "{\"rope_theta\": 150000.0}", gpt_oss},
 	{"OlmoeForCausalLM", "olmoe", {llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"norm_topk_prob\": false}", olmoe},
 	{"Olmo2ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, NULL, llm_hf_dense},
 	{"Olmo3ForCausalLM", "olmo2", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, "{\"sliding_window\": 4096}", llm_hf_dense},
 	{"Glm4ForCausalLM", "glm4", {llm_hf_rules_glm4, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", llm_hf_dense},
+	{"Glm4MoeForCausalLM", "glm4moe", {llm_hf_rules_second_norm, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE | LLM_HF_HAS_NEXT,
+	SIGMOID_DEFAULTS "\"first_k_dense_replace\": 1, \"n_shared_experts\": 1, \"partial_rotary_factor\": 0.5}", llm_hf_glm4_experts},
+	{"Glm4MoeLiteForCausalLM", "deepseek2", {llm_hf_rules_deepseek, llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_NEXT,
+	SIGMOID_DEFAULTS "\"first_k_dense_replace\": 1, \"n_shared_experts\": 1, \"q_lora_rank\": 768, \"routed_scaling_factor\": 1.8}",
+	llm_hf_glm4_lite},
+	{"Dots1ForCausalLM", "dots1", {llm_hf_rules_experts, COMMON}, "silu", LLM_HF_HAS_ROPE,
+	"{\"rms_norm_eps\": 1e-06, \"n_shared_experts\": 0, \"norm_topk_prob\": false, \"sliding_window\": 4096, \"max_window_layers\": 62}", llm_hf_dots1},
+	{"Exaone4ForCausalLM", "exaone4", {llm_hf_rules_olmo2, COMMON}, "silu", LLAMA_LIKE, "{\"rms_norm_eps\": 1e-05, \"sliding_window\": 4096}",
+	llm_hf_dense},
 	{"Cohere2ForCausalLM", "cohere2", {COMMON}, "silu", LLAMA_LIKE, "{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625}", cohere2},
 	{"DeepseekV2ForCausalLM", "deepseek2", {llm_hf_rules_deepseek, llm_hf_rules_experts, COMMON}, "silu", 0,
 	"{\"rms_norm_eps\": 1e-06}", deepseek_v2},
@@ -339,7 +402,10 @@ static const LlmHfFamily families[] = {
 	"{\"rms_norm_eps\": 1e-06}", deepseek_v3},
 	{"Mamba2ForCausalLM", "mamba2", {llm_hf_rules_mamba2}, "silu", 0, "{\"n_groups\": 1, \"conv_kernel\": 4}", llm_hf_mamba2},
 	{"NemotronHForCausalLM", "nemotron_h", {llm_hf_rules_mamba2, llm_hf_rules_nemotron_h}, NULL, 0, "{\"conv_kernel\": 4}", llm_hf_nemotron_h},
-	{"Lfm2ForCausalLM", "lfm2", {llm_hf_rules_lfm2, COMMON}, NULL, 0, "{\"tie_word_embeddings\": true}", llm_hf_lfm2},
+	{"Lfm2ForCausalLM", "lfm2", {llm_hf_rules_lfm2, COMMON}, NULL, 0, "{\"tie_word_embeddings\": true, \"rope_theta\": 1000000.0}", llm_hf_lfm2},
+	{"Lfm2MoeForCausalLM", "lfm2moe", {llm_hf_rules_lfm2_experts, llm_hf_rules_lfm2, COMMON}, NULL, 0,
+	"{\"tie_word_embeddings\": true, \"rope_theta\": 1000000.0, \"norm_eps\": 1e-05, \"conv_L_cache\": 3, \"num_dense_layers\": 2, "
+	"\"norm_topk_prob\": true}", llm_hf_lfm2_experts},
 	{"BertModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
 	{"BertForMaskedLM", "bert", {llm_hf_rules_bert}, "gelu", ENCODER, NULL, llm_hf_bert},
 	{"BertForSequenceClassification", "bert", {llm_hf_rules_bert_classifier, llm_hf_rules_bert}, "gelu",

@@ -1,5 +1,6 @@
 /*
- * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c, hf_recurrent.c and hf_encoders.c.
+ * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c, hf_experts.c,
+ * hf_recurrent.c, hf_delta_net.c and hf_encoders.c.
  */
 #ifndef LLM_HF_FAMILIES_H
 #define LLM_HF_FAMILIES_H
@@ -15,10 +16,34 @@ extern LlmStatus llm_hf_gemma_keys(LlmHfParams *p);
 extern LlmStatus llm_hf_experts(LlmHfParams *p);
 extern LlmStatus llm_hf_expert_groups(LlmHfParams *p);
 
+extern LlmStatus llm_hf_qwen_experts(LlmHfParams *p);
+
+/* multipliers of Granite; DeepSeek's latent attention and experts, but for the router */
+extern LlmStatus llm_hf_granite_scales(LlmHfParams *p);
+extern LlmStatus llm_hf_deepseek(LlmHfParams *p);
+
+/* hf_experts.c */
+extern LlmStatus llm_hf_granite_experts(LlmHfParams *p);
+extern LlmStatus llm_hf_granite_hybrid(LlmHfParams *p);
+extern LlmStatus llm_hf_glm4_experts(LlmHfParams *p);
+extern LlmStatus llm_hf_glm4_lite(LlmHfParams *p);
+extern LlmStatus llm_hf_ernie_experts(LlmHfParams *p);
+extern LlmStatus llm_hf_hunyuan(LlmHfParams *p);
+extern LlmStatus llm_hf_hunyuan_experts(LlmHfParams *p);
+extern LlmStatus llm_hf_dots1(LlmHfParams *p);
+
+/* hf_delta_net.c */
+extern LlmStatus llm_hf_qwen3_next(LlmHfParams *p);
+extern LlmStatus llm_hf_qwen3_5(LlmHfParams *p);
+
 /* hf_recurrent.c */
 extern LlmStatus llm_hf_mamba2(LlmHfParams *p);
 extern LlmStatus llm_hf_nemotron_h(LlmHfParams *p);
 extern LlmStatus llm_hf_lfm2(LlmHfParams *p);
+extern LlmStatus llm_hf_lfm2_experts(LlmHfParams *p);
+
+/* a state space, by the keys of its number of heads, their size ("auto": from the width) and the state's */
+extern LlmStatus llm_hf_state_space(LlmHfParams *p, const char *heads, const char *head_dim, const char *state);
 
 /* hf_encoders.c */
 extern LlmStatus llm_hf_bert(LlmHfParams *p);

@@ -77,6 +77,35 @@ is_file(const char *folder, const char *name)
 	return snprintf(path, sizeof(path), "%s/%s", folder, name) < (int) sizeof(path) && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* a link that leads nowhere is a file that should be there: caches of downloads have links */
+static LlmStatus
+check_link(const char *folder, const char *name, LlmError *err)
+{
+	char		path[sizeof(((LlmFile *) NULL)->path)];
+	struct stat st;
+
+	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int) sizeof(path) || lstat(path, &st) != 0 || !S_ISLNK(st.st_mode) ||
+		stat(path, &st) == 0 || errno != ENOENT)
+		return LLM_OK;
+	llm_fail(err, LLM_E_ARGUMENT, "file \"%s\" of folder \"%s\" is a link to a file that is missing", name, folder);
+	llm_error_hint(err, "The folder is not complete; fetch the missing file.");
+	return LLM_E_ARGUMENT;
+}
+
+static LlmStatus
+check_links(const char *folder, LlmError *err)
+{
+	static const char *const others[] = {WEIGHTS_NAME, LLM_HF_ADAPTER_CONFIG, ADAPTER_WEIGHTS_NAME};
+
+	for (uint32_t i = 0; i < N_KNOWN; i++)
+		LLM_TRY(check_link(folder, known_files[i], err));
+	for (uint32_t i = 0; i < N_MORE; i++)
+		LLM_TRY(check_link(folder, more_weights[i], err));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		LLM_TRY(check_link(folder, others[i], err));
+	return LLM_OK;
+}
+
 /* a name that an index gives is one of a file in this very folder */
 static LlmStatus
 check_name(const char *folder, LlmStr name, LlmError *err)
@@ -131,6 +160,8 @@ scan_index(LlmStr text, const char *folder, LlmArena *arena, Index *index, LlmEr
 
 	*index = (Index) {0};
 	LLM_TRY(llm_scan_expect(&s, '{'));
+	if (llm_scan_take(&s, '}'))
+		return llm_scan_fail(&s, "a weight_map that names tensors");
 	do
 	{
 		LlmStr		key;
@@ -257,6 +288,7 @@ llm_hf_list(const char *folder, LlmSourceList *list, LlmError *err)
 	list->paths = ptr;
 	LLM_TRY(llm_arena_alloc(&list->arena, MAX_OPEN_FILES, sizeof(char *), &ptr, err));
 	list->names = ptr;
+	LLM_TRY(check_links(folder, err));
 	if (!one_file && !is_file(folder, INDEX_NAME) && is_file(folder, LLM_HF_ADAPTER_CONFIG))
 		return list_adapter(folder, list, err);
 	if (!is_file(folder, known_files[0]))

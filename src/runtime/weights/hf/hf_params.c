@@ -4,6 +4,7 @@
 #include "weights/hf/hf_params.h"
 
 #include <json-c/json.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,6 +68,19 @@ llm_hf_put_bools(LlmHfParams *p, const char *suffix, const bool *values, uint64_
 	KeyName		key;
 
 	return llm_meta_write_bools(p->meta, key_name(p, suffix, key), values, n, p->err);
+}
+
+LlmStatus
+llm_hf_put_by_layer(LlmHfParams *p, const char *suffix, const bool *is, uint64_t value)
+{
+	uint32_t   *values;
+	void	   *ptr;
+
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(uint32_t), &ptr, p->err));
+	values = ptr;
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		values[i] = is[i] ? (uint32_t) value : 0;
+	return llm_hf_put_uints(p, suffix, values, p->n_layer);
 }
 
 LlmStatus
@@ -145,6 +159,27 @@ llm_hf_layer_windows(LlmHfParams *p, bool **local)
 	return LLM_OK;
 }
 
+LlmStatus
+llm_hf_layer_uint(LlmHfParams *p, const char *keys, bool *found, uint64_t *value)
+{
+	struct json_object *list = llm_hf_get(&p->config, keys);
+	struct json_object *first;
+	double		number;
+
+	if (!json_object_is_type(list, json_type_array))
+		return llm_hf_uint(&p->config, keys, found, value);
+	first = json_object_array_get_idx(list, 0);
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (!json_object_equal(json_object_array_get_idx(list, i), first))
+			return llm_hf_refuse(&p->config, keys, list);
+	LLM_TRY(llm_hf_float_of(&p->config, first, keys, &number));
+	if (!(number >= 0 && number <= UINT32_MAX && number == floor(number)) || json_object_array_length(list) < p->n_layer)
+		return llm_hf_refuse(&p->config, keys, list);
+	*found = true;
+	*value = (uint64_t) number;
+	return LLM_OK;
+}
+
 /* ---- sizes ---- */
 
 static LlmStatus
@@ -190,35 +225,79 @@ read_sizes(LlmHfParams *p)
 static LlmStatus
 write_sizes(LlmHfParams *p)
 {
+	if (p->n_ctx == 0)
+	{
+		llm_fail(p->err, LLM_E_FORMAT, "key \"max_position_embeddings\" is missing in config.json, or 0");
+		llm_error_hint(p->err, "It says how long a text may be; add it to the file.");
+		return LLM_E_FORMAT;
+	}
 	LLM_TRY(llm_hf_put_uint(p, "block_count", p->n_layer));
 	LLM_TRY(llm_hf_put_uint(p, "context_length", p->n_ctx));
 	LLM_TRY(llm_hf_put_uint(p, "embedding_length", p->n_embd));
 	return llm_hf_put_uint(p, "vocab_size", p->n_vocab);
 }
 
+/* a letter for each layer of a row that repeats: L has a window, G has none. The last layer of all never has one (EXAONE 4). */
+static LlmStatus
+write_letters(LlmHfParams *p, struct json_object *pattern)
+{
+	const char *letters = json_object_get_string(pattern);
+	const size_t n = (size_t) json_object_get_string_len(pattern);
+	bool	   *local;
+	void	   *ptr;
+
+	if (n == 0 || strspn(letters, "LG") != n)
+		return llm_hf_refuse(&p->config, "sliding_window_pattern", pattern);
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+	local = ptr;
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		local[i] = letters[i % n] == 'L' && i + 1 < p->n_layer;
+	return llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer);
+}
+
+/* layers from this one on have a window (Qwen) */
+static LlmStatus
+write_late_windows(LlmHfParams *p, uint64_t first)
+{
+	bool	   *local;
+	void	   *ptr;
+
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+	local = ptr;
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		local[i] = i >= first;
+	return llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer);
+}
+
 /*
  * Windows: none if the configuration says so; else a length, and which layers have it. Where layers are not listed, the
- * architecture's own pattern holds, or the number that older files give.
+ * architecture's own pattern holds, or what older files give: a number, letters, or the first layer that has one.
  */
 static LlmStatus
 write_windows(LlmHfParams *p)
 {
+	struct json_object *pattern = llm_hf_get(&p->config, "sliding_window_pattern|_sliding_window_pattern");
 	bool		found;
+	bool		switched;
 	bool		used = true;
 	bool	   *local;
 	uint64_t	window;
-	uint64_t	every;
+	uint64_t	first;
 
-	LLM_TRY(llm_hf_bool(&p->config, "use_sliding_window", &found, &used));
+	LLM_TRY(llm_hf_bool(&p->config, "use_sliding_window", &switched, &used));
 	LLM_TRY(llm_hf_layer_windows(p, &local));
 	LLM_TRY(llm_hf_uint(&p->config, "sliding_window", &found, &window));
 	if (!found || !used || window == 0)
 		window = 0;
 	LLM_TRY(llm_hf_put_uint(p, "attention.sliding_window", window));
 	if (local)
-		LLM_TRY(llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer));
-	LLM_TRY(llm_hf_uint(&p->config, "sliding_window_pattern|_sliding_window_pattern", &found, &every));
-	return found && !local ? llm_hf_put_uint(p, "attention.sliding_window_pattern", every) : LLM_OK;
+		return llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer);
+	if (json_object_is_type(pattern, json_type_string))
+		return write_letters(p, pattern);
+	if (pattern)
+		return llm_hf_copy_uint(p, "sliding_window_pattern|_sliding_window_pattern", "attention.sliding_window_pattern");
+	LLM_TRY(llm_hf_uint(&p->config, "max_window_layers", &found, &first));
+	return found && switched && window > 0 ? write_late_windows(p, first) : LLM_OK;
 }
 
 /* ---- embeddings ---- */
@@ -374,13 +453,14 @@ write_encoder(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_put_bool(p, "attention.causal", false));
 	LLM_TRY(llm_hf_must_equal(&p->config, "is_decoder", 0));
-	LLM_TRY(llm_hf_must_equal(&p->config, "add_cross_attention", 0));
-	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
-	{
-		LLM_TRY(llm_hf_put_uint(p, "pooling_type", 4));
-		return write_labels(p);
-	}
-	return LLM_OK;
+	return llm_hf_must_equal(&p->config, "add_cross_attention", 0);
+}
+
+static LlmStatus
+write_classifier(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_put_uint(p, "pooling_type", 4));
+	return write_labels(p);
 }
 
 /* ---- the whole ---- */
@@ -398,6 +478,7 @@ find_family(LlmHfParams *p)
 		return LLM_E_UNSUPPORTED;
 	}
 	p->arch = p->family->arch;
+	p->rules = p->family->rules;
 	if (!quantization)
 		quantization = llm_hf_get(&p->config, "compression_config");
 	if (!quantization)
@@ -410,7 +491,10 @@ static LlmStatus
 write_heads(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
-	LLM_TRY(llm_hf_put_uint(p, "attention.head_count_kv", p->n_head_kv));
+	if (p->kv_layers)
+		LLM_TRY(llm_hf_put_by_layer(p, "attention.head_count_kv", p->kv_layers, p->n_head_kv));
+	else
+		LLM_TRY(llm_hf_put_uint(p, "attention.head_count_kv", p->n_head_kv));
 	LLM_TRY(llm_hf_put_uint(p, "attention.key_length", p->head_dim));
 	return llm_hf_put_uint(p, "attention.value_length", p->head_dim);
 }
@@ -459,7 +543,9 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 	}
 	if (p->family->has & LLM_HF_IS_ENCODER)
 		LLM_TRY(write_encoder(p));
-	if (!(p->family->has & LLM_HF_HAS_CLASSIFIER))
+	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
+		LLM_TRY(write_classifier(p));
+	else
 	{
 		LLM_TRY(write_pooling(p, stop));
 		LLM_TRY(write_prompts(p, stop));

@@ -40,6 +40,7 @@ typedef struct LlmHfParams
 	LlmHfFolder *folder;
 	LlmHfConfig config;
 	const LlmHfFamily *family;
+	const LlmHfRule *const *rules;	/* of the family, unless the configuration asks for others; ends as they do */
 	const char *arch;			/* as GGUF names it */
 	LlmMetaWriter *meta;
 	LlmError   *err;
@@ -48,9 +49,12 @@ typedef struct LlmHfParams
 	uint64_t	n_head;			/* 0: no attention */
 	uint64_t	n_head_kv;
 	uint64_t	head_dim;
+	const bool *kv_layers;		/* layers that attend; NULL: all */
 	uint64_t	n_ctx;
 	uint64_t	n_vocab;
-	uint64_t	n_group;		/* of a state space */
+	uint64_t	n_group;		/* of a state space; key heads of a delta net */
+	uint64_t	group_keys;		/* rows of a key head, and of the values that share it */
+	uint64_t	group_values;
 	uint64_t	kv_b_keys;		/* rows of a head in kv_b that are keys, and values */
 	uint64_t	kv_b_values;
 	uint64_t	first_position; /* rows of position embeddings that are none */
@@ -99,6 +103,9 @@ extern LlmStatus llm_hf_put_string(LlmHfParams *p, const char *suffix, const cha
 extern LlmStatus llm_hf_put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n);
 extern LlmStatus llm_hf_put_bools(LlmHfParams *p, const char *suffix, const bool *values, uint64_t n);
 
+/* for each layer: the value where it is of the kind, else 0 */
+extern LlmStatus llm_hf_put_by_layer(LlmHfParams *p, const char *suffix, const bool *is, uint64_t value);
+
 /* the same from a key of the configuration, if it is there */
 extern LlmStatus llm_hf_copy_uint(LlmHfParams *p, const char *keys, const char *suffix);
 extern LlmStatus llm_hf_copy_float(LlmHfParams *p, const char *keys, const char *suffix);
@@ -106,6 +113,9 @@ extern LlmStatus llm_hf_copy_bool(LlmHfParams *p, const char *keys, const char *
 
 /* for each layer, whether an array of words (layer_types) has this one; *is NULL if there is no such key */
 extern LlmStatus llm_hf_layer_words(LlmHfParams *p, const char *key, const char *words, bool **is);
+
+/* a number, also one written for each layer (all alike, else refused) */
+extern LlmStatus llm_hf_layer_uint(LlmHfParams *p, const char *keys, bool *found, uint64_t *value);
 
 /* for each layer, whether it has a window; *local NULL if there is no list, and a list with words for other layers is refused */
 extern LlmStatus llm_hf_layer_windows(LlmHfParams *p, bool **local);

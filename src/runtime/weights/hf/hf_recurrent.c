@@ -24,18 +24,25 @@ check_step_limit(LlmHfParams *p)
 	return LLM_OK;
 }
 
-static LlmStatus
-state_space(LlmHfParams *p, const char *heads, const char *head_dim, const char *state)
+LlmStatus
+llm_hf_state_space(LlmHfParams *p, const char *heads, const char *head_dim, const char *state)
 {
+	struct json_object *size = llm_hf_get(&p->config, head_dim);
 	uint64_t	n_head;
+	uint64_t	expand = 2;
 	uint64_t	dim;
+	bool		found;
 
 	LLM_TRY(llm_hf_required(&p->config, heads, &n_head));
-	LLM_TRY(llm_hf_required(&p->config, head_dim, &dim));
+	LLM_TRY(llm_hf_uint(&p->config, "expand|mamba_expand", &found, &expand));
+	if (json_object_is_type(size, json_type_string) && strcmp(json_object_get_string(size), "auto") == 0 && n_head > 0)
+		dim = expand * p->n_embd / n_head;
+	else
+		LLM_TRY(llm_hf_required(&p->config, head_dim, &dim));
 	LLM_TRY(llm_hf_required(&p->config, "n_groups|mamba_n_groups", &p->n_group));
 	LLM_TRY(check_step_limit(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "rms_norm", 1));
-	(void) llm_hf_get(&p->config, "expand|mamba_expand|intermediate_size");	/* the number of heads says it */
+	(void) llm_hf_get(&p->config, "intermediate_size");	/* the number of heads says it */
 	LLM_TRY(llm_hf_put_uint(p, "ssm.inner_size", n_head * dim));
 	LLM_TRY(llm_hf_put_uint(p, "ssm.time_step_rank", n_head));
 	LLM_TRY(llm_hf_put_uint(p, "ssm.group_count", p->n_group));
@@ -50,7 +57,7 @@ llm_hf_mamba2(LlmHfParams *p)
 	p->n_ctx = 1 << 20;			/* there is no limit */
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", 0));
 	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", 0));
-	return state_space(p, "num_heads", "head_dim", "state_size");
+	return llm_hf_state_space(p, "num_heads", "head_dim", "state_size");
 }
 
 /* the kind of each layer: a word in a list, or a letter in older files */
@@ -69,19 +76,6 @@ layer_kinds(LlmHfParams *p, const char *letters, const char *words, bool **is)
 	for (uint64_t i = 0; i < p->n_layer; i++)
 		(*is)[i] = strchr(letters, json_object_get_string(pattern)[i]) != NULL;
 	return LLM_OK;
-}
-
-static LlmStatus
-put_by_layer(LlmHfParams *p, const char *suffix, const bool *is, uint64_t value)
-{
-	uint32_t   *values;
-	void	   *ptr;
-
-	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(uint32_t), &ptr, p->err));
-	values = ptr;
-	for (uint64_t i = 0; i < p->n_layer; i++)
-		values[i] = is[i] ? (uint32_t) value : 0;
-	return llm_hf_put_uints(p, suffix, values, p->n_layer);
 }
 
 static LlmStatus
@@ -133,8 +127,8 @@ llm_hf_nemotron_h(LlmHfParams *p)
 	for (uint64_t i = 0; i < p->n_layer && any; i++)
 		if (feeds[i])
 			return llm_hf_refuse(&p->config, "layers_block_type", types);
-	LLM_TRY(put_by_layer(p, "feed_forward_length", any ? has_experts : feeds, n_ff));
-	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
+	LLM_TRY(llm_hf_put_by_layer(p, "feed_forward_length", any ? has_experts : feeds, n_ff));
+	LLM_TRY(llm_hf_put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
 	LLM_TRY(llm_hf_put_uint(p, "attention.key_length", p->head_dim));
 	LLM_TRY(llm_hf_put_uint(p, "attention.value_length", p->head_dim));
@@ -146,7 +140,18 @@ llm_hf_nemotron_h(LlmHfParams *p)
 		LLM_TRY(nemotron_h_experts(p));
 	else
 		ignore_experts(p);
-	return state_space(p, "mamba_num_heads", "mamba_head_dim", "ssm_state_size");
+	return llm_hf_state_space(p, "mamba_num_heads", "mamba_head_dim", "ssm_state_size");
+}
+
+/* attention, or a convolution, by layer, and what both have */
+static LlmStatus
+lfm2_common(LlmHfParams *p, const bool *attends)
+{
+	LLM_TRY(llm_hf_put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
+	LLM_TRY(llm_hf_copy_uint(p, "conv_L_cache", "shortconv.l_cache"));
+	LLM_TRY(llm_hf_copy_float(p, "norm_eps|block_norm_eps", "attention.layer_norm_rms_epsilon"));
+	return llm_hf_rope(p);
 }
 
 /* which layers attend: listed by kind in new files, by number in older ones; the others convolve */
@@ -205,9 +210,20 @@ llm_hf_lfm2(LlmHfParams *p)
 	(void) llm_hf_get(&p->config, "block_dim|block_mlp_init_scale|block_norm_eps|block_out_init_scale|block_use_swiglu");
 	(void) llm_hf_get(&p->config, "block_use_xavier_init|conv_dim|conv_dim_out|conv_use_xavier_init|num_heads|use_pos_enc");
 	LLM_TRY(llm_hf_put_uint(p, "feed_forward_length", n_ff));
-	LLM_TRY(put_by_layer(p, "attention.head_count_kv", attends, p->n_head_kv));
-	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
-	LLM_TRY(llm_hf_copy_uint(p, "conv_L_cache", "shortconv.l_cache"));
-	LLM_TRY(llm_hf_copy_float(p, "norm_eps|block_norm_eps", "attention.layer_norm_rms_epsilon"));
-	return llm_hf_rope(p);
+	return lfm2_common(p, attends);
+}
+
+LlmStatus
+llm_hf_lfm2_experts(LlmHfParams *p)
+{
+	bool	   *attends;
+
+	LLM_TRY(lfm2_layers(p, &attends));
+	(void) llm_hf_get(&p->config, "use_expert_bias");	/* the tensors say it */
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "feed_forward_length"));
+	LLM_TRY(llm_hf_experts(p));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
+	LLM_TRY(llm_hf_copy_uint(p, "num_dense_layers", "leading_dense_block_count"));
+	LLM_TRY(llm_hf_copy_float(p, "routed_scaling_factor", "expert_weights_scale"));
+	return lfm2_common(p, attends);
 }

@@ -23,11 +23,15 @@ typedef struct Rope
 	uint64_t	n_rot;
 } Rope;
 
-/* keys of the dictionary that are known for any type; those of one type are read by it, and are harmless in another */
+/*
+ * Keys of the dictionary that are known for any type; those of one type are read by it, and are harmless in another. Sections are
+ * for places in images: text has the same position in all.
+ */
 static const char *const known_keys[] = {
 	"rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "partial_rotary_factor", "attention_factor",
 	"beta_fast", "beta_slow", "mscale", "mscale_all_dim", "low_freq_factor", "high_freq_factor", "long_factor", "short_factor",
-	"truncate", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention", "finetuned",
+	"truncate", "mrope_section", "mrope_interleaved", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention",
+	"finetuned", "alpha",
 };
 
 static LlmStatus
@@ -194,7 +198,8 @@ write_yarn(const Rope *r)
 static LlmStatus
 write_scaling(const Rope *r)
 {
-	if (strcmp(r->type, "default") == 0 || strcmp(r->type, "none") == 0 || strcmp(r->type, "mrope") == 0)
+	/* dynamic: the base grows with texts beyond the trained context, where we do not go */
+	if (strcmp(r->type, "default") == 0 || strcmp(r->type, "none") == 0 || strcmp(r->type, "mrope") == 0 || strcmp(r->type, "dynamic") == 0)
 		return llm_hf_put_string(r->p, "rope.scaling.type", "none");
 	if (strcmp(r->type, "linear") == 0)
 	{
@@ -261,7 +266,7 @@ find_dicts(LlmHfParams *p, struct json_object **global, struct json_object **loc
 	return LLM_OK;
 }
 
-/* how many dimensions of a head turn */
+/* how many dimensions of a head turn; most classes turn all of them, whatever the file says */
 static LlmStatus
 read_rotated(Rope *r)
 {
@@ -273,8 +278,28 @@ read_rotated(Rope *r)
 	if (!(share >= 0 && share <= 1) || r->p->head_dim > MAX_ROT)
 		return llm_fail(r->p->err, LLM_E_FORMAT, "partial_rotary_factor %g of a head of %llu dimensions is not possible", share,
 						(unsigned long long) r->p->head_dim);
+	if (share != 1 && !llm_hf_has_default(&r->p->config, "partial_rotary_factor"))
+		return llm_fail(r->p->err, LLM_E_UNSUPPORTED, "partial_rotary_factor %g of config.json is not supported for \"%.40s\"", share,
+						r->p->config.architecture);
 	r->n_rot = (uint64_t) (share * (double) r->p->head_dim);
 	return llm_hf_put_uint(r->p, "rope.dimension_count", r->n_rot);
+}
+
+/* Hunyuan calls dynamic what is none: a base that is larger from the start, whatever the length of a text */
+static LlmStatus
+stretch_base(Rope *r)
+{
+	const double dim = (double) r->p->head_dim;
+	double		alpha = 0;
+
+	if (strcmp(r->type, "dynamic") != 0 || strncmp(r->p->arch, "hunyuan", strlen("hunyuan")) != 0)
+		return LLM_OK;
+	LLM_TRY(number(r, "alpha", &alpha));
+	if (!(alpha >= 0) || (alpha > 0 && dim <= 2))
+		return llm_fail(r->p->err, LLM_E_FORMAT, "rope of config.json is not possible: alpha %g, heads of %g dimensions", alpha, dim);
+	if (alpha > 0)
+		r->theta *= pow(alpha, dim / (dim - 2));
+	return LLM_OK;
 }
 
 LlmStatus
@@ -289,6 +314,7 @@ llm_hf_rope(LlmHfParams *p)
 	r.type = rope_type(r.dict);
 	LLM_TRY(llm_hf_float(&p->config, "rope_theta|global_rope_theta|rotary_emb_base", &found, &r.theta));
 	LLM_TRY(number(&r, "rope_theta", &r.theta));
+	LLM_TRY(stretch_base(&r));
 	LLM_TRY(number(&r, "factor", &r.factor));
 	LLM_TRY(llm_hf_float(&p->config, "original_max_position_embeddings", &found, &r.orig_ctx));
 	LLM_TRY(number(&r, "original_max_position_embeddings", &r.orig_ctx));

@@ -135,6 +135,50 @@ const LlmHfRule llm_hf_rules_experts[] = {
 	END
 };
 
+/* gate and up of an expert, and of all experts, in one */
+const LlmHfRule llm_hf_rules_granite_experts[] = {
+	{"layers.*.block_sparse_moe.router.layer", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.block_sparse_moe.input_linear", "blk.*.ffn_gate_exps", LLM_HF_SPLIT_ROWS, "blk.*.ffn_up_exps"},
+	{"layers.*.block_sparse_moe.output_linear", "blk.*.ffn_down_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.shared_mlp.input_linear", "blk.*.ffn_gate_shexp", LLM_HF_SPLIT_ROWS, "blk.*.ffn_up_shexp"},
+	{"layers.*.shared_mlp.output_linear", "blk.*.ffn_down_shexp", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_granite_dense[] = {
+	{"layers.*.shared_mlp.input_linear", "blk.*.ffn_gate", LLM_HF_SPLIT_ROWS, "blk.*.ffn_up"},
+	{"layers.*.shared_mlp.output_linear", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_granite_mamba[] = {
+	{"layers.*.mamba.in_proj", "blk.*.ssm_in", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.out_proj", "blk.*.ssm_out", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.conv1d", "blk.*.ssm_conv1d", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.mamba.norm", "blk.*.ssm_norm", LLM_HF_GROUPS, NULL},
+	{"layers.*.mamba.dt_bias", "blk.*.ssm_dt.bias", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.A_log", "blk.*.ssm_a", LLM_HF_NEG_EXP, NULL},
+	{"layers.*.mamba.D", "blk.*.ssm_d", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_ernie_experts[] = {
+	{"layers.*.mlp.moe_statics.e_score_correction_bias", "blk.*.exp_probs_b.bias", LLM_HF_SQUEEZE, NULL},
+	{"mtp_block.", NULL, LLM_HF_DROP, NULL},
+	{"mtp_emb_norm.", NULL, LLM_HF_DROP, NULL},
+	{"mtp_hidden_norm.", NULL, LLM_HF_DROP, NULL},
+	{"mtp_linear_proj.", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_hunyuan_experts[] = {
+	{"layers.*.mlp.gate.wg", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_mlp.gate_proj", "blk.*.ffn_gate_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_mlp.up_proj", "blk.*.ffn_up_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.shared_mlp.down_proj", "blk.*.ffn_down_shexp", LLM_HF_KEEP, NULL},
+	END
+};
+
 const LlmHfRule llm_hf_rules_gpt_oss[] = {
 	{"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", LLM_HF_KEEP, NULL},
 	{"layers.*.self_attn.sinks", "blk.*.attn_sinks.weight", LLM_HF_KEEP, NULL},
@@ -192,6 +236,32 @@ const LlmHfRule llm_hf_rules_nemotron_h[] = {
 	END
 };
 
+const LlmHfRule llm_hf_rules_delta_net[] = {
+	{"norm", "output_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.input_layernorm", "blk.*.attn_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.self_attn.q_norm", "blk.*.attn_q_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.self_attn.k_norm", "blk.*.attn_k_norm", LLM_HF_PLUS_ONE, NULL},
+	{"layers.*.linear_attn.in_proj_qkvz", "blk.*.attn_qkv", LLM_HF_SPLIT_QKVZ, "blk.*.attn_gate"},
+	{"layers.*.linear_attn.in_proj_qkv", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_z", "blk.*.attn_gate", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_ba", "blk.*.ssm_ba", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_b", "blk.*.ssm_beta", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.in_proj_a", "blk.*.ssm_alpha", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.conv1d", "blk.*.ssm_conv1d", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.linear_attn.dt_bias", "blk.*.ssm_dt.bias", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.A_log", "blk.*.ssm_a", LLM_HF_NEG_EXP, NULL},
+	{"layers.*.linear_attn.norm", "blk.*.ssm_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.linear_attn.out_proj", "blk.*.ssm_out", LLM_HF_KEEP, NULL},
+	{"mtp.", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_score[] = {
+	{"score", "cls.output", LLM_HF_KEEP, NULL},
+	END
+};
+
 const LlmHfRule llm_hf_rules_lfm2[] = {
 	{"embedding_norm", "token_embd_norm", LLM_HF_KEEP, NULL},
 	{"layers.*.operator_norm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
@@ -205,6 +275,15 @@ const LlmHfRule llm_hf_rules_lfm2[] = {
 	{"layers.*.self_attn.q_layernorm", "blk.*.attn_q_norm", LLM_HF_KEEP, NULL},
 	{"layers.*.self_attn.k_layernorm", "blk.*.attn_k_norm", LLM_HF_KEEP, NULL},
 	{"layers.*.self_attn.out_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_lfm2_experts[] = {
+	{"layers.*.feed_forward.gate", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.expert_bias", "blk.*.exp_probs_b.bias", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.experts.#.w1", "blk.*.ffn_gate_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.experts.#.w2", "blk.*.ffn_down_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.experts.#.w3", "blk.*.ffn_up_exps", LLM_HF_KEEP, NULL},
 	END
 };
 
@@ -283,6 +362,7 @@ const LlmHfRule llm_hf_rules_modern_bert_classifier[] = {
 const LlmHfRule llm_hf_rules_text_part[] = {
 	{"vision_tower.", NULL, LLM_HF_DROP, NULL},
 	{"vision_model.", NULL, LLM_HF_DROP, NULL},
+	{"visual.", NULL, LLM_HF_DROP, NULL},
 	{"multi_modal_projector.", NULL, LLM_HF_DROP, NULL},
 	END
 };

@@ -21,6 +21,7 @@ typedef enum LlmHfHow
 	LLM_HF_SQUEEZE,				/* dimensions of 1 are left out */
 	LLM_HF_GROUPS,				/* a vector cut into the groups of the state space, one a row */
 	LLM_HF_SPLIT_ROWS,			/* the first half of each matrix's rows, and with to2 the second */
+	LLM_HF_SPLIT_QKVZ,			/* delta net: rows q, k, v, z of each key head; (q, k, v) of all heads, and z */
 	LLM_HF_SPLIT_KV_B,			/* DeepSeek's kv_b: keys of each head, transposed, and values */
 	LLM_HF_EVEN_ODD,			/* gpt-oss: inputs are rows; outputs in turn of one and of the other */
 	LLM_HF_EVEN_ODD_BIAS,
@@ -53,11 +54,19 @@ extern const LlmHfRule llm_hf_rules_olmo2[];
 extern const LlmHfRule llm_hf_rules_nemotron[];
 extern const LlmHfRule llm_hf_rules_mixtral[];
 extern const LlmHfRule llm_hf_rules_experts[];
+extern const LlmHfRule llm_hf_rules_granite_experts[];
+extern const LlmHfRule llm_hf_rules_granite_dense[];	/* what is shared where there are experts is all there is */
+extern const LlmHfRule llm_hf_rules_granite_mamba[];
+extern const LlmHfRule llm_hf_rules_ernie_experts[];
+extern const LlmHfRule llm_hf_rules_hunyuan_experts[];
 extern const LlmHfRule llm_hf_rules_gpt_oss[];
 extern const LlmHfRule llm_hf_rules_deepseek[];
 extern const LlmHfRule llm_hf_rules_mamba2[];
 extern const LlmHfRule llm_hf_rules_nemotron_h[];
+extern const LlmHfRule llm_hf_rules_delta_net[];	/* Qwen 3 Next, 3.5 */
+extern const LlmHfRule llm_hf_rules_score[];	/* a classifier over the last token */
 extern const LlmHfRule llm_hf_rules_lfm2[];
+extern const LlmHfRule llm_hf_rules_lfm2_experts[];
 extern const LlmHfRule llm_hf_rules_bert[];
 extern const LlmHfRule llm_hf_rules_bert_classifier[];
 extern const LlmHfRule llm_hf_rules_roberta[];

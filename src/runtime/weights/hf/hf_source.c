@@ -46,12 +46,26 @@ make_room(HfSource *s, uint8_t **buffer, size_t *capacity, size_t n_bytes, LlmEr
 
 /* ---- rows ---- */
 
-/* row r of a matrix, with the halves of each head in turn */
+/* row r of those that are taken span by span from all groups */
+static int64_t
+ungroup(const LlmHfView *v, int64_t r)
+{
+	const LlmHfSpan *span = v->spans;
+	const int64_t n_groups = v->matrix_rows / v->group_rows;
+
+	for (; r >= span->n * n_groups; span++)
+		r -= span->n * n_groups;
+	return r / span->n * v->group_rows + span->off + r % span->n;
+}
+
+/* row r of a matrix, with the halves of each head in turn, or groups undone */
 static int64_t
 turn(const LlmHfView *v, int64_t r)
 {
 	int64_t		i;
 
+	if (v->group_rows > 0)
+		return ungroup(v, r);
 	if (v->turn_rows == 0)
 		return r;
 	i = r % v->turn_rows;

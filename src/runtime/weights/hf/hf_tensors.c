@@ -102,10 +102,10 @@ str_is(LlmStr s, const char *text)
 }
 
 static const LlmHfRule *
-find_rule(const LlmHfFamily *family, LlmStr name, uint32_t *layer, uint32_t *expert, LlmStr *ending)
+find_rule(const LlmHfRule *const *rules, LlmStr name, uint32_t *layer, uint32_t *expert, LlmStr *ending)
 {
-	for (int i = 0; i < LLM_HF_MAX_RULES && family->rules[i]; i++)
-		for (const LlmHfRule *rule = family->rules[i]; rule->from; rule++)
+	for (int i = 0; i < LLM_HF_MAX_RULES && rules[i]; i++)
+		for (const LlmHfRule *rule = rules[i]; rule->from; rule++)
 		{
 			if (!fits(rule->from, name, layer, expert, ending))
 				continue;
@@ -154,7 +154,7 @@ find_module(LlmStr name, uint32_t *layer, uint32_t *expert)
 
 	for (size_t i = 0; (family = llm_hf_family_at(i)) != NULL; i++)
 	{
-		const LlmHfRule *rule = find_rule(family, name, layer, expert, &ending);
+		const LlmHfRule *rule = find_rule(family->rules, name, layer, expert, &ending);
 
 		if (rule && ending.len == 0 && (rule->how == LLM_HF_KEEP || rule->how == LLM_HF_ROPE_Q || rule->how == LLM_HF_ROPE_K))
 			return rule;
@@ -188,13 +188,14 @@ add_pieces(Builder *b, const LlmHfWeight *w)
 	LlmStr		ending;
 	uint32_t	layer;
 	uint32_t	expert;
-	const LlmHfRule *rule = find_rule(b->p->family, name, &layer, &expert, &ending);
+	const LlmHfRule *rule;
 
+	if ((b->p->family->has & LLM_HF_HAS_NEXT) && fits("layers.*.", name, &layer, &expert, &ending) && layer >= b->p->n_layer)
+		return LLM_OK;
+	rule = find_rule(b->p->rules, name, &layer, &expert, &ending);
 	if (!rule)
 		return unknown_weight(b, w);
 	if (rule->how == LLM_HF_DROP || (b->p->tied && strcmp(rule->to, "output") == 0))
-		return LLM_OK;
-	if ((b->p->family->has & LLM_HF_HAS_NEXT) && strchr(rule->from, '*') && layer >= b->p->n_layer)
 		return LLM_OK;
 	for (int i = 0; i < (rule->to2 ? 2 : 1); i++)
 	{
@@ -263,6 +264,31 @@ split_rows(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 		return wrong_shape(b, w, "it has gate and up one after the other as rows, over hidden_size columns");
 	v->n_rows /= 2;
 	v->row_off = piece->second ? v->n_rows : 0;
+	t->dim[1] = v->n_rows;
+	return LLM_OK;
+}
+
+/* groups are key heads, each with its queries, keys, and the values and gates of the value heads that share them */
+static LlmStatus
+split_qkvz(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
+{
+	const LlmHfWeight *w = piece->weight;
+	const int64_t n_groups = (int64_t) b->p->n_group;
+	const int64_t keys = (int64_t) b->p->group_keys;
+	const int64_t values = (int64_t) b->p->group_values;
+
+	v->group_rows = 2 * (keys + values);
+	if (w->n_dims != 2 || n_groups < 1 || w->n_rows != n_groups * v->group_rows)
+		return wrong_shape(b, w, "its rows are two keys and two times the values of each of linear_num_key_heads");
+	if (piece->second)
+		v->spans[0] = (LlmHfSpan) {values, 2 * keys + values};
+	else
+	{
+		v->spans[0] = (LlmHfSpan) {keys, 0};
+		v->spans[1] = (LlmHfSpan) {keys, keys};
+		v->spans[2] = (LlmHfSpan) {values, 2 * keys};
+	}
+	v->n_rows = n_groups * (piece->second ? values : 2 * keys + values);
 	t->dim[1] = v->n_rows;
 	return LLM_OK;
 }
@@ -341,6 +367,9 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 {
 	const LlmHfWeight *w = piece->weight;
 
+	if (w->n_dims > LLM_MAX_DIMS)
+		return llm_fail(b->err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" has %d dimensions, more than %d",
+						(int) (w->name.len < 100 ? w->name.len : 100), w->name.data, w->n_dims, LLM_MAX_DIMS);
 	keep_shape(w, t, v);
 	switch (piece->rule->how)
 	{
@@ -372,6 +401,8 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 			return LLM_OK;
 		case LLM_HF_SPLIT_ROWS:
 			return split_rows(b, piece, t, v);
+		case LLM_HF_SPLIT_QKVZ:
+			return split_qkvz(b, piece, t, v);
 		case LLM_HF_SPLIT_KV_B:
 			return split_kv_b(b, piece, t, v);
 		case LLM_HF_EVEN_ODD:

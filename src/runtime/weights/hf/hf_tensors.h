@@ -18,6 +18,15 @@ typedef enum LlmHfValue
 	LLM_HF_VALUE_TIMES
 } LlmHfValue;
 
+/* rows of a weight that lie in groups: n of each group, from its row `off` on */
+typedef struct LlmHfSpan
+{
+	int64_t		n;
+	int64_t		off;
+} LlmHfSpan;
+
+#define LLM_HF_MAX_SPANS 3
+
 /*
  * Row r of matrix m is row m * matrix_rows + row_off + turn(r) * row_step of the weight (m of `weights`, if there are several,
  * and then 0 in the formula); or, transposed, its column col_off + r * col_step over the rows row_off .. row_off + n_in - 1 of
@@ -36,6 +45,8 @@ typedef struct LlmHfView
 	bool		transposed;
 	int64_t		n_in;
 	int64_t		turn_rows;		/* rows of a head whose halves come in turn; 0: none */
+	int64_t		group_rows;		/* rows of a group, of which the tensor has the first span of all, then the second …; 0: none */
+	LlmHfSpan	spans[LLM_HF_MAX_SPANS];
 	LlmHfValue	value;
 	float		factor;			/* of LLM_HF_VALUE_TIMES */
 	const float *given;			/* not NULL: these are the values, and there is no weight */

@@ -11,7 +11,7 @@
 
 #include "base/file_io.h"
 
-#define LLM_HF_MAX_DIMS 4
+#define LLM_HF_MAX_DIMS 8		/* those of pictures and films; what is computed with has LLM_MAX_DIMS at most */
 
 typedef enum LlmHfDtype
 {

@@ -1,0 +1,169 @@
+/*
+ * block_sample.c: the model's verdict on some pairs of texts.
+ *
+ * For a pair of texts the call is made with the first rows that have them: whatever it reads of a row is in the text. Calls run
+ * together, and their answers stay in the statement's memo, where the join finds them again.
+ */
+#include "block_scan/block_scan.h"
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#define MAX_CALLS 128
+#define MAX_CALL_TOKENS 32768
+
+typedef struct Begun
+{
+	PgLlmPair  *pair;
+	PgLlmPrepared prepared;
+	PgLlmWork  *work;
+} Begun;
+
+typedef struct Verifier
+{
+	PgLlmBlockState *b;
+	const PgLlmFunction *function;
+	ExprState **args;
+	FmgrInfo	flinfo;
+	FunctionCallInfo fcinfo;
+	MemoryContext context;		/* call sites, which works need */
+	MemoryContext chunk_context;	/* works that run */
+	int			n_begun;
+	uint64		tokens;
+	Begun		begun[MAX_CALLS];
+} Verifier;
+
+static void
+fetch_row(PgLlmBlockSide *side, int64 row)
+{
+	tuplestore_rescan(side->rows);
+	if (!tuplestore_skiptuples(side->rows, row, true) || !tuplestore_gettupleslot(side->rows, true, false, side->slot))
+		elog(ERROR, "row " INT64_FORMAT " of a join is missing", row);
+}
+
+static void
+init(Verifier *v, PgLlmBlockState *b)
+{
+	FuncExpr   *call = PGLLM_BLOCK_CALL((CustomScan *) b->css.ss.ps.plan);
+	int			n = list_length(call->args);
+
+	memset(v, 0, sizeof *v);
+	v->b = b;
+	v->context = AllocSetContextCreate(b->context, "pg_llm sample", ALLOCSET_DEFAULT_SIZES);
+	v->chunk_context = AllocSetContextCreate(b->context, "pg_llm sample requests", ALLOCSET_DEFAULT_SIZES);
+	v->function = pgllm_function_of(call->funcid);
+	if (v->function == NULL)
+		elog(ERROR, "function of a blocked join is none of pg_llm");
+	v->args = MemoryContextAlloc(v->context, sizeof(ExprState *) * n);
+	fmgr_info_cxt(call->funcid, &v->flinfo, v->context);
+	fmgr_info_set_expr((Node *) call, &v->flinfo);
+	v->fcinfo = MemoryContextAllocZero(v->context, SizeForFunctionCallInfo(n));
+	InitFunctionCallInfoData(*v->fcinfo, &v->flinfo, n, call->inputcollid, NULL, NULL);
+}
+
+/* expressions go with the query's memory, as they are known to its executor */
+static void
+init_args(Verifier *v)
+{
+	MemoryContext old = MemoryContextSwitchTo(v->b->css.ss.ps.state->es_query_cxt);
+	int			i = 0;
+	ListCell   *cell;
+
+	foreach(cell, PGLLM_BLOCK_CALL((CustomScan *) v->b->css.ss.ps.plan)->args)
+		v->args[i++] = ExecInitExpr(lfirst(cell), &v->b->css.ss.ps);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+take_verdict(Verifier *v, PgLlmPair *pair, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
+{
+	Datum		verdict;
+
+	v->fcinfo->isnull = false;
+	verdict = v->function->finish(v->fcinfo, prepared, answer);
+	pair->matches = !v->fcinfo->isnull && DatumGetBool(verdict);
+}
+
+static void
+settle(Verifier *v)
+{
+	for (int i = 0; i < v->n_begun; i++)
+	{
+		Begun	   *begun = &v->begun[i];
+		PgLlmAnswer *answer;
+
+		for (int k = 0; k < begun->work->n_calls; k++)
+			pgllm_call_wait(begun->work->calls[k]);
+		answer = pgllm_function_answer(v->function, begun->work);
+		pgllm_work_free(begun->work);
+		if (!begun->prepared.drawn)
+			pgllm_function_keep(&begun->prepared, answer);
+		take_verdict(v, begun->pair, &begun->prepared, answer);
+	}
+	v->n_begun = 0;
+	v->tokens = 0;
+}
+
+static void
+begin_pair(Verifier *v, PgLlmPair *pair)
+{
+	PgLlmBlockState *b = v->b;
+	ExprContext *econtext = b->css.ss.ps.ps_ExprContext;
+	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	Begun	   *begun = &v->begun[v->n_begun];
+	const PgLlmAnswer *known;
+	bool		from_shared;
+
+	for (int side = 0; side < PGLLM_SIDES; side++)
+		fetch_row(&b->sides[side], b->sides[side].first_row[pair->texts[side]]);
+	pgllm_block_store_pair(b);
+	econtext->ecxt_scantuple = b->css.ss.ss_ScanTupleSlot;
+	for (int i = 0; i < v->fcinfo->nargs; i++)
+		v->fcinfo->args[i].value = ExecEvalExpr(v->args[i], econtext, &v->fcinfo->args[i].isnull);
+	pair->matches = false;
+	if (pgllm_function_prepare(v->fcinfo, v->function, &begun->prepared))
+	{
+		((PgLlmSite *) v->flinfo.fn_extra)->keep = true;
+		known = begun->prepared.drawn ? NULL : pgllm_function_known(v->function, &begun->prepared, &from_shared);
+		if (known != NULL)
+			take_verdict(v, pair, &begun->prepared, known);
+		else
+		{
+			MemoryContextSwitchTo(v->chunk_context);
+			begun->pair = pair;
+			begun->work = pgllm_function_begin(v->fcinfo, v->function, &begun->prepared);
+			for (int k = 0; k < begun->work->n_calls; k++)
+				v->tokens += begun->work->calls[k]->n_prompt;
+			v->n_begun++;
+		}
+	}
+	MemoryContextSwitchTo(old);
+	ResetExprContext(econtext);
+}
+
+void
+pgllm_block_verify(PgLlmBlockState *b, PgLlmPair *pairs, int n)
+{
+	Verifier   *v = pgllm_block_alloc(b, 1, sizeof(Verifier));
+	MemoryContext old;
+
+	init(v, b);
+	init_args(v);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		begin_pair(v, &pairs[i]);
+		if (v->n_begun == MAX_CALLS || v->tokens >= MAX_CALL_TOKENS || i == n - 1)
+		{
+			old = MemoryContextSwitchTo(v->chunk_context);
+			settle(v);
+			MemoryContextSwitchTo(old);
+			MemoryContextReset(v->chunk_context);
+		}
+	}
+	MemoryContextDelete(v->chunk_context);
+	MemoryContextDelete(v->context);
+	pfree(v);
+}

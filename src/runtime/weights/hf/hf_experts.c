@@ -1,0 +1,243 @@
+/*
+ * hf_experts.c: configurations of models with experts whose keys are their own: Granite, GLM, ERNIE, Hunyuan, dots.llm1.
+ *
+ * Source: transformers 5, configuration_*.py and modeling_*.py; llama.cpp, conversion/.
+ */
+#include "weights/hf/hf_families.h"
+
+#include <json-c/json.h>
+#include <string.h>
+
+/* ---- Granite ---- */
+
+LlmStatus
+llm_hf_granite_experts(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_dense(p));
+	LLM_TRY(llm_hf_experts(p));
+	LLM_TRY(llm_hf_copy_uint(p, "shared_intermediate_size", "expert_shared_feed_forward_length"));
+	return llm_hf_granite_scales(p);
+}
+
+/* which layers attend; where none are listed all are a state space */
+static LlmStatus
+hybrid_layers(LlmHfParams *p, bool **attends, bool *recurrent)
+{
+	bool	   *known;
+	void	   *ptr;
+
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "attention|full_attention", attends));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "attention|full_attention|mamba|linear_attention", &known));
+	*recurrent = *attends == NULL;
+	if (*attends == NULL)
+	{
+		LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+		memset(ptr, 0, p->n_layer * sizeof(bool));
+		*attends = ptr;
+		return LLM_OK;
+	}
+	for (uint64_t i = 0; i < p->n_layer; i++)
+	{
+		if (!known[i])
+			return llm_hf_refuse(&p->config, "layer_types", json_object_array_get_idx(llm_hf_get(&p->config, "layer_types"), i));
+		*recurrent = *recurrent || !(*attends)[i];
+	}
+	return LLM_OK;
+}
+
+/* as it is where no layer is a state space: the architecture without them */
+static LlmStatus
+hybrid_attention(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "mamba_n_heads|mamba_d_head|mamba_d_state|mamba_d_conv|mamba_n_groups|mamba_expand|time_step_limit");
+	return llm_hf_copy_float(p, "rms_norm_eps", "attention.layer_norm_rms_epsilon");
+}
+
+/* what all layers have: experts and a feed-forward beside them, or that feed-forward alone */
+static LlmStatus
+hybrid_feed_forward(LlmHfParams *p, bool has_experts)
+{
+	static const LlmHfRule *const dense_rules[LLM_HF_MAX_RULES] = {llm_hf_rules_granite_dense, llm_hf_rules_granite_mamba,
+		llm_hf_rules_rope_pairs, llm_hf_rules_llama};
+
+	if (!has_experts)
+	{
+		p->rules = dense_rules;
+		(void) llm_hf_get(&p->config, "num_experts_per_tok|intermediate_size");
+		return llm_hf_copy_uint(p, "shared_intermediate_size", "feed_forward_length");
+	}
+	LLM_TRY(llm_hf_experts(p));
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "feed_forward_length"));
+	return llm_hf_copy_uint(p, "shared_intermediate_size", "expert_shared_feed_forward_length");
+}
+
+/* Granite 4: layers are a state space or attention, which rotates only if the file says so */
+LlmStatus
+llm_hf_granite_hybrid(LlmHfParams *p)
+{
+	struct json_object *positions = llm_hf_get(&p->config, "position_embedding_type");
+	const bool	rope = json_object_is_type(positions, json_type_string) && strcmp(json_object_get_string(positions), "rope") == 0;
+	uint64_t	n_expert = 0;
+	bool		found;
+	bool		recurrent;
+	bool	   *attends;
+
+	if (!rope)
+		LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "nope"));
+	LLM_TRY(llm_hf_must_be(&p->config, "normalization_function", "rmsnorm"));
+	LLM_TRY(llm_hf_uint(&p->config, "num_local_experts", &found, &n_expert));
+	LLM_TRY(hybrid_layers(p, &attends, &recurrent));
+	p->arch = recurrent ? "granitehybrid" : n_expert > 0 ? "granitemoe" : "granite";
+	LLM_TRY(llm_hf_put_bool(p, "rope.scaling.finetuned", rope));
+	LLM_TRY(llm_hf_granite_scales(p));
+	LLM_TRY(hybrid_feed_forward(p, n_expert > 0));
+	if (!recurrent)
+		return hybrid_attention(p);
+	p->kv_layers = attends;
+	return llm_hf_state_space(p, "mamba_n_heads", "mamba_d_head", "mamba_d_state");
+}
+
+/* ---- routers like that of DeepSeek V3 ---- */
+
+/* experts with a sigmoid router and a bias for choosing, leading layers without */
+static LlmStatus
+sigmoid_experts(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_experts(p));
+	LLM_TRY(llm_hf_expert_groups(p));
+	LLM_TRY(llm_hf_must_be(&p->config, "topk_method", "noaux_tc"));
+	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "sigmoid|noaux_tc"));
+	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_freq", 1));
+	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 2));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
+	LLM_TRY(llm_hf_copy_uint(p, "n_shared_experts", "expert_shared_count"));
+	LLM_TRY(llm_hf_copy_uint(p, "first_k_dense_replace", "leading_dense_block_count"));
+	return llm_hf_copy_float(p, "routed_scaling_factor", "expert_weights_scale");
+}
+
+LlmStatus
+llm_hf_glm4_experts(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "num_nextn_predict_layers|num_mtp_layers|use_qk_norm");	/* not used; the tensors say it */
+	LLM_TRY(llm_hf_dense(p));
+	return sigmoid_experts(p);
+}
+
+/* layers listed as dense or sparse: the dense ones lead */
+static LlmStatus
+check_lead(LlmHfParams *p)
+{
+	struct json_object *list = llm_hf_get(&p->config, "mlp_layer_types");
+	uint64_t	n_lead = 0;
+	bool		found;
+	bool	   *dense;
+	bool	   *known;
+
+	LLM_TRY(llm_hf_layer_words(p, "mlp_layer_types", "dense", &dense));
+	LLM_TRY(llm_hf_layer_words(p, "mlp_layer_types", "dense|sparse", &known));
+	LLM_TRY(llm_hf_uint(&p->config, "first_k_dense_replace", &found, &n_lead));
+	for (uint64_t i = 0; dense && i < p->n_layer; i++)
+		if (!known[i] || dense[i] != (i < n_lead))
+			return llm_hf_refuse(&p->config, "mlp_layer_types", list);
+	return LLM_OK;
+}
+
+LlmStatus
+llm_hf_glm4_lite(LlmHfParams *p)
+{
+	LLM_TRY(check_lead(p));
+	LLM_TRY(llm_hf_deepseek(p));
+	LLM_TRY(llm_hf_must_be(&p->config, "topk_method", "noaux_tc"));
+	LLM_TRY(llm_hf_must_be(&p->config, "scoring_func", "sigmoid"));
+	LLM_TRY(llm_hf_put_uint(p, "expert_gating_func", 2));
+	return llm_hf_expert_groups(p);
+}
+
+/* windows of this class are for layers that no model of it has */
+LlmStatus
+llm_hf_dots1(LlmHfParams *p)
+{
+	struct json_object *window = llm_hf_get(&p->config, "sliding_window");
+	uint64_t	first = 0;
+	bool		found;
+	bool	   *local;
+	bool		any = false;
+
+	LLM_TRY(llm_hf_dense(p));
+	LLM_TRY(llm_hf_layer_windows(p, &local));
+	LLM_TRY(llm_hf_uint(&p->config, "max_window_layers", &found, &first));
+	for (uint64_t i = 0; i < p->n_layer; i++)
+		any = any || (local ? local[i] : i >= first);
+	if (window && any)
+		return llm_hf_refuse(&p->config, "sliding_window", window);
+	return sigmoid_experts(p);
+}
+
+/* ---- ERNIE 4.5 ---- */
+
+LlmStatus
+llm_hf_ernie_experts(LlmHfParams *p)
+{
+	struct json_object *end = llm_hf_get(&p->config, "moe_layer_end_index");
+
+	LLM_TRY(llm_hf_dense(p));
+	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_interval", 1));
+	LLM_TRY(llm_hf_must_be(&p->config, "moe_gate", "topk"));
+	LLM_TRY(llm_hf_must_be(&p->config, "moe_gate_act", "softmax"));
+	if (end && json_object_get_int64(end) != -1 && json_object_get_int64(end) != (int64_t) p->n_layer - 1)
+		return llm_hf_refuse(&p->config, "moe_layer_end_index", end);
+	(void) llm_hf_get(&p->config, "moe_norm_min|moe_use_aux_free|moe_capacity|num_nextn_predict_layers");	/* beside 0 only; the tensors say it; of training; not used */
+	LLM_TRY(llm_hf_copy_uint(p, "moe_num_experts|num_experts", "expert_count"));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_k|num_experts_per_tok", "expert_used_count"));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));
+	LLM_TRY(llm_hf_copy_uint(p, "moe_num_shared_experts", "expert_shared_count"));
+	return llm_hf_copy_uint(p, "moe_layer_start_index", "leading_dense_block_count");
+}
+
+/* ---- Hunyuan ---- */
+
+/* keys of both forms: ids of the tokenizer, of images, and switches of what these models could do and do not */
+LlmStatus
+llm_hf_hunyuan(LlmHfParams *p)
+{
+	static const char *const on[] = {"use_rotary_pos_emb", "use_qk_norm"};
+	static const char *const off[] = {"use_cla", "use_mla", "position_embedding_xdrope", "add_classification_head", "moe_layer_num_skipped"};
+
+	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+		LLM_TRY(llm_hf_must_equal(&p->config, on[i], 1));
+	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+		LLM_TRY(llm_hf_must_equal(&p->config, off[i], 0));
+	LLM_TRY(llm_hf_must_be(&p->config, "norm_type", "rms"));
+	(void) llm_hf_get(&p->config, "eod_token_id|pad_id|org_vocab_size|class_num|cla_share_factor|dense_list|pool_type|mask_init_id");
+	(void) llm_hf_get(&p->config, "im_start_id|im_end_id|im_newline_id|text_start_id|text_end_id|video_start_id|video_end_id");
+	(void) llm_hf_get(&p->config, "num_media_embeds|anyres_pooling_size|vit_input_resolution|vit_mapping_type|vit_norm_type|vit_patch");
+	(void) llm_hf_get(&p->config, "vit_token|num_experts|num_shared_expert|moe_topk|moe_intermediate_size|use_mixed_mlp_moe");
+	(void) llm_hf_get(&p->config, "norm_topk_prob|routed_scaling_factor");
+	return llm_hf_dense(p);
+}
+
+LlmStatus
+llm_hf_hunyuan_experts(LlmHfParams *p)
+{
+	uint64_t	n_ff = 0;
+	uint64_t	n_ff_expert;
+	uint64_t	n_expert = 1;
+	uint64_t	n_used = 1;
+	uint64_t	n_shared = 1;
+	bool		found;
+
+	LLM_TRY(llm_hf_hunyuan(p));
+	LLM_TRY(llm_hf_must_equal(&p->config, "use_mixed_mlp_moe", 1));
+	LLM_TRY(llm_hf_must_equal(&p->config, "norm_topk_prob", 1));
+	LLM_TRY(llm_hf_must_equal(&p->config, "routed_scaling_factor", 1));
+	LLM_TRY(llm_hf_required(&p->config, "intermediate_size", &n_ff));
+	n_ff_expert = n_ff;
+	LLM_TRY(llm_hf_layer_uint(p, "num_experts|num_local_experts", &found, &n_expert));
+	LLM_TRY(llm_hf_layer_uint(p, "moe_topk|num_experts_per_tok", &found, &n_used));
+	LLM_TRY(llm_hf_layer_uint(p, "num_shared_expert", &found, &n_shared));
+	LLM_TRY(llm_hf_layer_uint(p, "moe_intermediate_size", &found, &n_ff_expert));
+	LLM_TRY(llm_hf_put_uint(p, "expert_count", n_expert));
+	LLM_TRY(llm_hf_put_uint(p, "expert_used_count", n_used));
+	LLM_TRY(llm_hf_put_uint(p, "expert_feed_forward_length", n_ff_expert));
+	return llm_hf_put_uint(p, "expert_shared_feed_forward_length", n_shared * n_ff);
+}
