@@ -21,7 +21,7 @@
 #define LLMK_ALIGN 64			/* alignment in bytes of packed matrices, activations and pages */
 
 /* numeric version: changes whenever any result may change by a bit; part of caches, digests and trails */
-#define LLM_NUMERIC_VERSION 2
+#define LLM_NUMERIC_VERSION 3
 
 /* layout version of packed matrices: changes whenever pack.c writes other bytes */
 #define LLMK_PACK_VERSION 1

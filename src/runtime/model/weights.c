@@ -169,13 +169,12 @@ llm_copy_rows(LlmLoader *ld, const LlmkMatrix *all, int64_t first, int64_t turn_
 
 /*
  * One tensor whose rows are those of several matrices, one after the other: each becomes a view of its row groups. Rows that
- * begin inside of a group are copied; only floats can be, as file blocks cannot be had from packed ones.
+ * begin inside of a group are copied, as floats: file blocks cannot be had from packed ones.
  */
 static LlmStatus
 load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Part *parts, int n_parts)
 {
 	LlmLinear	all = {0};
-	TensorName	name;
 	int64_t		n_rows = 0;
 
 	for (int i = 0; i < n_parts; i++)
@@ -190,12 +189,8 @@ load_fused(LlmLoader *ld, int layer, const char *role, int64_t n_cols, const Par
 		out->w.n_rows = parts[i].n_rows;
 		if (n_rows % LLMK_ROWS == 0)
 			out->w.data += (size_t) (n_rows / LLMK_ROWS) * llmk_group_bytes(all.w.type, n_cols);
-		else if (!llmk_type_info(all.w.type)->quantized)
-			LLM_TRY(llm_copy_rows(ld, &all.w, n_rows, 0, &out->w));
 		else
-			return llm_fail(ld->err, LLM_E_UNSUPPORTED,
-							"quantized tensor \"%s\" joins matrices of which one has %lld rows, no multiple of %d",
-							tensor_name(name, layer, role, "weight"), (long long) parts[i - 1].n_rows, LLMK_ROWS);
+			LLM_TRY(llm_copy_rows(ld, &all.w, n_rows, 0, &out->w));
 		out->scale = all.scale;
 		out->bias = all.bias ? all.bias + n_rows : NULL;
 		LLM_TRY(llm_adapters_part(ld, all.lora, n_rows, parts[i].n_rows, &out->lora));

@@ -357,6 +357,11 @@ static const Case cases[] = {
 			.renorm = true, .scales = 1},
 		.keys = {KEY("expert_count", 4), KEY("expert_used_count", 2)},
 	},
+	{
+		.what = "quantized joined matrices that part inside of a group of rows",
+		.d = {.arch = "phi3", .n_layer = 2, .n_head_kv = 2, .n_rot = 16, .n_ff = 100, .rope_base = 10000, .norm_before = true,
+			.neox = true, .fused_qkv = true, .fused_gate = true, .biases = true, .quantized = true},
+	},
 };
 
 #define N_CASES ((int) (sizeof cases / sizeof *cases))
@@ -697,20 +702,6 @@ test_refused_tensors(void)
 	}
 }
 
-/* blocks of a quantized matrix cannot be parted inside of a group of rows */
-static void
-test_refused_parting(void)
-{
-	NaiveModel	d = cases[case_named("joined matrices that part inside of a group of rows")].d;
-	const TinyKey none = {0};
-	TinyMaker	k;
-	LlmError	err;
-
-	d.quantized = true;
-	tiny_make(&k, &d, &none, false);
-	CHECK_MSG(open_status(&k, &err) == LLM_E_UNSUPPORTED && strstr(err.message, "blk.0.ffn_up.weight"), "%s", err.message);
-}
-
 static void
 last_logits(const LlmModel *model, float *out)
 {
@@ -837,7 +828,6 @@ main(void)
 	test_refused_keys();
 	test_refused_latent();
 	test_refused_tensors();
-	test_refused_parting();
 	test_draft_layers();
 	test_angles();
 	test_guesses();
