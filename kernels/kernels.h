@@ -158,7 +158,8 @@ typedef struct LlmKernels
 	/*
 	 * One row x (n,), n a multiple of 32, in terms as in LlmkActs. First term: d = max|x| / 127, q = x / d rounded half to
 	 * even; an all-zero block gives d = 0, q = 0; a block with a NaN or infinity gives d = NaN, q = 0. Second term, of
-	 * blocks whose d is above the root mean square of the row's: what the first leaves, with d / 254 as scale.
+	 * blocks whose d^2 is above the mean of the row's (above 1.5 of it in rows where no d^2 is above 4 of it): what the first
+	 * leaves, with d / 254 as scale.
 	 */
 	void		(*quantize) (const float *x, int64_t n, const LlmkTerm term[2]);
 

@@ -185,6 +185,8 @@ static void
 check_quantized(const float *x, int n, const LlmkTerm *term)
 {
 	float		squares = 0;
+	float		top = 0;
+	float		limit;
 	int			b;
 	int			i;
 
@@ -201,14 +203,17 @@ check_quantized(const float *x, int n, const LlmkTerm *term)
 		}
 		CHECK(finite ? d == (float) largest / 127.0f : isnan(d));
 		squares = fmaf(d, d, squares);
+		top = fmaxf(top, d);
 		check_block(x + 32 * b, term[0].q + 32 * b, d, term[0].s + 2 * b);
 	}
+	limit = squares / (float) (n / 32);
+	limit *= top * top <= 4.0f * limit ? 1.5f : 1.0f;
 	for (b = 0; b < n / 32; b++)
 	{
 		float		d = term[0].d[b];
 		float		rest[32];
 
-		if (!(d * d > squares / (float) (n / 32)) || d / 254.0f == 0.0f)
+		if (!(d * d > limit) || d / 254.0f == 0.0f)
 		{
 			CHECK(term[1].d[b] == 0.0f);
 			continue;
