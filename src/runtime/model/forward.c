@@ -303,8 +303,6 @@ static const LlmOpFn *const mixer_ops[] = {
 	[LLM_MIXER_NONE] = no_ops,
 };
 
-#define N_PARTS 5
-
 /* the rest of the current layer, from operation pass->op of part pass->part on */
 static LlmStatus
 run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)

@@ -200,6 +200,7 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 {
 	const LlmAllocator *a = r->scheduler->allocator;
 	LlmConstraint *c;
+	size_t		used = r->think.open ? (size_t) r->think.n_end : 0;	/* what ends a part in which nothing is written yet */
 	size_t		needed;
 	bool		fit;
 	void	   *p;
@@ -216,7 +217,7 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 	llm_written_init(&c->written, a);
 	llm_written_init(&c->before, a);
 	r->constraint = c;
-	LLM_TRY(fits(r, at_start(r), r->think.open ? llm_think_part_closing(&r->think) : 0, &fit, &needed, err));
+	LLM_TRY(fits(r, at_start(r), used, &fit, &needed, err));
 	if (fit)
 		return LLM_OK;
 	if (needed == SIZE_MAX)
@@ -225,8 +226,7 @@ llm_constrain_begin(LlmRequest *r, const LlmGenerateParams *params, LlmError *er
 		llm_error_hint(err, "The keys of an object must differ, and there are too few that fit.");
 		return LLM_E_ARGUMENT;
 	}
-	needed += r->think.open ? llm_think_part_closing(&r->think) : 0;
-	llm_fail(err, LLM_E_ARGUMENT, "the shortest text that fits the grammar takes %zu tokens, but only %u may be generated", needed,
+	llm_fail(err, LLM_E_ARGUMENT, "the shortest text that fits the grammar takes %zu tokens, but only %u may be generated", needed + used,
 			 r->max_output);
 	llm_error_hint(err, "Raise max_tokens, or give a schema with fewer required parts.");
 	return LLM_E_ARGUMENT;

@@ -436,7 +436,7 @@ test_against_double(const Case *c)
 	{
 		double		d = fabs(llm_request_logits_result(request)[i] - want[i]);
 
-		worst = d <= worst ? worst : d;
+		worst = check_larger(worst, d);
 		largest = fmax(largest, fabs(want[i]));
 	}
 	printf("%s, %s: logits up to %.1f, largest difference %.1e\n", c->d.arch, c->what, largest, worst);

@@ -28,6 +28,13 @@ static long check_failures;
 
 #define CHECK(condition) CHECK_MSG(condition, "failed")
 
+/* the larger of two errors; NaN if one of them is, so that a check of the largest fails */
+static inline double
+check_larger(double worst, double error)
+{
+	return worst != worst || error <= worst ? worst : error;
+}
+
 #define CHECK_DONE() \
 	do { \
 		printf("%ld checks, %ld failed\n", check_count, check_failures); \

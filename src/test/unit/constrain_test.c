@@ -349,6 +349,50 @@ check_thinking(const LlmModel *m)
 	llm_grammar_free(g);
 }
 
+/* where a part is a message of a channel, as many tokens are asked for as ending it at once and the answer take, and no more */
+static void
+check_least_room(const LlmModel *m)
+{
+	const int32_t prompt[] = {11, 12, 13};
+	const int32_t after[] = {260, 270, 261};
+	const int32_t between[] = {262, 263, 264};
+	const LlmStr only[] = {str("no")};
+	LlmSchedulerOptions options = {0};
+	LlmGenerateParams p = {.sampling = llm_sampling_default, .thinks = true, .think_token = -1, .after = after, .n_after = 3,
+		.between = between, .n_between = 3};
+	LlmGrammar *g = NULL;
+	LlmScheduler *s;
+	LlmPool    *pool;
+	LlmRequest *r;
+	LlmGeneration out;
+	LlmError	err;
+	int			n_refused = 0;
+
+	CHECK(llm_grammar_choice(only, 1, &llm_malloc_allocator, NULL, &g, &err) == LLM_OK);
+	if (!test_ok(llm_pool_create(&llm_malloc_allocator, 1, &pool, &err), &err) ||
+		!test_ok(llm_scheduler_create(m, pool, &options, &llm_malloc_allocator, &s, &err), &err))
+		exit(1);
+	p.grammar = g;
+	for (p.max_tokens = 1; p.max_tokens < 20; p.max_tokens++)
+	{
+		CHECK(llm_request_generate(s, prompt, 3, &p, &r, &err) == LLM_OK);
+		if (llm_request_finish(r) != LLM_FINISH_ERROR)
+			break;
+		n_refused++;
+		llm_request_free(r);
+	}
+	CHECK(n_refused > 3 && p.max_tokens < 20);
+	CHECK(llm_scheduler_run(s, NULL, &err) == LLM_OK);
+	llm_request_generation(r, &out);
+	CHECK_MSG(out.n_tokens == (size_t) p.max_tokens && memcmp(out.tokens, after, sizeof after) == 0, "%zu of %d tokens", (size_t) out.n_tokens,
+			  p.max_tokens);
+	CHECK(out.text_len - out.answer_off == 2 && memcmp(out.text + out.answer_off, "no", 2) == 0);
+	llm_request_free(r);
+	llm_scheduler_free(s);
+	llm_pool_free(pool);
+	llm_grammar_free(g);
+}
+
 /* each allocation refused in turn while a constrained answer is made: the request or the call says so, and nothing is left */
 static void
 check_failing_allocations(const LlmModel *m)
@@ -407,6 +451,7 @@ main(void)
 		check_company(t.model);
 		check_too_few_keys(t.model);
 		check_thinking(t.model);
+		check_least_room(t.model);
 		if (i == 0)
 			check_failing_allocations(t.model);
 		test_model_close(&t);

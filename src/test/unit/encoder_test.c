@@ -121,7 +121,7 @@ difference(const EncoderPrompt *p, const float *got, bool embedding)
 	{
 		double		d = fabs(g[i] * scale_g - p->values[i] * scale_w);
 
-		worst = d <= worst ? worst : d;
+		worst = check_larger(worst, d);
 	}
 	return worst;
 }
@@ -134,7 +134,7 @@ test_reference(const LlmModel *model, const char *name, int n, const Results *go
 	for (int p = 0; p < n; p++)
 	{
 		CHECK(prompts[p].n_values == got->width);
-		worst = fmax(worst, difference(&prompts[p], got->values[p], llm_model_kind(model) == LLM_MODEL_EMBED));
+		worst = check_larger(worst, difference(&prompts[p], got->values[p], llm_model_kind(model) == LLM_MODEL_EMBED));
 	}
 	printf("%s: largest difference %.1e\n", name, worst);
 	CHECK_MSG(worst <= TOLERANCE, "%s: differs by %g", name, worst);

@@ -36,7 +36,7 @@ check_case(LlmScheduler *scheduler, struct json_object *c)
 	{
 		double		d = fabs(llm_request_logits_result(request)[i] - json_object_get_double(json_object_array_get_idx(logits, i)));
 
-		worst = d <= worst ? worst : d;
+		worst = check_larger(worst, d);
 	}
 	printf("%zu tokens: logits differ by up to %.1e\n", n, worst);
 	CHECK_MSG(worst <= TOLERANCE, "%zu tokens: logits differ by %g", n, worst);

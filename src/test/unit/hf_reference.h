@@ -71,7 +71,7 @@ hf_check_case(LlmScheduler *scheduler, const char *name, struct json_object *c)
 	{
 		double		d = fabs(values[i] - json_object_get_double(json_object_array_get_idx(expected, i)));
 
-		worst = d <= worst ? worst : d;
+		worst = check_larger(worst, d);
 	}
 	CHECK_MSG(worst <= HF_TOLERANCE, "%s, %zu tokens: results differ by %g", name, n, worst);
 	llm_request_free(request);

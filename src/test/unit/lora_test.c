@@ -223,7 +223,7 @@ test_against_merged(const Case *c)
 	llm_memory_pack_free(adapter.base, adapter.size);
 	for (int i = 0; i < TINY_VOCAB; i++)
 	{
-		worst = fmax(worst, c->tied ? 0 : fabs((double) merged[i] - (double) beside[i]));
+		worst = check_larger(worst, c->tied ? 0 : fabs((double) merged[i] - (double) beside[i]));
 		changed = fmax(changed, fabs((double) without[i] - (double) beside[i]));
 		largest = fmax(largest, fabs((double) beside[i]));
 	}

@@ -132,8 +132,7 @@ check_logits(const char *name, const char *kernels, struct json_object *expected
 	{
 		double		d = fabs(logits[i] - number(expected, i));
 
-		if (!(d <= worst))
-			worst = d;
+		worst = check_larger(worst, d);
 	}
 	CHECK_MSG(worst <= TOLERANCE, "%s, %s: logits differ by %g", name, kernels, worst);
 }

@@ -82,8 +82,7 @@ error(int dim, const float *out)
 				y += h[n] * row[MAX_DIM + N_STATE + n];
 				size += size_h[n] * fabs(row[MAX_DIM + N_STATE + n]);
 			}
-			if (!(fabs(out[t * (dim + 1) + i] - y) / size <= worst))
-				worst = fabs(out[t * (dim + 1) + i] - y) / size;
+			worst = check_larger(worst, fabs(out[t * (dim + 1) + i] - y) / size);
 		}
 	}
 	return worst;
@@ -107,7 +106,7 @@ main(void)
 		memset(want, 0x55, sizeof(want));
 		memset(want_state, 0x55, sizeof(want_state));
 		run(&tested_levels[0], dim, 0, N_TOKENS, start, want_state, want);
-		worst = fmax(worst, error(dim, want));
+		worst = check_larger(worst, error(dim, want));
 		for (int level = 0; level < n_tested_levels; level++)
 		{
 			for (int cut = 0; cut < N_TOKENS; cut++)

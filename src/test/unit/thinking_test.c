@@ -240,6 +240,7 @@ check_shared_prompt(void)
 	TestModel	t = test_model_open("sql-tests/data/models/llama3.gguf", &options, llmk_select(NULL, llmk_cpu_features()));
 	int32_t		prompt[PROMPT];
 	int32_t		alone[SAMPLES][12];
+	size_t		n_alone[SAMPLES];
 
 	for (int i = 0; i < PROMPT; i++)
 		prompt[i] = 10 + i * 37 % 400;
@@ -271,9 +272,10 @@ check_shared_prompt(void)
 				llm_request_generation(requests[k], &out);
 				CHECK(out.n_tokens <= 12);
 				if (together)
-					CHECK_MSG(memcmp(alone[k], out.tokens, out.n_tokens * sizeof(int32_t)) == 0, "sample %d is another", k);
+					CHECK_MSG(out.n_tokens == n_alone[k] && memcmp(alone[k], out.tokens, out.n_tokens * sizeof(int32_t)) == 0,
+							  "sample %d is another", k);
 				else
-					memcpy(alone[k], out.tokens, out.n_tokens * sizeof(int32_t));
+					memcpy(alone[k], out.tokens, (n_alone[k] = out.n_tokens) * sizeof(int32_t));
 				llm_request_free(requests[k]);
 			}
 		}

@@ -223,8 +223,7 @@ test_levels_equal(void)
 static void
 note(double *worst, double error)
 {
-	if (!(error <= *worst))
-		*worst = error;
+	*worst = check_larger(*worst, error);
 }
 
 /* the generic level against double precision */

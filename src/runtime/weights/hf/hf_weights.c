@@ -259,7 +259,7 @@ quantized_weight(LlmHfFolder *folder, const LlmHfQuantConfig *config, const LlmH
 	if (!found || m->weight != t)
 		return llm_fail(err, LLM_E_UNSUPPORTED, "tensor \"%.*s\" is of no quantized layout that is known",
 						(int) (t->name.len < 100 ? t->name.len : 100), t->name.data);
-	*w = (LlmHfWeight) {.decoder = &quantized, .stored = t, .matrix = m, .type = m->type, .n_dims = 2, .dim = {m->n_rows, m->n_cols, 1, 1},
+	*w = (LlmHfWeight) {.decoder = &quantized, .stored = t, .matrix = m, .type = m->type, .n_dims = 2, .dim = {m->n_rows, m->n_cols, 1, 1, 1, 1, 1, 1},
 	.n_rows = m->n_rows, .n_cols = m->n_cols};
 	if (m->kind == LLM_HF_QUANT_MXFP4 && t->n_dims == 4)
 	{

@@ -165,7 +165,7 @@ read_tensor(HeaderReader *r, LlmStr name)
 	enum { DTYPE = 1, SHAPE = 2, PLACE = 4 };
 	int			have = 0;
 
-	*t = (LlmHfStored) {.name = name, .file = r->number, .dim = {1, 1, 1, 1}};
+	*t = (LlmHfStored) {.name = name, .file = r->number, .dim = {1, 1, 1, 1, 1, 1, 1, 1}};
 	LLM_TRY(llm_scan_expect(&r->scan, '{'));
 	do
 	{
