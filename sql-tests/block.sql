@@ -72,6 +72,19 @@ SELECT count(*), count(DISTINCT x.i) AS x, count(DISTINCT y.i) AS y FROM many x 
 ON llm_filter(llm_prompt('{1}{2}', left(x.t, 9), left(y.t, 9)), 'same', threshold => 0, options => '{"block_model": "bert", "block_similarity": 0.99999}') WHERE x.i <= 300;
 RESET work_mem;
 DROP TABLE many;
+-- work_mem that grows between the rows of a cursor
+CREATE TABLE many AS SELECT i, 'text ' || i AS t FROM generate_series(1, 1000) i;
+ANALYZE many;
+SET work_mem = '64kB';
+BEGIN;
+DECLARE c CURSOR FOR SELECT x.i, y.i FROM many x JOIN many y ON abs(x.i - y.i) < 1 AND (x.i + y.i) % 200 = 2 AND
+	llm_filter(x.t || y.t, 'same', threshold => 0, options => '{"block_model": "bert", "block_similarity": 0.99999}') WHERE y.i <= 700;
+FETCH 1 FROM c;
+SET LOCAL work_mem = '64MB';
+FETCH ALL FROM c;
+ROLLBACK;
+RESET work_mem;
+DROP TABLE many;
 
 -- the order of the outer side is kept, as a nested loop keeps it
 CREATE INDEX ON a (i);

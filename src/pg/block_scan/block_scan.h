@@ -104,6 +104,7 @@ typedef struct PgLlmBlockState
 	int64		bits_end;
 	int32	   *bits_of;		/* (outer texts) place in bits */
 	int32		n_bits;
+	int32		max_bits;		/* there is room for so many */
 	int32	   *bits_texts;		/* (n_bits) */
 	uint64	   *bits;			/* (n_bits, words for the inner texts) */
 	PgLlmBlockStats stats;
