@@ -78,6 +78,7 @@ typedef struct PgLlmBlockState
 	int			n_columns;		/* of the scan tuple */
 	int		   *column_side;
 	AttrNumber *column_no;
+	ExprState **call_args;		/* of the call, over the scan tuple; NULL: no sample was taken */
 	PgLlmBlockSide sides[PGLLM_SIDES];
 	bool		ready;			/* both sides are read, and it is chosen what is near enough */
 	bool		everything;		/* every pair is: a recheck of changed rows has one */
