@@ -1,7 +1,7 @@
 /*
  * block_choose.c: how near texts have to be.
  *
- * By recall: pairs are put into strata by their cosine, each four times as large as all nearer ones together, as matches are
+ * By recall: pairs are put into strata by their cosine, each three times as large as all nearer ones together, as matches are
  * among the nearest mostly. Of each stratum equally many pairs are verified by the model, those with the smallest hashes of
  * their texts, so that the choice depends on the texts alone. A match stands for as many as its stratum is larger than
  * its sample. The least cosine is that of the match at which the matches before reach the recall. A sample without matches
@@ -15,7 +15,6 @@
 
 #define N_BINS 65536			/* of cosines from -1 to 1 */
 #define N_STRATA 8
-#define STRATUM_RATIO 4
 #define DEFAULT_RECALL 0.95
 #define DEFAULT_SAMPLE 256
 
