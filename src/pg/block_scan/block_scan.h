@@ -54,7 +54,7 @@ typedef struct PgLlmBlockSide
 	TupleTableSlot *slot;
 	int64		n_rows;
 	int64		max_rows;
-	int32	   *text_of;		/* (n_rows) -1: nothing but NULLs */
+	int32	   *text_of;		/* (n_rows) -1: nothing but NULLs and empty texts */
 	int32		n_texts;		/* different ones */
 	int32		max_texts;
 	int32	   *vector_of;		/* (n_texts) */
