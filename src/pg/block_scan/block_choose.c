@@ -23,8 +23,7 @@
 /* the k largest numbers so far, the smallest of them first */
 typedef struct Nearest
 {
-	PgLlmBlockState *b;
-	int			k;
+	int			k[PGLLM_SIDES];	/* as many as were asked for, or all texts of the other side */
 	float	   *of[PGLLM_SIDES];	/* (n_texts, k) */
 } Nearest;
 
@@ -54,25 +53,28 @@ static void
 note_nearest(void *opaque, int i, int32 first, int n, const float *cosines)
 {
 	const Nearest *nearest = opaque;
+	const int	k_outer = nearest->k[PGLLM_OUTER];
+	const int	k_inner = nearest->k[PGLLM_INNER];
 
 	for (int j = 0; j < n; j++)
 	{
-		keep_largest(nearest->of[PGLLM_OUTER] + (size_t) i * nearest->k, nearest->k, cosines[j]);
-		keep_largest(nearest->of[PGLLM_INNER] + (size_t) (first + j) * nearest->k, nearest->k, cosines[j]);
+		keep_largest(nearest->of[PGLLM_OUTER] + (size_t) i * k_outer, k_outer, cosines[j]);
+		keep_largest(nearest->of[PGLLM_INNER] + (size_t) (first + j) * k_inner, k_inner, cosines[j]);
 	}
 }
 
 static void
 choose_nearest(PgLlmBlockState *b)
 {
-	Nearest		nearest = {.b = b, .k = b->options.block_top};
+	Nearest		nearest;
 
 	for (int side = 0; side < PGLLM_SIDES; side++)
 	{
 		size_t		n = (size_t) b->sides[side].n_texts;
 
-		nearest.of[side] = pgllm_block_alloc(b, n, sizeof(float) * nearest.k);
-		for (size_t i = 0; i < n * nearest.k; i++)
+		nearest.k[side] = Min(b->options.block_top, b->sides[side == PGLLM_OUTER ? PGLLM_INNER : PGLLM_OUTER].n_texts);
+		nearest.of[side] = pgllm_block_alloc(b, n, sizeof(float) * nearest.k[side]);
+		for (size_t i = 0; i < n * nearest.k[side]; i++)
 			nearest.of[side][i] = -INFINITY;
 	}
 	pgllm_block_cosines(b, NULL, b->sides[PGLLM_OUTER].n_texts, note_nearest, &nearest);
@@ -80,7 +82,7 @@ choose_nearest(PgLlmBlockState *b)
 	{
 		b->sides[side].least = pgllm_block_alloc(b, b->sides[side].n_texts, sizeof(float));
 		for (int32 i = 0; i < b->sides[side].n_texts; i++)
-			b->sides[side].least[i] = nearest.of[side][(size_t) i * nearest.k];
+			b->sides[side].least[i] = nearest.of[side][(size_t) i * nearest.k[side]];
 		pfree(nearest.of[side]);
 	}
 }
