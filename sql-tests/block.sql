@@ -169,6 +169,20 @@ SELECT * FROM fails($$SELECT 1 FROM a JOIN b ON llm_filter(a.t || b.t, 'x', opti
 SELECT * FROM fails($$SELECT 1 FROM a JOIN b ON llm_filter(a.t || b.t, 'x', options => '{"block_model": "nowhere"}')$$);
 SELECT * FROM fails($$SELECT 1 FROM a JOIN b ON llm_filter(a.t || b.t, 'x', options => '{"block_model": "mistral"}')$$);
 SELECT code, message FROM fails($$SELECT llm_estimate($q$SELECT 1 FROM a JOIN b ON llm_filter(a.t || b.t, 'x', options => '{"block_model": "bert"}')$q$)$$);
+-- a model that is altered after the texts of one side are embedded
+SELECT set_config('test.folder', :'abs_srcdir' || '/sql/data', false) IS NOT NULL AS folder;
+CREATE SERVER changing FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'bert');
+CREATE FUNCTION change() RETURNS text LANGUAGE plpgsql AS
+$$ BEGIN
+EXECUTE format('ALTER SERVER changing OPTIONS (SET path %L)', current_setting('test.folder') || (SELECT CASE WHEN array_to_string(srvoptions, ' ') LIKE '%modern%'
+	THEN '/models/bert.gguf' ELSE '/encoders/modern-bert.gguf' END FROM pg_foreign_server WHERE srvname = 'changing'));
+RETURN 'x';
+END $$;
+SELECT * FROM fails($$SELECT 1 FROM (SELECT x || i AS t FROM (SELECT change() AS x ORDER BY 1 OFFSET 0) s, generate_series(1, 1100) i OFFSET 0) a JOIN
+	(SELECT x || -i AS t FROM (SELECT change() AS x ORDER BY 1 OFFSET 0) s, generate_series(1, 1100) i OFFSET 0) b
+	ON llm_filter(a.t || b.t, 'x', options => '{"block_model": "changing", "block_top": 1}')$$);
+DROP FUNCTION change;
+DROP SERVER changing;
 CREATE ROLE regress_llm_reader;
 GRANT SELECT ON a, b TO regress_llm_reader;
 GRANT USAGE ON FOREIGN SERVER mistral TO regress_llm_reader;
