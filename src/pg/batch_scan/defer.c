@@ -142,6 +142,13 @@ commutes(const Join *join, const Plan *child)
 	}
 }
 
+/* rows that a filter drops are none of those that a join is blocked by */
+static bool
+may_be_blocked(const Join *join)
+{
+	return pgllm_has_blocking(join->joinqual) || pgllm_has_blocking(join->plan.qual);
+}
+
 static bool
 hands_on_rows(const Plan *plan)
 {
@@ -179,7 +186,7 @@ best_join(const Way *way, const Plan *plan, double *kept)
 		{
 			bool		looked_up = is_looked_up(above, child);
 
-			if (!commutes((const Join *) above, child))
+			if (!commutes((const Join *) above, child) || may_be_blocked((const Join *) above))
 				break;
 			if (looked_up)
 			{

@@ -1,7 +1,7 @@
 /*
  * block_choose.c: how near texts have to be.
  *
- * By recall: pairs are put into strata by their cosine, each four times as large as all nearer ones together, as matches are
+ * By recall: pairs are put into strata by their cosine, each three times as large as all nearer ones together, as matches are
  * among the nearest mostly. Of each stratum equally many pairs are verified by the model, those with the smallest hashes of
  * their texts, so that the choice depends on the texts alone. A match stands for as many as its stratum is larger than
  * its sample. The least cosine is that of the match at which the matches before reach the recall. A sample without matches
@@ -15,7 +15,6 @@
 
 #define N_BINS 65536			/* of cosines from -1 to 1 */
 #define N_STRATA 8
-#define STRATUM_RATIO 4
 #define DEFAULT_RECALL 0.95
 #define DEFAULT_SAMPLE 256
 
@@ -24,8 +23,7 @@
 /* the k largest numbers so far, the smallest of them first */
 typedef struct Nearest
 {
-	PgLlmBlockState *b;
-	int			k;
+	int			k[PGLLM_SIDES];	/* as many as were asked for, or all texts of the other side */
 	float	   *of[PGLLM_SIDES];	/* (n_texts, k) */
 } Nearest;
 
@@ -55,25 +53,28 @@ static void
 note_nearest(void *opaque, int i, int32 first, int n, const float *cosines)
 {
 	const Nearest *nearest = opaque;
+	const int	k_outer = nearest->k[PGLLM_OUTER];
+	const int	k_inner = nearest->k[PGLLM_INNER];
 
 	for (int j = 0; j < n; j++)
 	{
-		keep_largest(nearest->of[PGLLM_OUTER] + (size_t) i * nearest->k, nearest->k, cosines[j]);
-		keep_largest(nearest->of[PGLLM_INNER] + (size_t) (first + j) * nearest->k, nearest->k, cosines[j]);
+		keep_largest(nearest->of[PGLLM_OUTER] + (size_t) i * k_outer, k_outer, cosines[j]);
+		keep_largest(nearest->of[PGLLM_INNER] + (size_t) (first + j) * k_inner, k_inner, cosines[j]);
 	}
 }
 
 static void
 choose_nearest(PgLlmBlockState *b)
 {
-	Nearest		nearest = {.b = b, .k = b->options.block_top};
+	Nearest		nearest;
 
 	for (int side = 0; side < PGLLM_SIDES; side++)
 	{
 		size_t		n = (size_t) b->sides[side].n_texts;
 
-		nearest.of[side] = pgllm_block_alloc(b, n, sizeof(float) * nearest.k);
-		for (size_t i = 0; i < n * nearest.k; i++)
+		nearest.k[side] = Min(b->options.block_top, b->sides[side == PGLLM_OUTER ? PGLLM_INNER : PGLLM_OUTER].n_texts);
+		nearest.of[side] = pgllm_block_alloc(b, n, sizeof(float) * nearest.k[side]);
+		for (size_t i = 0; i < n * nearest.k[side]; i++)
 			nearest.of[side][i] = -INFINITY;
 	}
 	pgllm_block_cosines(b, NULL, b->sides[PGLLM_OUTER].n_texts, note_nearest, &nearest);
@@ -81,7 +82,7 @@ choose_nearest(PgLlmBlockState *b)
 	{
 		b->sides[side].least = pgllm_block_alloc(b, b->sides[side].n_texts, sizeof(float));
 		for (int32 i = 0; i < b->sides[side].n_texts; i++)
-			b->sides[side].least[i] = nearest.of[side][(size_t) i * nearest.k];
+			b->sides[side].least[i] = nearest.of[side][(size_t) i * nearest.k[side]];
 		pfree(nearest.of[side]);
 	}
 }

@@ -37,6 +37,7 @@ pgllm_block_pack(PgLlmBlockState *b)
 	{
 		int			n_rows = Min(n - i, LLMK_ROWS);
 
+		CHECK_FOR_INTERRUPTS();
 		for (int k = 0; k < n_rows; k++)
 			memcpy(rows + (size_t) k * b->n_embd, vector_of(b, PGLLM_INNER, i + k), sizeof(float) * b->n_embd);
 		llmk_pack_group(LLM_TYPE_F32, b->n_embd, rows, n_rows, b->packed + (size_t) (i / LLMK_ROWS) * group_bytes);
@@ -104,12 +105,13 @@ pgllm_block_fill_bits(PgLlmBlockState *b, int64 row)
 {
 	const PgLlmBlockSide *outer = &b->sides[PGLLM_OUTER];
 	const size_t bytes = Max(words(b), 1) * sizeof(uint64);
-	const int32 max = (int32) Min(Max((size_t) work_mem * 1024 / 2 / bytes, 1), MAX_BITS_ROWS);
 
+	/* work_mem may change between the rows of a cursor: it counts once */
 	if (b->bits == NULL)
 	{
-		b->bits = pgllm_block_alloc(b, Min(max, outer->n_texts), bytes);
-		b->bits_texts = pgllm_block_alloc(b, Min(max, outer->n_texts), sizeof(int32));
+		b->max_bits = (int32) Min(Max((size_t) work_mem * 1024 / 2 / bytes, 1), (size_t) Min(MAX_BITS_ROWS, outer->n_texts));
+		b->bits = pgllm_block_alloc(b, b->max_bits, bytes);
+		b->bits_texts = pgllm_block_alloc(b, b->max_bits, sizeof(int32));
 		b->bits_of = pgllm_block_alloc(b, outer->n_texts, sizeof(int32));
 		memset(b->bits_of, 0xff, sizeof(int32) * outer->n_texts);
 	}
@@ -123,7 +125,7 @@ pgllm_block_fill_bits(PgLlmBlockState *b, int64 row)
 
 		if (text < 0 || b->bits_of[text] >= 0)
 			continue;
-		if (b->n_bits == max)
+		if (b->n_bits == b->max_bits)
 			break;
 		b->bits_of[text] = b->n_bits;
 		b->bits_texts[b->n_bits++] = text;

@@ -14,6 +14,9 @@
 #define MAX_CALLS 128
 #define MAX_CALL_TOKENS 32768
 
+/* what was parsed for the call, as a new condition for each pair: bytes from which it is forgotten */
+#define MAX_PARSED_BYTES ((Size) 64 * 1024 * 1024)
+
 typedef struct Begun
 {
 	PgLlmPair  *pair;
@@ -25,10 +28,10 @@ typedef struct Verifier
 {
 	PgLlmBlockState *b;
 	const PgLlmFunction *function;
-	ExprState **args;
 	FmgrInfo	flinfo;
 	FunctionCallInfo fcinfo;
-	MemoryContext context;		/* call sites, which works need */
+	MemoryContext context;
+	MemoryContext sites_context;	/* constants of the call site, which works need */
 	MemoryContext chunk_context;	/* works that run */
 	int			n_begun;
 	uint64		tokens;
@@ -56,23 +59,28 @@ init(Verifier *v, PgLlmBlockState *b)
 	v->function = pgllm_function_of(call->funcid);
 	if (v->function == NULL)
 		elog(ERROR, "function of a blocked join is none of pg_llm");
-	v->args = MemoryContextAlloc(v->context, sizeof(ExprState *) * n);
-	fmgr_info_cxt(call->funcid, &v->flinfo, v->context);
+	v->sites_context = AllocSetContextCreate(v->context, "pg_llm sample call site", ALLOCSET_DEFAULT_SIZES);
+	fmgr_info_cxt(call->funcid, &v->flinfo, v->sites_context);
 	fmgr_info_set_expr((Node *) call, &v->flinfo);
 	v->fcinfo = MemoryContextAllocZero(v->context, SizeForFunctionCallInfo(n));
 	InitFunctionCallInfoData(*v->fcinfo, &v->flinfo, n, call->inputcollid, NULL, NULL);
 }
 
-/* expressions go with the query's memory, as they are known to its executor */
+/* once for all samples: expressions go with the query's memory, as they are known to its executor */
 static void
-init_args(Verifier *v)
+init_args(PgLlmBlockState *b)
 {
-	MemoryContext old = MemoryContextSwitchTo(v->b->css.ss.ps.state->es_query_cxt);
+	MemoryContext old = MemoryContextSwitchTo(b->css.ss.ps.state->es_query_cxt);
+	List	   *args = PGLLM_BLOCK_CALL((CustomScan *) b->css.ss.ps.plan)->args;
 	int			i = 0;
 	ListCell   *cell;
 
-	foreach(cell, PGLLM_BLOCK_CALL((CustomScan *) v->b->css.ss.ps.plan)->args)
-		v->args[i++] = ExecInitExpr(lfirst(cell), &v->b->css.ss.ps);
+	if (b->call_args == NULL)
+	{
+		b->call_args = palloc(sizeof(ExprState *) * list_length(args));
+		foreach(cell, args)
+			b->call_args[i++] = ExecInitExpr(lfirst(cell), &b->css.ss.ps);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -121,7 +129,7 @@ begin_pair(Verifier *v, PgLlmPair *pair)
 	pgllm_block_store_pair(b);
 	econtext->ecxt_scantuple = b->css.ss.ss_ScanTupleSlot;
 	for (int i = 0; i < v->fcinfo->nargs; i++)
-		v->fcinfo->args[i].value = ExecEvalExpr(v->args[i], econtext, &v->fcinfo->args[i].isnull);
+		v->fcinfo->args[i].value = ExecEvalExpr(b->call_args[i], econtext, &v->fcinfo->args[i].isnull);
 	pair->matches = false;
 	if (pgllm_function_prepare(v->fcinfo, v->function, &begun->prepared))
 	{
@@ -143,26 +151,42 @@ begin_pair(Verifier *v, PgLlmPair *pair)
 	ResetExprContext(econtext);
 }
 
+/* whether those that are begun are to run now */
+static bool
+is_full(const Verifier *v)
+{
+	return v->n_begun == MAX_CALLS || v->tokens >= MAX_CALL_TOKENS || MemoryContextMemAllocated(v->sites_context, true) >= MAX_PARSED_BYTES;
+}
+
+static void
+run_begun(Verifier *v)
+{
+	MemoryContext old = MemoryContextSwitchTo(v->chunk_context);
+
+	settle(v);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(v->chunk_context);
+	if (MemoryContextMemAllocated(v->sites_context, true) >= MAX_PARSED_BYTES)
+	{
+		MemoryContextReset(v->sites_context);
+		v->flinfo.fn_extra = NULL;
+	}
+}
+
 void
 pgllm_block_verify(PgLlmBlockState *b, PgLlmPair *pairs, int n)
 {
 	Verifier   *v = pgllm_block_alloc(b, 1, sizeof(Verifier));
-	MemoryContext old;
 
 	init(v, b);
-	init_args(v);
+	init_args(b);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		begin_pair(v, &pairs[i]);
 		/* the first alone brings the common beginning of prompts into the prefix cache */
-		if (i == 0 || v->n_begun == MAX_CALLS || v->tokens >= MAX_CALL_TOKENS || i == n - 1)
-		{
-			old = MemoryContextSwitchTo(v->chunk_context);
-			settle(v);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(v->chunk_context);
-		}
+		if (i == 0 || i == n - 1 || is_full(v))
+			run_begun(v);
 	}
 	MemoryContextDelete(v->chunk_context);
 	MemoryContextDelete(v->context);

@@ -54,7 +54,7 @@ typedef struct PgLlmBlockSide
 	TupleTableSlot *slot;
 	int64		n_rows;
 	int64		max_rows;
-	int32	   *text_of;		/* (n_rows) -1: nothing but NULLs */
+	int32	   *text_of;		/* (n_rows) -1: nothing but NULLs and empty texts */
 	int32		n_texts;		/* different ones */
 	int32		max_texts;
 	int32	   *vector_of;		/* (n_texts) */
@@ -78,6 +78,7 @@ typedef struct PgLlmBlockState
 	int			n_columns;		/* of the scan tuple */
 	int		   *column_side;
 	AttrNumber *column_no;
+	ExprState **call_args;		/* of the call, over the scan tuple; NULL: no sample was taken */
 	PgLlmBlockSide sides[PGLLM_SIDES];
 	bool		ready;			/* both sides are read, and it is chosen what is near enough */
 	bool		everything;		/* every pair is: a recheck of changed rows has one */
@@ -104,6 +105,7 @@ typedef struct PgLlmBlockState
 	int64		bits_end;
 	int32	   *bits_of;		/* (outer texts) place in bits */
 	int32		n_bits;
+	int32		max_bits;		/* there is room for so many */
 	int32	   *bits_texts;		/* (n_bits) */
 	uint64	   *bits;			/* (n_bits, words for the inner texts) */
 	PgLlmBlockStats stats;

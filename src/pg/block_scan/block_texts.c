@@ -34,6 +34,7 @@ typedef struct Reader
 	MemoryContext waiting_context;
 	PgLlmEmbedArgs args;
 	PgLlmModel *model;			/* of the batch that runs */
+	uint8		identity[sizeof(((PgLlmModel *) 0)->identity)]; /* of the model of the first batch */
 	LlmStr		waiting[MAX_WAITING];
 	int			n_waiting;
 	size_t		n_bytes;
@@ -83,7 +84,7 @@ begin_text(void *opaque, LlmStr text)
 	return pgllm_embed_begin(reader->model, &reader->args, text);
 }
 
-/* a text that cannot be embedded is near to none */
+/* a text that cannot be embedded has cosine 0 with all others */
 static void
 take_vector(void *opaque, int index, const PgLlmCall *call)
 {
@@ -122,6 +123,23 @@ reserve_vectors(PgLlmBlockState *b, int32 n)
 	b->max_vectors = n;
 }
 
+/* the model: another session may alter it between batches, and vectors of two models cannot be compared */
+static void
+use_model(Reader *reader)
+{
+	const PgLlmModel *model = reader->model = pgllm_model_use(reader->b->options.block_model, PGLLM_KIND_EMBED);
+
+	if (reader->first == 0)
+		memcpy(reader->identity, model->identity, sizeof reader->identity);
+	else if (memcmp(reader->identity, model->identity, sizeof reader->identity) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("model \"%s\" was changed while a join was blocked by it", model->name),
+				 errhint("Run the statement again.")));
+	reader->b->n_embd = llm_embedding_size(model->model);
+	reader->b->kernels = model->model->kernels;
+}
+
 static void
 embed_waiting(Reader *reader)
 {
@@ -131,9 +149,7 @@ embed_waiting(Reader *reader)
 
 	if (reader->n_waiting > 0)
 	{
-		reader->model = pgllm_model_use(b->options.block_model, PGLLM_KIND_EMBED);
-		b->n_embd = llm_embedding_size(reader->model->model);
-		b->kernels = reader->model->model->kernels;
+		use_model(reader);
 		reserve_vectors(b, reader->first + reader->n_waiting);
 		pgllm_stats_function("llm_filter");
 		pgllm_text_batch_run(&batch, reader->waiting, reader->n_waiting);
