@@ -57,7 +57,7 @@ unstable_tail(const LlmRequest *r)
 	return tail;
 }
 
-/* the first stop string in text at or after `from`; true if found, *at its place */
+/* the first stop string in the answer at or after `from`; true if found, *at its place. In what a model thinks stop strings stop nothing. */
 static bool
 find_stop(const LlmRequest *r, size_t from, size_t *at)
 {
@@ -68,6 +68,7 @@ find_stop(const LlmRequest *r, size_t from, size_t *at)
 		const LlmStr *stop = &r->stop[i];
 		size_t		begin = from >= stop->len - 1 ? from - (stop->len - 1) : 0;
 
+		begin = begin > r->think.answer_off ? begin : r->think.answer_off;
 		if (begin > r->text_len)
 			continue;
 

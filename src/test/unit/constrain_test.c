@@ -334,7 +334,22 @@ check_thinking(const LlmModel *m)
 		CHECK(llm_scheduler_run(s, NULL, &err) == LLM_OK);
 		llm_request_generation(r, &out);
 		CHECK(out.n_tokens > 7 && out.tokens[5] == after[0] && out.tokens[6] == after[1] && out.answer_off > 0);
+
+		/* what was thought begins with this character: as a stop string it ends nothing before the answer */
+		char		first = out.text[0];
+		LlmStr		stop = {&first, 1};
+		size_t		answer_off = out.answer_off;
+
 		llm_request_free(r);
+		p.stop = &stop;
+		p.n_stop = 1;
+		CHECK(llm_request_generate(s, prompt, 3, &p, &r, &err) == LLM_OK);
+		CHECK(llm_scheduler_run(s, NULL, &err) == LLM_OK);
+		llm_request_generation(r, &out);
+		CHECK(out.answer_off == answer_off && out.text_len >= answer_off && out.text[0] == first);
+		CHECK(!memchr(out.text + answer_off, first, out.text_len - answer_off));
+		llm_request_free(r);
+		p.n_stop = 0;
 	}
 	p.grammar = g;
 
