@@ -356,17 +356,19 @@ number_label(void *ctx, const int32_t *key, int32_t *label)
 	int32_t		labels[256] = {0};
 	bool		whole = key[0] == NUMBER_ZERO || key[0] == NUMBER_WHOLE;
 	bool		zeros = s->c->offered && key[0] == NUMBER_ZEROS;
+	bool		fraction_zero = s->c->offered && key[0] == NUMBER_FRACTION_ZERO;
 	int32_t		as_whole;
 
 	*label = -1;
-	if (!whole && !zeros && key[0] != NUMBER_FRACTION && !(s->c->offered && key[0] == NUMBER_FRACTION_ZERO))
+	if (!whole && !zeros && !fraction_zero && key[0] != NUMBER_FRACTION)
 		return LLM_OK;
 	for (int i = 0; i < s->n; i++)
 	{
-		if (key[1 + i] == LOST_BY_ZEROS)
-			return LLM_OK;		/* 6.900 is a multiple of 0.01, but not by its writing: not offered */
+		/* 6.900 is a multiple of 0.01, and 1.50 is in the list 1.5, 1.501, but not by its writing: not offered */
+		bool		unsure = key[1 + i] == LOST_BY_ZEROS || ((zeros || fraction_zero) && key[1 + i] >= 0);
+
 		labels[i] = llm_dfa_label(s->dfas[i], key[1 + i]);
-		if (s->part[i] < 0 && labels[i] < 0)
+		if (labels[i] < 0 && (s->part[i] < 0 || unsure))
 			return LLM_OK;
 	}
 	LLM_TRY(side_label(s, labels, whole ? LLM_TYPE_INTEGER : LLM_TYPE_FRACTION, label));
