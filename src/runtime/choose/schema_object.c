@@ -420,7 +420,12 @@ key_states(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_t 
 	}
 	others = others_offered(c, proc, key);
 	for (size_t i = 0; i < proc->parts.n && others; i++)
-		c->counts_keys |= part_schema(c, proc, i)->min_properties > 1;
+	{
+		/* a part that must not fit (of oneOf) asks for more by the most it allows */
+		const LlmSchema *s = part_schema(c, proc, i);
+
+		c->counts_keys |= s->min_properties > 1 || (proc->parts.n > 1 && s->max_properties != UINT32_MAX);
+	}
 	c->open_keys |= others;
 	if (others)
 	{

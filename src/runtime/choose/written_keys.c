@@ -193,12 +193,15 @@ taken_bytes(const LlmWrittenKeys *w, const char *more, size_t n, uint32_t taken[
 
 /*
  * In a key that so far (with n more bytes, which run has read) is the beginning of one that is there: append the bytes that lead away from
- * all those, the fewest along any of them that there are. *found false: there is no way.
+ * all those, the fewest along any of them that there are. *found false: there is no way. used: of the object's keys, the one that led away from
+ * an empty key last; those before it did not, and are tried last. NULL: not known.
  */
 static LlmStatus
-lead_away(const LlmWrittenKeys *w, const LlmGrammarRun *run, const char *more, size_t n, LlmBuf *out, bool *found, LlmError *err)
+lead_away(const LlmWrittenKeys *w, const LlmGrammarRun *run, const char *more, size_t n, size_t *used, LlmBuf *out, bool *found, LlmError *err)
 {
 	const size_t len = w->text.len - key_begin(w);
+	const size_t n_own = n_keys(w) - top(w)->n_keys;
+	size_t	   *start = len + n == 0 ? used : NULL;
 	uint32_t	taken[8];
 	int			byte;
 
@@ -206,8 +209,10 @@ lead_away(const LlmWrittenKeys *w, const LlmGrammarRun *run, const char *more, s
 	*found = llm_run_cheapest(run, taken, &byte) != LLM_COST_NONE;
 	if (*found)
 		return llm_buf_append(out, &(char) {(char) byte}, 1, err);
-	for (size_t i = top(w)->n_keys; i < n_keys(w) && !*found; i++)
+	for (size_t tried = 0, first = start ? *start : 0; tried < n_own && !*found; tried++)
 	{
+		const size_t own = (first + tried) % n_own;
+		const size_t i = top(w)->n_keys + own;
 		const Key  *key = (const Key *) w->keys.data + i;
 		const char *rest = w->text.data + key->off + len;
 		LlmGrammarRun ahead;
@@ -227,6 +232,8 @@ lead_away(const LlmWrittenKeys *w, const LlmGrammarRun *run, const char *more, s
 		}
 		if (status == LLM_OK && *found)
 			status = llm_buf_append(out, &(char) {(char) byte}, 1, err);
+		if (start && *found)
+			*start = own;
 		llm_run_free(&ahead);
 		LLM_TRY(status);
 	}
@@ -235,16 +242,16 @@ lead_away(const LlmWrittenKeys *w, const LlmGrammarRun *run, const char *more, s
 
 /* ---- closing ---- */
 
-/* the next bytes of a short end */
+/* the next bytes of a short end; used: as in lead_away */
 static LlmStatus
-next_bytes(const LlmWrittenKeys *w, const LlmGrammarRun *run, LlmBuf *out, bool *found, LlmError *err)
+next_bytes(const LlmWrittenKeys *w, const LlmGrammarRun *run, size_t *used, LlmBuf *out, bool *found, LlmError *err)
 {
 	static const uint32_t none[8];
 	uint32_t	taken[8];
 	int			byte;
 
 	if (w->place == LLM_PLACE_KEY && taken_bytes(w, NULL, 0, taken))
-		return lead_away(w, run, NULL, 0, out, found, err);
+		return lead_away(w, run, NULL, 0, used, out, found, err);
 	*found = llm_run_cheapest(run, none, &byte) != LLM_COST_NONE;
 	return *found ? llm_buf_append(out, &(char) {(char) byte}, 1, err) : LLM_OK;
 }
@@ -253,6 +260,8 @@ static LlmStatus
 walk_to_end(LlmWrittenKeys *w, LlmGrammarRun *run, size_t limit, LlmBuf *out, bool *found, LlmError *err)
 {
 	const size_t begin = out->len;
+	size_t		levels = w->levels.len;
+	size_t		used = 0;
 
 	while (!llm_run_complete(run))
 	{
@@ -260,7 +269,10 @@ walk_to_end(LlmWrittenKeys *w, LlmGrammarRun *run, size_t limit, LlmBuf *out, bo
 		bool		alive;
 		bool		again;
 
-		LLM_TRY(next_bytes(w, run, out, found, err));
+		if (w->levels.len != levels)
+			used = 0;
+		levels = w->levels.len;
+		LLM_TRY(next_bytes(w, run, &used, out, found, err));
 		if (!*found)
 			return LLM_OK;
 		LLM_TRY(llm_run_bytes(run, out->data + at, out->len - at, &alive, err));
@@ -335,7 +347,7 @@ forbid_along(const LlmWrittenKeys *w, const LlmGrammarRun *run, const Key *key, 
 			way.len = 0;
 			status = llm_run_bytes(&ahead, (const char *) &byte, 1, &alive, err);
 			if (status == LLM_OK && alive && nodes[node].first_token < nodes[node + 1].first_token)
-				status = lead_away(w, &ahead, rest, k + 1, &way, &found, err);
+				status = lead_away(w, &ahead, rest, k + 1, NULL, &way, &found, err);
 			if (status == LLM_OK && !found)
 				status = forbid(trie, nodes[node].first_token, nodes[node + 1].first_token, out, err);
 		}

@@ -25,6 +25,7 @@ static const char *const schemas[] = {
 	"{\"type\":\"object\",\"propertyNames\":{\"enum\":[\"a\",\"ab\",\"b\",\"\\\\\"]},\"additionalProperties\":{\"enum\":[0,1]},\"minProperties\":3}",
 	"{\"type\":\"object\",\"patternProperties\":{\"^x[0-9]$\":{\"type\":\"boolean\"}},\"additionalProperties\":false,\"minProperties\":2}",
 	"{\"type\":\"object\",\"properties\":{\"k\":{\"type\":\"object\",\"minProperties\":2}},\"required\":[\"k\"],\"additionalProperties\":{\"type\":\"null\"}}",
+	"{\"type\":\"object\",\"additionalProperties\":{\"enum\":[0,1]},\"oneOf\":[{\"maxProperties\":2},{\"maxProperties\":4}]}",
 };
 
 static LlmStr
@@ -52,6 +53,7 @@ grammar_of(size_t i)
 }
 
 #define N_GRAMMARS (sizeof schemas / sizeof schemas[0] + 3)
+#define OPEN_KEYS 6				/* one with keys that are not declared */
 
 /* ---- masks against trying each token ---- */
 
@@ -230,6 +232,63 @@ check_reading_keys(void)
 		CHECK_MSG(!has_key_twice(once[i], strlen(once[i])), "%s", once[i]);
 }
 
+/* the way around keys finds every one that there is: 126 of up to six letters a and b */
+static void
+check_all_keys(void)
+{
+	for (int n = 126; n <= 127; n++)
+	{
+		char		schema[160];
+		LlmGrammar *g;
+		LlmGrammarRun run;
+		LlmWrittenKeys w;
+		LlmBuf		text;
+		LlmError	err;
+		bool		found;
+		bool		accepted = false;
+
+		snprintf(schema, sizeof schema, "{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[ab]{1,6}$\"},\"additionalProperties\":{\"const\":1},"
+				 "\"minProperties\":%d}", n);
+		CHECK(llm_grammar_json_schema(str(schema), false, &llm_malloc_allocator, NULL, &g, &err) == LLM_OK);
+		CHECK(llm_run_init(&run, g, &llm_malloc_allocator, &err) == LLM_OK);
+		llm_written_init(&w, &llm_malloc_allocator);
+		llm_buf_init(&text, &llm_malloc_allocator);
+		CHECK(llm_written_shortest(&w, &run, 1 << 20, &text, &found, &err) == LLM_OK);
+		CHECK(found == (n == 126));
+		CHECK(!found || (llm_grammar_accepts(g, (LlmStr) {text.data, text.len}, &accepted, &err) == LLM_OK && accepted && !has_key_twice(text.data, text.len)));
+		llm_buf_free(&text);
+		llm_written_free(&w);
+		llm_run_free(&run);
+		llm_grammar_free(g);
+	}
+}
+
+/* where several keys must come the shortest end has to be looked at, also where a oneOf asks for them */
+static void
+check_counting(void)
+{
+	static const struct
+	{
+		const char *schema;
+		bool		counts;
+	}			known[] = {
+		{"{\"type\":\"object\",\"additionalProperties\":true}", false},
+		{"{\"type\":\"object\",\"additionalProperties\":true,\"maxProperties\":4}", false},
+		{"{\"type\":\"object\",\"additionalProperties\":true,\"minProperties\":2}", true},
+		{"{\"type\":\"object\",\"additionalProperties\":true,\"oneOf\":[{\"maxProperties\":2},{\"maxProperties\":4}]}", true},
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+	{
+		LlmGrammar *g;
+		LlmError	err;
+
+		CHECK(llm_grammar_json_schema(str(known[i].schema), false, &llm_malloc_allocator, NULL, &g, &err) == LLM_OK);
+		CHECK_MSG(g->m.open_keys && g->m.counts_keys == known[i].counts, "%s", known[i].schema);
+		llm_grammar_free(g);
+	}
+}
+
 /* more keys are asked for than there are: no text fits, and that is said at once */
 static void
 check_too_few_keys(const LlmModel *m)
@@ -366,10 +425,10 @@ check_thinking(const LlmModel *m)
 
 /* each allocation refused in turn while a constrained answer is made: the request or the call says so, and nothing is left */
 static void
-check_failing_allocations(const LlmModel *m)
+check_failing_allocations(const LlmModel *m, size_t grammar)
 {
 	const int32_t prompt[] = {11, 12, 13};
-	LlmGrammar *g = grammar_of(0);
+	LlmGrammar *g = grammar_of(grammar);
 	FailAlloc	fa;
 
 	for (long k = 0;; k += k < 40 ? 1 : 7)
@@ -412,6 +471,8 @@ main(void)
 	"sql-tests/data/models/nemotron_h.gguf"};
 
 	check_reading_keys();
+	check_all_keys();
+	check_counting();
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
 	{
 		LlmModelOptions options = {.kv_type = LLM_KV_F16};
@@ -423,7 +484,10 @@ main(void)
 		check_too_few_keys(t.model);
 		check_thinking(t.model);
 		if (i == 0)
-			check_failing_allocations(t.model);
+		{
+			check_failing_allocations(t.model, 0);
+			check_failing_allocations(t.model, OPEN_KEYS);
+		}
 		test_model_close(&t);
 	}
 	CHECK_DONE();
