@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """100 trails of llm_reason are verified by llm_replay in other processes, with other threads, CPU levels and batches; 100 changes of one
-value each, every kind at least a few times, are found.
+value each, every kind at least a few times, are found: those that a run shows by themselves with a new seal, the others by the seal.
 
 usage: PSQL="psql -h … -d …" check_replay.py MODEL …    names of models in that database; the extension is there
 """
@@ -16,6 +16,10 @@ QUESTIONS = ["How many apples are there?", "Größe und Gewicht: passt das? 你�
              "What is 17 + 25?", "Who wrote the letter?"]
 CONTEXTS = [None, "The old bridge was built on 2 May 1931, and painted red in 1950.", "Tom has 3 apples and buys 5 more. " * 12]
 LEVELS = ["generic", "avx2", "avxvnni", "avx512", "avx512vnni"]
+SHOWN_BY_RUN = ["version", "model", "prompt", "samples", "result"]
+SEAL = """CREATE FUNCTION seal(trail jsonb) RETURNS jsonb LANGUAGE sql AS
+$$ SELECT trail || jsonb_build_object('seal', encode(sha256(convert_to((trail - 'seal')::text, 'UTF8')), 'hex')) $$;
+"""
 RUNS = [{"pg_llm.threads": 1}, {"pg_llm.threads": 2, "pg_llm.batching": "off"}, {"pg_llm.batch_tokens": 16, "pg_llm.prefix_cache": "off"}]
 
 
@@ -48,7 +52,7 @@ def make_trails(models):
     r = random.Random(1)
     calls = [(models[i % len(models)], i) for i in range(TRAILS)]
     sql = "".join("INSERT INTO trails SELECT %d, '%s', (%s).trail;\n" % (i, model, call(r, model, i)) for model, i in calls)
-    psql("CREATE TABLE trails (no int PRIMARY KEY, model text, trail jsonb);\n" + sql)
+    psql("CREATE TABLE trails (no int PRIMARY KEY, model text, trail jsonb);\n" + SEAL + sql)
 
 
 def replay(settings, where="true"):
@@ -95,17 +99,14 @@ def places(trail, r):
     return kinds
 
 
-def changed(trail, path, r):
-    copy = json.loads(json.dumps(trail))
-    at = copy
-    for key in path[:-1]:
-        at = at[key]
-    at[path[-1]] = other(at[path[-1]], r)
-    return copy
+def value_at(trail, path):
+    for key in path:
+        trail = trail[key]
+    return trail
 
 
 def find_changes():
-    """each change must be found by a row that does not match, or refused as no trail"""
+    """each change must be found by a row that does not match"""
     r = random.Random(2)
     trails = [json.loads(line) for line in psql("SELECT trail FROM trails ORDER BY no")]
     found = 0
@@ -114,9 +115,9 @@ def find_changes():
         trail = trails[i]
         kind = places(trail, r)
         path = kind[i % len(kind)]
-        bad = quote(json.dumps(changed(trail, path, r)))
-        rows = psql("SELECT count(*) FROM llm_replay(%s) WHERE NOT matches" % bad, check=False)
-        hit = rows != ["0"]
+        bad = "jsonb_set(trail, %s, %s)" % (quote("{%s}" % ",".join(str(p) for p in path)), quote(json.dumps(other(value_at(trail, path), r))))
+        bad = "seal(%s)" % bad if path[0] in SHOWN_BY_RUN else bad
+        hit = psql("SELECT count(*) FROM trails, llm_replay(%s) WHERE no = %d AND NOT matches" % (bad, i)) != ["0"]
         found += hit
         name = ".".join(str(p) for p in path if not isinstance(p, int))
         kinds[name] = kinds.get(name, 0) + 1

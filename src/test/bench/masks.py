@@ -70,7 +70,7 @@ def mask_rows(vocabulary):
     for key, work, limit in (('median', 'mask, median', 20), ('p99', 'mask, 99th percentile', 300), ('worst', 'mask, first sight of a state at most', 2000),
                              ('compile_ms', 'compiling the schema', None)):
         row = Row('masks', work, name, unit='ms' if key == 'compile_ms' else 'µs', threads=1, lower=True,
-                  note='at most %d µs is wanted' % limit if limit else '')
+                  note='%s: at most %d µs is wanted' % (work.removesuffix(' at most'), limit) if limit else '')
         row.add_round(ours[key], {'llguidance': theirs[key]})
         say('  %-38s %.3g, llguidance %.3g' % (work, ours[key], theirs[key]))
         yield row.data
