@@ -134,26 +134,26 @@ one_super(const LlmType type, const uint8_t *super, OneScales *o)
 		one_super_bytes(type, super + llmk_scales_off(l), o);
 }
 
-/* bytes 8 * from + r of p in each lane r, at the places of `byte` that are not negative */
+/*
+ * From 16 bytes, 8 rows of one half and then of the other, to the two 16-bit numbers of each lane, which is a row: first its byte
+ * of half `first`, then that of half `second`. up: into the upper bytes of the numbers, else the lower ones; the others are 0.
+ */
 VEC_INLINE vec_i
-one_spread_bytes(const uint8_t *p, int from0, int from1, int shift)
+one_rows(const uint8_t *p, int first, int second, bool up)
 {
-	const __m128i bytes = _mm_loadu_si128((const void *) p);
 	const vec_i row = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-	const int	none = 0x80;
-	const int	low = shift ? none | (8 * from0) << 8 : 8 * from0 | none << 8;
-	const int	high = shift ? none | (8 * from1) << 8 : 8 * from1 | none << 8;
-	const vec_i place = vec_set32((int) ((unsigned) low | (unsigned) high << 16));
-	const vec_i rows = shift ? _mm256_mullo_epi32(row, vec_set32(0x01000100)) : _mm256_mullo_epi32(row, vec_set32(0x00010001));
+	const int	places = LLMK_ROWS * first | (LLMK_ROWS * second) << 16;
+	const vec_i low = vec_add32(vec_mul32(row, vec_set32(0x00010001)), vec_set32(places));
+	const vec_i index = up ? vec_or(vec_sll16(low, 8), vec_set16(0x0080)) : vec_or(low, vec_set16(0x8000));
 
-	return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), vec_add32(place, rows));
+	return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *) p)), index);
 }
 
-/* the signed bytes of half h of the 16 at p, as dot_half_scale makes them */
+/* half h of 16 signed bytes, as dot_half_scale makes it */
 VEC_INLINE vec_i
 one_signed_half(const uint8_t *p, int h)
 {
-	return _mm256_srai_epi16(one_spread_bytes(p, h, h, 1), 8);
+	return _mm256_srai_epi16(one_rows(p, h, h, true), 8);
 }
 
 /* scales of part `part` */
@@ -172,9 +172,9 @@ one_scales(const LlmType type, const uint8_t *super, int part, const OneScales *
 			break;
 		case LLM_TYPE_Q2_K:
 			own = super + llmk_scales_off(l) + 2 * LLMK_ROWS * part;
-			o->half[0] = vec_and(one_spread_bytes(own, 0, 0, 0), vec_set16(15));
-			o->half[1] = vec_and(one_spread_bytes(own, 1, 1, 0), vec_set16(15));
-			o->min = vec_srl16(one_spread_bytes(own, 0, 1, 0), 4);
+			o->half[0] = vec_and(one_rows(own, 0, 0, false), vec_set16(15));
+			o->half[1] = vec_and(one_rows(own, 1, 1, false), vec_set16(15));
+			o->min = vec_srl16(one_rows(own, 0, 1, false), 4);
 			o->d = shared->d;
 			o->m = shared->m;
 			break;
