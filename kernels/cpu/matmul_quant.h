@@ -9,7 +9,7 @@
  * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
  * in the first-level cache. So decoding is paid once per tile, and a term costs 8 byte multiplies and little else. One
  * token takes the same way, with its sums in a register and all its columns in one panel, and streams the weights. A level
- * that defines LLMK_SPREAD has another way for more than one token (matmul_spread.h).
+ * that defines LLMK_SPREAD has another way for more than one token (matmul_spread.h), and for one (matmul_one.h).
  */
 #ifndef LLMK_MATMUL_QUANT_H
 #define LLMK_MATMUL_QUANT_H
@@ -19,6 +19,7 @@
 #include "cpu/matmul_decode.h"
 
 #define TILE_TOKENS 16
+#define AHEAD_BYTES 2048
 
 /* integer sums of one token's block */
 VEC_INLINE vec_i
@@ -78,9 +79,36 @@ add_term(const LlmType type, const DecodedBlock *block, size_t group_stride, con
 	return sum;
 }
 
+VEC_INLINE void
+prefetch(const uint8_t *p, size_t n_bytes)
+{
+	size_t		i;
+
+	for (i = 0; i < n_bytes; i += 64)
+		__builtin_prefetch(p + i);
+}
+
+/*
+ * One token uses weights as fast as memory gives them. They are read in order, but the processor's own reading ahead ends with
+ * a page of 4 KB, so they are asked for AHEAD_BYTES early. Here for block b of n_groups groups that are read together; after
+ * the end of a group comes the one that is n_groups further. What lies behind the matrix is asked for in vain.
+ */
+VEC_INLINE void
+prefetch_ahead(const uint8_t *group, size_t group_bytes, int n_groups, int64_t b, size_t block_bytes)
+{
+	size_t		ahead = (size_t) b * block_bytes + AHEAD_BYTES;
+	int			g;
+
+	if (ahead >= group_bytes)
+		ahead += group_bytes * (size_t) (n_groups - 1);
+	for (g = 0; g < n_groups; g++)
+		prefetch(group + (size_t) g * group_bytes + ahead, block_bytes);
+}
+
 /* quant_tile for a panel of one token: its sums stay in a register */
 VEC_INLINE void
-quant_one(const LlmType type, const uint8_t *group, size_t group_stride, const Panel *panel, float *acc)
+quant_one(const LlmType type, const uint8_t *group, size_t group_bytes, size_t group_stride, size_t block_bytes,
+		  const Panel *panel, float *acc)
 {
 	vec_f		sum = vec_load_acc(acc);
 	KScales		scales;
@@ -92,6 +120,7 @@ quant_one(const LlmType type, const uint8_t *group, size_t group_stride, const P
 		const int64_t at = panel->first_block + b;
 		DecodedBlock block;
 
+		prefetch_ahead(group, group_bytes, group_stride == 0 ? 1 : VEC_GROUPS, at, block_bytes);
 		decode_block(type, group, group_stride, at, &block);
 		if (type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
 		{
@@ -142,10 +171,6 @@ fill_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, Panel
 	dot_start(type, p->q, s, p->start);
 }
 
-#ifdef LLMK_SPREAD
-#include "cpu/matmul_spread.h"
-#endif
-
 /* lay out tokens [t0, t0 + n_tokens) from block b0 on: at least one block, as the panel holds more than two terms a token */
 VEC_INLINE void
 fill_panel(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b0, Panel *panel)
@@ -168,6 +193,11 @@ fill_panel(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, i
 	panel->n_blocks = b - b0;
 }
 
+#ifdef LLMK_SPREAD
+#include "cpu/matmul_spread.h"
+#include "cpu/matmul_one.h"
+#endif
+
 /*
  * matmul_quant: see LlmkMatmulFn. type is a constant, so that a copy is compiled for each.
  */
@@ -185,6 +215,11 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 	if (acts->n_tokens >= SPREAD_MIN_TOKENS)
 	{
 		matmul_spread(type, w, acts, group_begin, group_end, out, ld_out);
+		return;
+	}
+	if (one_has(type))
+	{
+		matmul_one(type, w, acts, group_begin, group_end, out);
 		return;
 	}
 #endif
@@ -212,7 +247,8 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 					for (t = 0; t < n; t++)
 						memcpy(acc + t * VEC_LANES, out + (t0 + t) * ld_out + row, (size_t) n_rows * sizeof(float));
 				if (n == 1)
-					quant_one(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
+					quant_one(type, w->data + (size_t) g * group_bytes, group_bytes, whole ? group_bytes : 0,
+							  group_bytes / (size_t) n_blocks, &panel, acc);
 				else
 					quant_tile(type, w->data + (size_t) g * group_bytes, whole ? group_bytes : 0, &panel, acc);
 				for (t = 0; t < n; t++)

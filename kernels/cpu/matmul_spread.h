@@ -169,15 +169,6 @@ spread_block(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens,
 	return n_tokens + n_second;
 }
 
-VEC_INLINE void
-prefetch(const uint8_t *p, size_t n_bytes)
-{
-	size_t		i;
-
-	for (i = 0; i < n_bytes; i += 64)
-		__builtin_prefetch(p + i);
-}
-
 /* the sums (n_tokens, 8) of groups [g0, g1), one after the other in acc, of a tile of tokens */
 VEC_INLINE void
 spread_chunk(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t g0, int64_t g1,
