@@ -259,6 +259,12 @@ kernels_by_setting(void)
 	return kernels;
 }
 
+static void
+name_adapter(void *path)
+{
+	errcontext("adapter \"%s\"", (const char *) path);
+}
+
 /* adapters in the order of the option; a model with some has a digest of its own */
 static void
 open_adapters(PgLlmOpenModel *m, LlmAdapterPack *packs)
@@ -269,7 +275,11 @@ open_adapters(PgLlmOpenModel *m, LlmAdapterPack *packs)
 	appendStringInfo(&text, "%s\n", m->file.digest);
 	for (int i = 0; i < m->spec.n_lora; i++)
 	{
+		ErrorContextCallback callback = {.callback = name_adapter, .arg = m->spec.lora_path[i], .previous = error_context_stack};
+
+		error_context_stack = &callback;
 		pgllm_pack_obtain(m->spec.lora_path[i], m->spec.name, "", &m->adapter[i]);
+		error_context_stack = callback.previous;
 		packs[i] = (LlmAdapterPack) {m->adapter[i].base, m->adapter[i].size, m->spec.lora_scale[i]};
 		appendStringInfo(&text, "lora %s %.17g\n", m->adapter[i].digest, m->spec.lora_scale[i]);
 	}
