@@ -72,9 +72,12 @@ static size_t
 key_begin(const LlmWrittenKeys *w)
 {
 	const Level *level = top(w);
-	const Key  *last = (const Key *) (w->keys.data + w->keys.len) - 1;
+	const Key  *last;
 
-	return n_keys(w) > level->n_keys ? last->off + last->len : level->text_len;
+	if (n_keys(w) <= level->n_keys)
+		return level->text_len;
+	last = (const Key *) (w->keys.data + w->keys.len) - 1;
+	return last->off + last->len;
 }
 
 static LlmStatus
@@ -86,7 +89,7 @@ end_key(LlmWrittenKeys *w, bool *again, LlmError *err)
 	key.len = w->text.len - key.off;
 	for (size_t i = top(w)->n_keys; i < n_keys(w); i++)
 	{
-		if (keys[i].len == key.len && memcmp(w->text.data + keys[i].off, w->text.data + key.off, key.len) == 0)
+		if (keys[i].len == key.len && (key.len == 0 || memcmp(w->text.data + keys[i].off, w->text.data + key.off, key.len) == 0))
 			*again = true;
 	}
 	w->place = LLM_PLACE_VALUE;
