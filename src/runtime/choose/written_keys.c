@@ -60,6 +60,13 @@ n_keys(const LlmWrittenKeys *w)
 	return w->keys.len / sizeof(Key);
 }
 
+/* of no bytes there may be no address */
+static bool
+same_bytes(const char *a, const char *b, size_t n)
+{
+	return n == 0 || memcmp(a, b, n) == 0;
+}
+
 /* NULL: outside of all */
 static const Level *
 top(const LlmWrittenKeys *w)
@@ -89,7 +96,7 @@ end_key(LlmWrittenKeys *w, bool *again, LlmError *err)
 	key.len = w->text.len - key.off;
 	for (size_t i = top(w)->n_keys; i < n_keys(w); i++)
 	{
-		if (keys[i].len == key.len && (key.len == 0 || memcmp(w->text.data + keys[i].off, w->text.data + key.off, key.len) == 0))
+		if (keys[i].len == key.len && same_bytes(w->text.data + keys[i].off, w->text.data + key.off, key.len))
 			*again = true;
 	}
 	w->place = LLM_PLACE_VALUE;
@@ -169,7 +176,7 @@ begins_alike(const LlmWrittenKeys *w, size_t i, const char *more, size_t n)
 	const size_t len = w->text.len - begin;
 	const char *bytes = w->text.data + key->off;
 
-	return key->len >= len + n && memcmp(bytes, w->text.data + begin, len) == 0 && (n == 0 || memcmp(bytes + len, more, n) == 0);
+	return key->len >= len + n && same_bytes(bytes, w->text.data + begin, len) && same_bytes(bytes + len, more, n);
 }
 
 /* the bytes by which the key so far and n more bytes go on as a key that is there, its closing quote included; false: there is none */
