@@ -124,4 +124,15 @@ extern LlmStr pgllm_str_copy(LlmStr s);
 /* the texts of a one-dimensional array as UTF-8, in the current memory context; what: its name in messages */
 extern LlmStr *pgllm_text_array(ArrayType *array, const char *what, int *n);
 
+/* add the time since *since to *sum, and begin anew */
+static inline void
+pgllm_add_time(instr_time *sum, instr_time *since)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_ACCUM_DIFF(*sum, now, *since);
+	*since = now;
+}
+
 #endif

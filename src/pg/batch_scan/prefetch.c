@@ -421,16 +421,6 @@ settle_some(Ahead *ahead)
 	}
 }
 
-static void
-add_time(instr_time *sum, instr_time *since)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_ACCUM_DIFF(*sum, now, *since);
-	*since = now;
-}
-
 /* sites parse anew; no work is under way */
 static void
 forget_parsed(PgLlmBatchState *b)
@@ -467,11 +457,11 @@ run_level(Ahead *ahead)
 				init_expressions(b, site);
 			ResetExprContext(b->ahead_context);
 		}
-		add_time(&b->stats.prepare_time, &clock);
+		pgllm_add_time(&b->stats.prepare_time, &clock);
 		run_rounds(ahead);
 		while (ahead->n_settled < ahead->n_works)
 			(void) try(settle_some, ahead);
-		add_time(&b->stats.model_time, &clock);
+		pgllm_add_time(&b->stats.model_time, &clock);
 		MemoryContextReset(b->chunk_context);
 		if (MemoryContextMemAllocated(b->parsed_context, true) >= MAX_PARSED_BYTES)
 			forget_parsed(b);

@@ -6,6 +6,7 @@
  * A recheck of changed rows (EvalPlanQual) has one row on each side, which were paired before: there every pair is handed on.
  */
 #include "block_scan/block_scan.h"
+#include "llm_call.h"
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -174,16 +175,6 @@ read_options(PgLlmBlockState *b)
 }
 
 static void
-add_time(instr_time *sum, instr_time *since)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_ACCUM_DIFF(*sum, now, *since);
-	*since = now;
-}
-
-static void
 prepare(PgLlmBlockState *b)
 {
 	EState	   *estate = b->css.ss.ps.state;
@@ -204,10 +195,10 @@ prepare(PgLlmBlockState *b)
 	b->everything = estate->es_epq_active != NULL;
 	read_options(b);
 	pgllm_block_read(b);
-	add_time(&b->stats.read_time, &clock);
+	pgllm_add_time(&b->stats.read_time, &clock);
 	if (!b->everything)
 		pgllm_block_choose(b);
-	add_time(&b->stats.choose_time, &clock);
+	pgllm_add_time(&b->stats.choose_time, &clock);
 	to_start(b);
 	b->ready = true;
 }
