@@ -89,3 +89,39 @@ llm_trie_add(LlmTrie *t, const char *bytes, size_t len, int32_t value, int32_t *
 	}
 	return LLM_OK;
 }
+
+LlmStatus
+llm_trie_put(const LlmTrie *t, LlmBuf *out, LlmError *err)
+{
+	const uint64_t head[] = {t->seed, t->n_nodes};
+
+	LLM_TRY(llm_tables_put(out, head, 2, sizeof(uint64_t), err));
+	return llm_tables_put(out, t->slots, t->n_slots, sizeof(LlmTrieEdge), err);
+}
+
+/* a walk takes a byte of the text for each edge, so it ends whatever the children are; a search for one needs a free slot */
+LlmStatus
+llm_trie_get(LlmTrie *t, LlmTables *tables, int32_t n_values, LlmError *err)
+{
+	const LlmTrieEdge *edges;
+	const void *head;
+	const void *slots;
+	size_t		n_slots;
+	bool		good;
+	bool		any_free = false;
+
+	LLM_TRY(llm_tables_get_n(tables, sizeof(uint64_t), 2, &head, err));
+	LLM_TRY(llm_tables_get(tables, sizeof(LlmTrieEdge), &n_slots, &slots, err));
+	edges = slots;
+	good = n_slots > 0 && (n_slots & (n_slots - 1)) == 0;
+	for (size_t i = 0; i < n_slots; i++)
+	{
+		good &= edges[i].child == 0 || (edges[i].value >= -1 && edges[i].value < n_values);
+		any_free |= edges[i].child == 0;
+	}
+	if (!good || !any_free)
+		return llm_tables_damaged("tree of tokens", err);
+	*t = (LlmTrie) {.seed = ((const uint64_t *) head)[0], .slots = (LlmTrieEdge *) slots, .n_slots = n_slots,
+		.n_nodes = (uint32_t) ((const uint64_t *) head)[1]};
+	return LLM_OK;
+}

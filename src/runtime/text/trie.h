@@ -17,7 +17,7 @@ typedef struct LlmTrieEdge
 
 typedef struct LlmTrie
 {
-	const LlmAllocator *allocator;
+	const LlmAllocator *allocator;	/* NULL: borrowed */
 	uint64_t	seed;
 	LlmTrieEdge *slots;
 	size_t		n_slots;		/* power of 2 */
@@ -29,6 +29,10 @@ extern void llm_trie_free(LlmTrie *t);
 
 /* bytes must not be empty; a string that is there already gets the new value, and *before its old one (else -1) */
 extern LlmStatus llm_trie_add(LlmTrie *t, const char *bytes, size_t len, int32_t value, int32_t *before, LlmError *err);
+
+/* into tables, and from there; all values must be below n_values */
+extern LlmStatus llm_trie_put(const LlmTrie *t, LlmBuf *out, LlmError *err);
+extern LlmStatus llm_trie_get(LlmTrie *t, LlmTables *tables, int32_t n_values, LlmError *err);
 
 /* the edge from a node by a byte, NULL if there is none */
 static inline const LlmTrieEdge *

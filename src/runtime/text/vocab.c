@@ -59,7 +59,7 @@ make_slots(LlmVocab *v, size_t n_slots, LlmError *err)
 	v->slots = slots;
 	v->n_slots = n_slots;
 	for (size_t i = 0; i < n_slots; i++)
-		v->slots[i].symbol = -1;
+		v->slots[i] = (LlmVocabSlot) {0, -1};
 	return LLM_OK;
 }
 
@@ -210,6 +210,69 @@ llm_vocab_intern(LlmVocab *v, const char *bytes, size_t len, int32_t *symbol, Ll
 }
 
 LlmStatus
+llm_vocab_put(const LlmVocab *v, LlmBuf *out, LlmError *err)
+{
+	const uint64_t head[] = {v->seed, v->n_indexed};
+
+	LLM_TRY(llm_tables_put(out, head, 2, sizeof(uint64_t), err));
+	LLM_TRY(llm_tables_put(out, v->bytes.data, v->bytes.len, 1, err));
+	LLM_TRY(llm_tables_put(out, v->ends.data, (size_t) v->n_symbols, sizeof(uint32_t), err));
+	return llm_tables_put(out, v->slots, v->n_slots, sizeof(LlmVocabSlot), err);
+}
+
+/* a search ends at a free slot, so there must be one */
+static bool
+slots_ok(const LlmVocabSlot *slots, size_t n_slots, int32_t n_symbols)
+{
+	bool		good = n_slots > 0 && (n_slots & (n_slots - 1)) == 0;
+	bool		any_free = false;
+
+	for (size_t i = 0; i < n_slots; i++)
+	{
+		good &= slots[i].symbol >= -1 && slots[i].symbol < n_symbols;
+		any_free |= slots[i].symbol == -1;
+	}
+	return good && any_free;
+}
+
+static bool
+ends_ok(const uint32_t *ends, size_t n, size_t n_bytes)
+{
+	bool		good = n == 0 ? n_bytes == 0 : ends[n - 1] == n_bytes;
+
+	for (size_t i = 1; i < n; i++)
+		good &= ends[i - 1] <= ends[i];
+	return good;
+}
+
+LlmStatus
+llm_vocab_get(LlmVocab *v, LlmTables *tables, LlmError *err)
+{
+	LlmVocab	got = {0};
+	const void *head;
+	const void *bytes;
+	const void *ends;
+	const void *slots;
+	size_t		n_symbols;
+
+	LLM_TRY(llm_tables_get_n(tables, sizeof(uint64_t), 2, &head, err));
+	LLM_TRY(llm_tables_get(tables, 1, &got.bytes.len, &bytes, err));
+	LLM_TRY(llm_tables_get(tables, sizeof(uint32_t), &n_symbols, &ends, err));
+	LLM_TRY(llm_tables_get(tables, sizeof(LlmVocabSlot), &got.n_slots, &slots, err));
+	if (n_symbols > INT32_MAX || !ends_ok(ends, n_symbols, got.bytes.len) || !slots_ok(slots, got.n_slots, (int32_t) n_symbols))
+		return llm_tables_damaged("vocabulary", err);
+	got.seed = ((const uint64_t *) head)[0];
+	got.n_indexed = ((const uint64_t *) head)[1];
+	got.bytes.data = (char *) bytes;
+	got.ends.data = (char *) ends;
+	got.ends.len = n_symbols * sizeof(uint32_t);
+	got.n_symbols = (int32_t) n_symbols;
+	got.slots = (LlmVocabSlot *) slots;
+	*v = got;
+	return LLM_OK;
+}
+
+LlmStatus
 llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err)
 {
 	size_t		n_slots = 16;
@@ -224,7 +287,7 @@ llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmErr
 	m->slots = slots;
 	m->n_slots = n_slots;
 	for (size_t i = 0; i < n_slots; i++)
-		m->slots[i].merged = -1;
+		m->slots[i] = (LlmMerge) {0, 0, -1};
 	return LLM_OK;
 }
 
@@ -257,4 +320,36 @@ void
 llm_merges_set(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged)
 {
 	put_merge(m, (LlmMerge) {(uint64_t) (uint32_t) left << 32 | (uint32_t) right, rank, merged}, true);
+}
+
+LlmStatus
+llm_merges_put(const LlmMergeTable *m, LlmBuf *out, LlmError *err)
+{
+	LLM_TRY(llm_tables_put(out, &m->seed, 1, sizeof(m->seed), err));
+	return llm_tables_put(out, m->slots, m->n_slots, sizeof(LlmMerge), err);
+}
+
+LlmStatus
+llm_merges_get(LlmMergeTable *m, LlmTables *tables, int32_t n_symbols, LlmError *err)
+{
+	const LlmMerge *merges;
+	const void *seed;
+	const void *slots;
+	size_t		n_slots;
+	bool		good;
+	bool		any_free = false;
+
+	LLM_TRY(llm_tables_get_n(tables, sizeof(uint64_t), 1, &seed, err));
+	LLM_TRY(llm_tables_get(tables, sizeof(LlmMerge), &n_slots, &slots, err));
+	merges = slots;
+	good = n_slots > 0 && (n_slots & (n_slots - 1)) == 0;
+	for (size_t i = 0; i < n_slots; i++)
+	{
+		good &= merges[i].merged >= -1 && merges[i].merged < n_symbols;
+		any_free |= merges[i].merged == -1;
+	}
+	if (!good || !any_free)
+		return llm_tables_damaged("table of merges", err);
+	*m = (LlmMergeTable) {.seed = *(const uint64_t *) seed, .slots = (LlmMerge *) slots, .n_slots = n_slots};
+	return LLM_OK;
 }
