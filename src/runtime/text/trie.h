@@ -20,7 +20,7 @@ typedef struct LlmTrie
 	const LlmAllocator *allocator;	/* NULL: borrowed */
 	uint64_t	seed;
 	LlmTrieEdge *slots;
-	size_t		n_slots;		/* power of 2 */
+	size_t		n_slots;
 	uint32_t	n_nodes;		/* without the root */
 } LlmTrie;
 
@@ -39,9 +39,9 @@ static inline const LlmTrieEdge *
 llm_trie_step(const LlmTrie *t, uint32_t node, uint8_t byte)
 {
 	uint64_t	key = (uint64_t) node << 8 | byte;
-	size_t		i = llm_hash_mix(key ^ t->seed, UINT64_C(0x9E3779B97F4A7C15)) & (t->n_slots - 1);
+	size_t		i = llm_slot_first(llm_hash_mix(key ^ t->seed, UINT64_C(0x9E3779B97F4A7C15)), t->n_slots);
 
-	for (;; i = (i + 1) & (t->n_slots - 1))
+	for (;; i = llm_slot_next(i, t->n_slots))
 	{
 		const LlmTrieEdge *edge = &t->slots[i];
 

@@ -66,18 +66,14 @@ make_slots(LlmVocab *v, size_t n_slots, LlmError *err)
 LlmStatus
 llm_vocab_init(LlmVocab *v, size_t n_expected, const LlmAllocator *a, LlmError *err)
 {
-	size_t		n_slots = 1024;
-
 	memset(v, 0, sizeof(*v));
 	v->allocator = a;
 	v->seed = seed_from(v);
 	llm_buf_init(&v->bytes, a);
 	llm_buf_init(&v->ends, a);
-	while (n_slots / 2 < n_expected)
-		n_slots *= 2;
 	LLM_TRY(llm_buf_reserve(&v->bytes, 8 * n_expected + 1, err));
 	LLM_TRY(llm_buf_reserve(&v->ends, sizeof(uint32_t) * (n_expected + 1), err));
-	return make_slots(v, n_slots, err);
+	return make_slots(v, LLM_SLOTS_FOR(n_expected), err);
 }
 
 void
@@ -107,13 +103,18 @@ llm_vocab_add(LlmVocab *v, const char *bytes, size_t len, LlmError *err)
 	return LLM_OK;
 }
 
+/* where a search for a tag begins */
+static size_t
+first_slot(const LlmVocab *v, uint32_t tag)
+{
+	return llm_slot_first((uint64_t) tag << 32, v->n_slots);
+}
+
 /* the slot that holds these bytes, or the free one where they belong */
 static LlmVocabSlot *
 find_slot(const LlmVocab *v, uint32_t tag, const char *bytes, size_t len)
 {
-	size_t		i = tag & (v->n_slots - 1);
-
-	for (;; i = (i + 1) & (v->n_slots - 1))
+	for (size_t i = first_slot(v, tag);; i = llm_slot_next(i, v->n_slots))
 	{
 		LlmVocabSlot *slot = &v->slots[i];
 
@@ -142,7 +143,7 @@ grow_index(LlmVocab *v, LlmError *err)
 
 		if (old[k].symbol < 0)
 			continue;
-		for (i = old[k].tag & (v->n_slots - 1); v->slots[i].symbol >= 0; i = (i + 1) & (v->n_slots - 1))
+		for (i = first_slot(v, old[k].tag); v->slots[i].symbol >= 0; i = llm_slot_next(i, v->n_slots))
 			;
 		v->slots[i] = old[k];
 	}
@@ -157,7 +158,7 @@ slot_of_symbol(LlmVocab *v, int32_t symbol, LlmVocabSlot **slot, LlmError *err)
 	LlmStr		s = llm_vocab_bytes(v, symbol);
 	uint32_t	tag = hash_bytes(v->seed, s.data, s.len);
 
-	if (v->n_indexed + 1 > v->n_slots / 2)
+	if (LLM_SLOTS_FOR(v->n_indexed) > v->n_slots + v->n_slots / 8)
 		LLM_TRY(grow_index(v, err));
 	*slot = find_slot(v, tag, s.data, s.len);
 	if ((*slot)->symbol < 0)
@@ -224,7 +225,7 @@ llm_vocab_put(const LlmVocab *v, LlmBuf *out, LlmError *err)
 static bool
 slots_ok(const LlmVocabSlot *slots, size_t n_slots, int32_t n_symbols)
 {
-	bool		good = n_slots > 0 && (n_slots & (n_slots - 1)) == 0;
+	bool		good = true;
 	bool		any_free = false;
 
 	for (size_t i = 0; i < n_slots; i++)
@@ -275,14 +276,12 @@ llm_vocab_get(LlmVocab *v, LlmTables *tables, LlmError *err)
 LlmStatus
 llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err)
 {
-	size_t		n_slots = 16;
+	const size_t n_slots = LLM_SLOTS_FOR(n_merges);
 	void	   *slots;
 
 	memset(m, 0, sizeof(*m));
 	m->allocator = a;
 	m->seed = seed_from(m);
-	while (n_slots / 2 < n_merges)
-		n_slots *= 2;
 	LLM_TRY(llm_alloc(a, n_slots, sizeof(LlmMerge), &slots, err));
 	m->slots = slots;
 	m->n_slots = n_slots;
@@ -302,9 +301,9 @@ llm_merges_free(LlmMergeTable *m)
 static void
 put_merge(LlmMergeTable *m, LlmMerge merge, bool replace)
 {
-	size_t		i = llm_hash_mix(merge.pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)) & (m->n_slots - 1);
+	size_t		i = llm_slot_first(llm_hash_mix(merge.pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)), m->n_slots);
 
-	for (; m->slots[i].merged >= 0 && m->slots[i].pair != merge.pair; i = (i + 1) & (m->n_slots - 1))
+	for (; m->slots[i].merged >= 0 && m->slots[i].pair != merge.pair; i = llm_slot_next(i, m->n_slots))
 		;
 	if (m->slots[i].merged < 0 || replace)
 		m->slots[i] = merge;
@@ -336,13 +335,12 @@ llm_merges_get(LlmMergeTable *m, LlmTables *tables, int32_t n_symbols, LlmError 
 	const void *seed;
 	const void *slots;
 	size_t		n_slots;
-	bool		good;
+	bool		good = true;
 	bool		any_free = false;
 
 	LLM_TRY(llm_tables_get_n(tables, sizeof(uint64_t), 1, &seed, err));
 	LLM_TRY(llm_tables_get(tables, sizeof(LlmMerge), &n_slots, &slots, err));
 	merges = slots;
-	good = n_slots > 0 && (n_slots & (n_slots - 1)) == 0;
 	for (size_t i = 0; i < n_slots; i++)
 	{
 		good &= merges[i].merged >= -1 && merges[i].merged < n_symbols;

@@ -25,7 +25,7 @@ typedef struct LlmVocab
 	LlmBuf		ends;			/* uint32_t each: where the bytes of a symbol end */
 	int32_t		n_symbols;
 	LlmVocabSlot *slots;
-	size_t		n_slots;		/* power of 2 */
+	size_t		n_slots;
 	size_t		n_indexed;
 } LlmVocab;
 
@@ -69,12 +69,31 @@ typedef struct LlmMerge
 	int32_t		merged;			/* -1: free slot */
 } LlmMerge;
 
+/*
+ * Tables have 7 slots for 4 entries, not a power of 2, as they are kept with models: one of 49152 tokens and as many merges, 95 MB
+ * large, has 2.1 MB of them.
+ */
+#define LLM_SLOTS_FOR(n) ((n) + (n) / 2 + (n) / 4 + 16)
+
+/* where a search begins (hash: of 64 bits), and where it goes on */
+static inline size_t
+llm_slot_first(uint64_t hash, size_t n_slots)
+{
+	return (size_t) ((unsigned __int128) hash * n_slots >> 64);
+}
+
+static inline size_t
+llm_slot_next(size_t i, size_t n_slots)
+{
+	return i + 1 < n_slots ? i + 1 : 0;
+}
+
 typedef struct LlmMergeTable
 {
 	const LlmAllocator *allocator;	/* NULL: borrowed */
 	uint64_t	seed;
 	LlmMerge   *slots;
-	size_t		n_slots;		/* power of 2, at least twice the merges */
+	size_t		n_slots;
 } LlmMergeTable;
 
 extern LlmStatus llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err);
@@ -101,9 +120,9 @@ static inline const LlmMerge *
 llm_merges_find(const LlmMergeTable *m, int32_t left, int32_t right)
 {
 	uint64_t	pair = (uint64_t) (uint32_t) left << 32 | (uint32_t) right;
-	size_t		i = llm_hash_mix(pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)) & (m->n_slots - 1);
+	size_t		i = llm_slot_first(llm_hash_mix(pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)), m->n_slots);
 
-	for (;; i = (i + 1) & (m->n_slots - 1))
+	for (;; i = llm_slot_next(i, m->n_slots))
 	{
 		if (m->slots[i].merged < 0)
 			return NULL;
