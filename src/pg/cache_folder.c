@@ -76,7 +76,7 @@ pgllm_folder_open(void)
 char *
 pgllm_folder_pack_path(const char *folder, const char *digest)
 {
-	return psprintf("%s/%s-v%d.pack", folder, digest, LLMK_PACK_VERSION);
+	return psprintf("%s/%s-v%d.pack", folder, digest, llm_pack_format());
 }
 
 int
@@ -257,7 +257,7 @@ void
 pgllm_folder_sweep(const char *folder, const char *keep_digest)
 {
 	List	   *names = list_folder(folder);
-	List	   *keep = list_make1(psprintf("%s-v%d.pack", keep_digest, LLMK_PACK_VERSION));
+	List	   *keep = list_make1(psprintf("%s-v%d.pack", keep_digest, llm_pack_format()));
 	ListCell   *cell;
 
 	foreach(cell, names)
@@ -271,7 +271,7 @@ pgllm_folder_sweep(const char *folder, const char *keep_digest)
 		else if (name_is_ref(name))
 		{
 			if (ref_is_current(file, digest))
-				keep = lappend(keep, psprintf("%s-v%d.pack", digest, LLMK_PACK_VERSION));
+				keep = lappend(keep, psprintf("%s-v%d.pack", digest, llm_pack_format()));
 			else
 				unlink(file);
 		}

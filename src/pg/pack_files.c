@@ -313,6 +313,7 @@ typedef struct PackWork
 	LlmSource	source;
 	bool		source_open;
 	LlmPacker  *packer;
+	LlmBuf		tables;			/* of the tokenizer, in context */
 	uint64_t	total_bytes;	/* of the pack */
 	int			fd;				/* of the temporary file, or -1 */
 	char	   *temp;			/* its name, NULL once it is renamed */
@@ -418,21 +419,14 @@ digest_to_bytes(const char *hex, uint8 *bytes)
 static LlmStatus
 check_pack(const uint8_t *base, size_t size, const char *digest, LlmError *err)
 {
-	MemoryContext context = AllocSetContextCreate(pgllm_context(), "pg_llm pack check", ALLOCSET_DEFAULT_SIZES);
-	uint8		digest_bytes[LLM_DIGEST_BYTES];
-	LlmPack		pack;
-	LlmStatus	status;
+	uint8		wanted[LLM_DIGEST_BYTES];
+	uint8		found[LLM_DIGEST_BYTES];
 
-	digest_to_bytes(digest, digest_bytes);
-	status = llm_pack_open(base, size, pgllm_allocator(context), &pack, err);
-	if (status == LLM_OK)
-	{
-		if (memcmp(pack.digest, digest_bytes, LLM_DIGEST_BYTES) != 0)
-			status = llm_fail(err, LLM_E_FORMAT, "pack file holds another model");
-		llm_pack_close(&pack);
-	}
-	MemoryContextDelete(context);
-	return status;
+	digest_to_bytes(digest, wanted);
+	LLM_TRY(llm_pack_check(base, size, found, err));
+	if (memcmp(found, wanted, LLM_DIGEST_BYTES) != 0)
+		return llm_fail(err, LLM_E_FORMAT, "pack file holds another model");
+	return LLM_OK;
 }
 
 /* open the source, which had identity id when its digest was taken, and lay out its pack */
@@ -452,7 +446,10 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 	opened = id_of_open_model(&work->source);
 	if (!pgllm_file_id_equal(&opened, id))
 		raise_changed(path);
-	PGLLM_CHECK(llm_packer_begin(&work->source, digest_bytes, a, &work->packer, &work->total_bytes, &err), &err);
+	llm_buf_init(&work->tables, a);
+	PGLLM_RUN(llm_tokenizer_tables(work->source.meta, a, pgllm_stop(), &work->tables, &err), &err);
+	PGLLM_CHECK(llm_packer_begin_with(&work->source, digest_bytes, (LlmStr) {work->tables.data, work->tables.len}, a, &work->packer,
+									  &work->total_bytes, &err), &err);
 }
 
 static void

@@ -66,7 +66,7 @@ open_model(LlmModel *m, const uint8_t *base, size_t size, const LlmModelOptions 
 
 	LLM_TRY(llm_pack_open(base, size, m->allocator, &m->pack, err));
 	LLM_TRY(llm_hparams_read_with(&m->pack.meta, &options->rope, &m->arch, &m->hp, err));
-	LLM_TRY(llm_tokenizer_create_with(&m->pack.meta, m->allocator, options->stop, &m->tokenizer, err));
+	LLM_TRY(llm_tokenizer_open(&m->pack.meta, m->pack.tables, m->pack.tables_bytes, m->allocator, options->stop, &m->tokenizer, err));
 	m->hp.n_vocab = (uint32_t) llm_tokenizer_vocab_size(m->tokenizer);
 	LLM_TRY(load_template(m, options->chat_template, err));
 

@@ -99,6 +99,8 @@ typedef struct LlmHfTemplate
 typedef struct LlmHf
 {
 	const LlmAllocator *allocator;
+	bool		borrowed;		/* tables lie elsewhere (hf_stored.c) */
+	LlmStr		section[3];		/* of the file: normalizer, pre_tokenizer, decoder; data NULL: none */
 	int32_t		n_rows;			/* ids that the model has, if it says so: often more than there are tokens */
 	LlmArena	arena;			/* strings and added tokens */
 	LlmHfSteps	normalizer;
@@ -122,7 +124,8 @@ typedef struct LlmHf
 	size_t		max_token_bytes;
 	int32_t		char_token[128];
 	LlmTrie		trie;			/* unigram */
-	double	   *score;			/* (n_vocab) */
+	double	   *score;			/* (n_score) of the tokens of the model */
+	size_t		n_score;
 	double		unk_score;
 
 	LlmHfAdded *added;
@@ -197,9 +200,16 @@ extern LlmStatus llm_hf_encode_word(LlmHfRun *run, const char *s, size_t len, Ll
 /* hf_tokenizer.c */
 extern void llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, const LlmAllocator *a, bool parse_special);
 extern void llm_hf_run_free(LlmHfRun *run);
+#define LLM_HF_JSON_KEY "tokenizer.huggingface.json"
+extern LlmStatus llm_hf_begin(LlmTokenizer *t, LlmError *err);	/* makes t->hf, empty */
+extern LlmStatus llm_hf_read_steps(LlmHf *hf, LlmError *err);	/* from hf->section */
 extern LlmStatus llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop *stop, LlmError *err);
 extern void llm_hf_free(LlmHf *hf);
 extern LlmStatus llm_hf_encode(LlmEncoder *e, LlmText first, const LlmText *second, int flags, LlmBuf *types, LlmError *err);
+
+/* hf_stored.c: what a tokenizer of this kind has beside that of all kinds (stored_tokenizer.c) */
+extern LlmStatus llm_hf_put_tables(const LlmTokenizer *t, const LlmMeta *meta, LlmBuf *out, LlmError *err);
+extern LlmStatus llm_hf_get_tables(LlmTokenizer *t, const LlmMeta *meta, LlmTables *tables, LlmError *err);
 
 /* how many tokens the template for one text (pair: for two) has behind the last */
 extern size_t llm_hf_n_after(const LlmTokenizer *t, bool pair);

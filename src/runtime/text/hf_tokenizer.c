@@ -11,7 +11,6 @@
 
 #define MAX_ROWS (1 << 22)
 #define MAX_FILE_BYTES ((size_t) 1 << 29)
-#define JSON_KEY "tokenizer.huggingface.json"
 
 /* the members of the file that matter here; truncation and padding are the caller's business */
 typedef struct Sections
@@ -97,6 +96,14 @@ read_section(LlmHf *hf, LlmStr span, LlmStatus (*read) (LlmHf *hf, struct json_o
 	return status;
 }
 
+LlmStatus
+llm_hf_read_steps(LlmHf *hf, LlmError *err)
+{
+	LLM_TRY(read_section(hf, hf->section[0], llm_hf_read_normalizer, err));
+	LLM_TRY(read_section(hf, hf->section[1], llm_hf_read_pre_tokenizer, err));
+	return read_section(hf, hf->section[2], llm_hf_read_decoder, err);
+}
+
 static void
 set_types(LlmTokenizer *t)
 {
@@ -156,9 +163,10 @@ load_sections(LlmTokenizer *t, const Sections *s, const LlmMeta *meta, const Llm
 	void	   *info;
 	LlmStatus	status;
 
-	LLM_TRY(read_section(hf, s->normalizer, llm_hf_read_normalizer, err));
-	LLM_TRY(read_section(hf, s->pre_tokenizer, llm_hf_read_pre_tokenizer, err));
-	LLM_TRY(read_section(hf, s->decoder, llm_hf_read_decoder, err));
+	hf->section[0] = s->normalizer;
+	hf->section[1] = s->pre_tokenizer;
+	hf->section[2] = s->decoder;
+	LLM_TRY(llm_hf_read_steps(hf, err));
 	LLM_TRY(llm_hf_read_model(t, s->model, s->added, stop, err));
 	snprintf(t->kind_name, sizeof(t->kind_name), "huggingface/%s", names[hf->model]);
 	LLM_TRY(llm_alloc_zero(t->allocator, (size_t) t->n_vocab, sizeof(LlmTokenInfo), &info, err));
@@ -176,29 +184,37 @@ load_sections(LlmTokenizer *t, const Sections *s, const LlmMeta *meta, const Llm
 }
 
 LlmStatus
-llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop *stop, LlmError *err)
+llm_hf_begin(LlmTokenizer *t, LlmError *err)
 {
-	LlmStr		json;
-	Sections	sections;
-	LlmBuf		scratch;
 	void	   *memory;
-	uint64_t	n_rows = 0;
-	LlmStatus	status;
 
-	LLM_TRY(llm_meta_string(meta, JSON_KEY, true, &json, err));
-	LLM_TRY(llm_meta_uint(meta, "tokenizer.huggingface.vocab_size", false, MAX_ROWS, &n_rows, err));
-	if (json.len > MAX_FILE_BYTES)
-		return llm_fail(err, LLM_E_LIMIT, "tokenizer.json has %zu bytes, at most %zu are allowed", json.len, MAX_FILE_BYTES);
 	LLM_TRY(llm_alloc_zero(t->allocator, 1, sizeof(LlmHf), &memory, err));
 	t->hf = memory;
-	t->bos = t->eos = t->eot = t->unknown = -1;
 	t->hf->allocator = t->allocator;
-	t->hf->n_rows = (int32_t) n_rows;
 	llm_arena_init(&t->hf->arena, t->allocator, 0);
 	llm_bpe_alphabet(t->hf->byte_of);
 	for (int c = 0; c < LLM_BPE_ALPHABET_END; c++)
 		if (t->hf->byte_of[c] >= 0)
 			t->hf->char_of[t->hf->byte_of[c]] = (int16_t) c;
+	return LLM_OK;
+}
+
+LlmStatus
+llm_hf_load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop *stop, LlmError *err)
+{
+	LlmStr		json;
+	Sections	sections;
+	LlmBuf		scratch;
+	uint64_t	n_rows = 0;
+	LlmStatus	status;
+
+	LLM_TRY(llm_meta_string(meta, LLM_HF_JSON_KEY, true, &json, err));
+	LLM_TRY(llm_meta_uint(meta, "tokenizer.huggingface.vocab_size", false, MAX_ROWS, &n_rows, err));
+	if (json.len > MAX_FILE_BYTES)
+		return llm_fail(err, LLM_E_LIMIT, "tokenizer.json has %zu bytes, at most %zu are allowed", json.len, MAX_FILE_BYTES);
+	LLM_TRY(llm_hf_begin(t, err));
+	t->bos = t->eos = t->eot = t->unknown = -1;
+	t->hf->n_rows = (int32_t) n_rows;
 	llm_buf_init(&scratch, t->allocator);
 	status = find_sections(json, &sections, &scratch, stop, err);
 	llm_buf_free(&scratch);
@@ -217,7 +233,8 @@ llm_hf_free(LlmHf *hf)
 	llm_trie_free(&hf->trie);
 	llm_trie_free(&hf->raw_added);
 	llm_trie_free(&hf->normal_added);
-	llm_free(hf->allocator, hf->score);
+	if (!hf->borrowed)
+		llm_free(hf->allocator, hf->score);
 	llm_arena_free(&hf->arena);
 	llm_free(hf->allocator, hf);
 }

@@ -393,6 +393,7 @@ load_vocabulary(LlmHfLoader *l, const ModelParts *parts, LlmStr added, LlmError 
 	llm_buf_init(&scores, hf->allocator);
 	status = hf->model == LLM_HF_UNIGRAM ? list_scored_entries(l, &scores, err) : list_entries(l, err);
 	hf->score = (double *) scores.data;	/* the tokenizer's from here on */
+	hf->n_score = scores.len / sizeof(double);
 	LLM_TRY(status);
 	n_ids = l->entries.len ? l->max_id + 1 : 0;
 	if (n_ids > SPARE_IDS + 16 * (l->entries.len / sizeof(VocabEntry)))

@@ -229,15 +229,28 @@ static LlmStatus
 sort_special(LlmTokenizer *t, const int32_t *ids, uint32_t *index, uint32_t n, LlmError *err)
 {
 	SpecialList list = {t, ids};
-	uint32_t	k = 0;
 
 	llm_sort_index(index, n, compare_special, &list);
 	for (uint32_t i = 0; i < n; i++)
-	{
 		t->special[i] = ids[index[i]];
-		if (i > 0 && compare_special(&list, index[i - 1], index[i]) == 0)
+	return llm_special_tokens_index(t, n, err);
+}
+
+LlmStatus
+llm_special_tokens_index(LlmTokenizer *t, uint32_t n, LlmError *err)
+{
+	uint32_t	k = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		LlmStr		s = llm_token_string(t, t->special[i]);
+		int			order = i > 0 ? llm_str_compare(llm_token_string(t, t->special[i - 1]), s) : -1;
+
+		if (order == 0)
 			return llm_fail(err, LLM_E_FORMAT, "special tokens %d and %d of the vocabulary have the same text",
 							(int) t->special[i - 1], (int) t->special[i]);
+		if (order > 0 || s.len == 0)
+			return llm_tables_damaged("order of special tokens", err);
 	}
 	for (int b = 0; b < 257; b++)
 	{

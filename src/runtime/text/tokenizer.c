@@ -107,8 +107,8 @@ load_tokens(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	return load_types(t, meta, err);
 }
 
-static LlmStatus
-load_bpe(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+LlmStatus
+llm_bpe_load_pretokenizer(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LlmStr		pre = {"default", 7};
 	LlmPretokenizerTraits traits;
@@ -117,7 +117,14 @@ load_bpe(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LLM_TRY(llm_pretokenizer_create(pre, t->allocator, &t->pretokenizer, &traits, err));
 	snprintf(t->kind_name, sizeof(t->kind_name), "bpe/%.*s", (int) pre.len, pre.data);
 	t->ignore_merges = traits.ignore_merges;
-	t->add_bos = traits.add_bos;
+	t->add_bos = t->borrowed ? t->add_bos : traits.add_bos;
+	return LLM_OK;
+}
+
+static LlmStatus
+load_bpe(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
+{
+	LLM_TRY(llm_bpe_load_pretokenizer(t, meta, err));
 	return llm_bpe_load(t, meta, err);
 }
 
@@ -268,10 +275,13 @@ llm_tokenizer_free(LlmTokenizer *t)
 	llm_pretokenizer_free(t->pretokenizer);
 	llm_vocab_free(&t->vocab);
 	llm_merges_free(&t->merges);
-	llm_free(t->allocator, t->token_rank);
-	llm_free(t->allocator, t->token_score);
-	llm_free(t->allocator, t->special);
-	llm_free(t->allocator, t->info);
+	if (!t->borrowed)
+	{
+		llm_free(t->allocator, t->token_rank);
+		llm_free(t->allocator, t->token_score);
+		llm_free(t->allocator, t->special);
+		llm_free(t->allocator, t->info);
+	}
 	llm_free(t->allocator, t);
 }
 

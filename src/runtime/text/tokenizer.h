@@ -51,6 +51,15 @@ extern LlmStatus llm_tokenizer_create(const LlmMeta *meta, const LlmAllocator *a
 
 /* the same; LLM_PAUSED if stop wants that while a tokenizer.json is read, which may be tens of megabytes: nothing is left then */
 extern LlmStatus llm_tokenizer_create_with(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmTokenizer **out, LlmError *err);
+
+/*
+ * What it takes long to make of a tokenizer, appended to out; nothing if the metadata has no tokenizer, or one that cannot be made.
+ * A tokenizer that is opened with these bytes, which must outlive it and begin at a multiple of 16, is as one that is created, and
+ * only borrows them. n_bytes 0: it is created. Errors of open: as above; LLM_E_FORMAT for tables that do not fit together.
+ */
+extern LlmStatus llm_tokenizer_tables(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmBuf *out, LlmError *err);
+extern LlmStatus llm_tokenizer_open(const LlmMeta *meta, const void *bytes, size_t n_bytes, const LlmAllocator *a, const LlmStop *stop,
+									LlmTokenizer **out, LlmError *err);
 extern void llm_tokenizer_free(LlmTokenizer *t);
 
 /*

@@ -37,6 +37,7 @@ typedef struct LlmTokenInfo
 struct LlmTokenizer
 {
 	const LlmAllocator *allocator;
+	bool		borrowed;		/* tables lie elsewhere (stored_tokenizer.c) */
 	LlmTokenizerKind kind;
 	char		kind_name[64];
 	const LlmMetaArray *tokens; /* texts as in the metadata, borrowed from it */
@@ -51,7 +52,7 @@ struct LlmTokenizer
 	int32_t		separator;		/* between the texts of a pair, after eos; -1: none */
 	bool		add_space_prefix;	/* SentencePiece */
 
-	/* special tokens in bytewise order; those that begin with byte b are [special_first[b], special_first[b + 1]) */
+	/* special tokens in bytewise order; those that begin with byte b are [special_first[b], special_first[b + 1]), and 256 is the end */
 	int32_t    *special;
 	int32_t		special_first[257];
 	bool		has_user_defined;
@@ -117,11 +118,17 @@ extern int	llm_byte_token_value(LlmStr text);
 /* special_tokens.c: ids and types by metadata and name, then the order for searching */
 extern LlmStatus llm_special_tokens_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 
+/* the first n of t->special are the special tokens: fill special_first. LLM_E_FORMAT if they are not in order, or two are alike */
+extern LlmStatus llm_special_tokens_index(LlmTokenizer *t, uint32_t n, LlmError *err);
+
 /*
  * The first special token in text at or after from: the longest one that begins there. Where control tokens are not
  * parsed, only user-defined ones. *at is where it begins; returns its id, or -1 and *at = text.len. LLM_PAUSED by worked.
  */
 extern LlmStatus llm_special_tokens_find(LlmEncoder *e, LlmText text, size_t from, bool parse_special, size_t *at, int32_t *id);
+
+/* tokenizer.c: the pre-tokenizer that the metadata names, and what goes with it */
+extern LlmStatus llm_bpe_load_pretokenizer(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);
 
 /* the kinds: fill vocab (n_vocab symbols) and what the kind needs; then encode text without special tokens */
 extern LlmStatus llm_bpe_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err);

@@ -17,10 +17,10 @@ typedef struct LlmTrieEdge
 
 typedef struct LlmTrie
 {
-	const LlmAllocator *allocator;
+	const LlmAllocator *allocator;	/* NULL: borrowed */
 	uint64_t	seed;
 	LlmTrieEdge *slots;
-	size_t		n_slots;		/* power of 2 */
+	size_t		n_slots;
 	uint32_t	n_nodes;		/* without the root */
 } LlmTrie;
 
@@ -30,14 +30,18 @@ extern void llm_trie_free(LlmTrie *t);
 /* bytes must not be empty; a string that is there already gets the new value, and *before its old one (else -1) */
 extern LlmStatus llm_trie_add(LlmTrie *t, const char *bytes, size_t len, int32_t value, int32_t *before, LlmError *err);
 
+/* into tables, and from there; all values must be below n_values */
+extern LlmStatus llm_trie_put(const LlmTrie *t, LlmBuf *out, LlmError *err);
+extern LlmStatus llm_trie_get(LlmTrie *t, LlmTables *tables, int32_t n_values, LlmError *err);
+
 /* the edge from a node by a byte, NULL if there is none */
 static inline const LlmTrieEdge *
 llm_trie_step(const LlmTrie *t, uint32_t node, uint8_t byte)
 {
 	uint64_t	key = (uint64_t) node << 8 | byte;
-	size_t		i = llm_hash_mix(key ^ t->seed, UINT64_C(0x9E3779B97F4A7C15)) & (t->n_slots - 1);
+	size_t		i = llm_slot_first(llm_hash_mix(key ^ t->seed, UINT64_C(0x9E3779B97F4A7C15)), t->n_slots);
 
-	for (;; i = (i + 1) & (t->n_slots - 1))
+	for (;; i = llm_slot_next(i, t->n_slots))
 	{
 		const LlmTrieEdge *edge = &t->slots[i];
 

@@ -3,12 +3,13 @@
  *
  * A symbol is a token (its number is its id) or a string that merges pass through without its being a token (numbers from
  * n_tokens on). Every symbol has bytes; only those that were indexed are found by content. Hashes are seeded with an
- * address, so a file cannot be made whose strings collide; nothing depends on their order.
+ * address, so a file cannot be made whose strings collide; nothing depends on their order. Finished ones can be kept (tables.h) and
+ * used where they lie: then there is no allocator, and nothing may be added.
  */
 #ifndef LLM_VOCAB_H
 #define LLM_VOCAB_H
 
-#include "base/arena.h"
+#include "text/tables.h"
 
 typedef struct LlmVocabSlot
 {
@@ -18,13 +19,13 @@ typedef struct LlmVocabSlot
 
 typedef struct LlmVocab
 {
-	const LlmAllocator *allocator;
+	const LlmAllocator *allocator;	/* NULL: borrowed */
 	uint64_t	seed;
 	LlmBuf		bytes;			/* of all symbols, one after the other */
 	LlmBuf		ends;			/* uint32_t each: where the bytes of a symbol end */
 	int32_t		n_symbols;
 	LlmVocabSlot *slots;
-	size_t		n_slots;		/* power of 2 */
+	size_t		n_slots;
 	size_t		n_indexed;
 } LlmVocab;
 
@@ -47,6 +48,10 @@ extern int32_t llm_vocab_find(const LlmVocab *v, const char *bytes, size_t len);
 /* find, else add and index */
 extern LlmStatus llm_vocab_intern(LlmVocab *v, const char *bytes, size_t len, int32_t *symbol, LlmError *err);
 
+/* into tables, and from there; v is untouched on an error */
+extern LlmStatus llm_vocab_put(const LlmVocab *v, LlmBuf *out, LlmError *err);
+extern LlmStatus llm_vocab_get(LlmVocab *v, LlmTables *tables, LlmError *err);
+
 static inline LlmStr
 llm_vocab_bytes(const LlmVocab *v, int32_t symbol)
 {
@@ -64,12 +69,31 @@ typedef struct LlmMerge
 	int32_t		merged;			/* -1: free slot */
 } LlmMerge;
 
+/*
+ * Tables have 7 slots for 4 entries, not a power of 2, as they are kept with models: one of 49152 tokens and as many merges, 95 MB
+ * large, has 2.1 MB of them.
+ */
+#define LLM_SLOTS_FOR(n) ((n) + (n) / 2 + (n) / 4 + 16)
+
+/* where a search begins (hash: of 64 bits), and where it goes on */
+static inline size_t
+llm_slot_first(uint64_t hash, size_t n_slots)
+{
+	return (size_t) ((unsigned __int128) hash * n_slots >> 64);
+}
+
+static inline size_t
+llm_slot_next(size_t i, size_t n_slots)
+{
+	return i + 1 < n_slots ? i + 1 : 0;
+}
+
 typedef struct LlmMergeTable
 {
-	const LlmAllocator *allocator;
+	const LlmAllocator *allocator;	/* NULL: borrowed */
 	uint64_t	seed;
 	LlmMerge   *slots;
-	size_t		n_slots;		/* power of 2, at least twice the merges */
+	size_t		n_slots;
 } LlmMergeTable;
 
 extern LlmStatus llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err);
@@ -78,6 +102,10 @@ extern void llm_merges_free(LlmMergeTable *m);
 /* at most n_merges of them; the first of equal pairs stays, or (_set) the last */
 extern void llm_merges_add(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged);
 extern void llm_merges_set(LlmMergeTable *m, int32_t left, int32_t right, uint32_t rank, int32_t merged);
+
+/* into tables, and from there; all that merges make must be below n_symbols */
+extern LlmStatus llm_merges_put(const LlmMergeTable *m, LlmBuf *out, LlmError *err);
+extern LlmStatus llm_merges_get(LlmMergeTable *m, LlmTables *tables, int32_t n_symbols, LlmError *err);
 
 static inline uint64_t
 llm_hash_mix(uint64_t a, uint64_t b)
@@ -92,9 +120,9 @@ static inline const LlmMerge *
 llm_merges_find(const LlmMergeTable *m, int32_t left, int32_t right)
 {
 	uint64_t	pair = (uint64_t) (uint32_t) left << 32 | (uint32_t) right;
-	size_t		i = llm_hash_mix(pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)) & (m->n_slots - 1);
+	size_t		i = llm_slot_first(llm_hash_mix(pair ^ m->seed, UINT64_C(0x9E3779B97F4A7C15)), m->n_slots);
 
-	for (;; i = (i + 1) & (m->n_slots - 1))
+	for (;; i = llm_slot_next(i, m->n_slots))
 	{
 		if (m->slots[i].merged < 0)
 			return NULL;

@@ -1,7 +1,7 @@
 /*
  * pack.c: opening a pack and finding its tensors.
  *
- * Opening reads header, metadata and directory only; nothing in them is believed: the checksums notice damage, and
+ * Opening reads header, metadata, directory and tables only; nothing in them is believed: the checksums notice damage, and
  * every offset and size is compared with what its shape demands before a pointer is made from it, so that kernels
  * never leave the pack. Tensor data is not read.
  */
@@ -63,8 +63,9 @@ check_header(const uint8_t *base, size_t size, LlmPackHeader *header, LlmError *
 		return damaged(err, "It has %zu bytes; its header says %" PRIu64 ".", size, header->total_bytes);
 	if (!range_ok(header->meta_off, header->meta_bytes, sizeof(*header), size) ||
 		!range_ok(header->dir_off, header->dir_bytes, header->meta_off + header->meta_bytes, size) ||
-		!range_ok(header->data_off, 0, header->dir_off + header->dir_bytes, size))
-		return damaged(err, "Its metadata, directory or data lie outside of it.");
+		!range_ok(header->tables_off, header->tables_bytes, header->dir_off + header->dir_bytes, size) ||
+		!range_ok(header->data_off, 0, header->tables_off + header->tables_bytes, size))
+		return damaged(err, "Its metadata, directory, tables or data lie outside of it.");
 	if (header->n_tensors > header->dir_bytes / sizeof(LlmPackEntry))
 		return damaged(err, "Its directory of %" PRIu64 " bytes is too short for %" PRIu64 " tensors.", header->dir_bytes,
 					   header->n_tensors);
@@ -74,11 +75,8 @@ check_header(const uint8_t *base, size_t size, LlmPackHeader *header, LlmError *
 static LlmStatus
 check_body(const uint8_t *base, const LlmPackHeader *header, LlmError *err)
 {
-	uint64_t	sum = llm_pack_checksum(0, base + header->meta_off, header->meta_bytes);
-
-	sum = llm_pack_checksum(sum, base + header->dir_off, header->dir_bytes);
-	if (sum != header->body_checksum)
-		return damaged(err, "The checksum of its metadata and directory is wrong.");
+	if (llm_pack_body_checksum(base, header) != header->body_checksum)
+		return damaged(err, "The checksum of its metadata, directory and tables is wrong.");
 	return LLM_OK;
 }
 
@@ -146,7 +144,26 @@ read_pack(LlmPack *pack, const LlmAllocator *a, LlmError *err)
 		return damaged(err, "Its metadata ends at byte %zu of %" PRIu64 ".", used, header.meta_bytes);
 	memcpy(pack->digest, header.digest, LLM_DIGEST_BYTES);
 	pack->source_bytes = header.source_bytes;
+	pack->tables = pack->base + header.tables_off;
+	pack->tables_bytes = header.tables_bytes;
 	return read_entries(pack, &header, err);
+}
+
+int
+llm_pack_format(void)
+{
+	return LLMK_PACK_VERSION * 100 + LLM_PACK_FORMAT;
+}
+
+LlmStatus
+llm_pack_check(const uint8_t *base, size_t size, uint8_t *digest, LlmError *err)
+{
+	LlmPackHeader header;
+
+	LLM_TRY(check_header(base, size, &header, err));
+	LLM_TRY(check_body(base, &header, err));
+	memcpy(digest, header.digest, LLM_DIGEST_BYTES);
+	return LLM_OK;
 }
 
 LlmStatus

@@ -1,12 +1,13 @@
 /*
- * pack.h: a model in the form that is computed with: metadata, a directory, and tensors re-laid for the kernels.
+ * pack.h: a model in the form that is computed with: metadata, a directory, tables, and tensors re-laid for the kernels.
  *
  * A pack is one run of bytes with offsets only, so it can be memory, or a file mapped by many processes. Matrices (two or
  * more dimensions) are packed in groups of LLMK_ROWS rows, each matrix of a stack (experts) by itself; vectors become F32.
- * All CPU levels share one layout. Layout: LlmPackHeader, metadata (GGUF encoding), directory, data, each 64-byte aligned.
+ * All CPU levels share one layout. Layout: LlmPackHeader, metadata (GGUF encoding), directory, tables, data, each 64-byte aligned. Tables
+ * are bytes of whoever makes the pack, kept beside the weights: what a tokenizer looks up (llm_tokenizer_tables).
  *
  * Packs are written only by us, but a file can be damaged: llm_pack_open checks the header, every directory entry and
- * offset. Identity: content digest of the source plus LLMK_PACK_VERSION.
+ * offset. Identity: content digest of the source plus LLMK_PACK_VERSION and the format of the pack (llm_pack_format).
  */
 #ifndef LLM_PACK_H
 #define LLM_PACK_H
@@ -36,6 +37,8 @@ typedef struct LlmPack
 	uint8_t		digest[LLM_DIGEST_BYTES];	/* of the source; zeros if it was not computed */
 	uint64_t	source_bytes;
 	LlmMeta		meta;
+	const uint8_t *tables;
+	size_t		tables_bytes;	/* 0: none */
 	uint64_t	n_tensors;
 	LlmPackTensor *tensors;		/* sorted by name */
 	LlmArena	arena;
@@ -60,6 +63,9 @@ typedef struct LlmPacker LlmPacker;
 
 extern LlmStatus llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAllocator *a,
 								  LlmPacker **out, uint64_t *total_bytes, LlmError *err);
+/* the same with tables, which must outlive the packer */
+extern LlmStatus llm_packer_begin_with(const LlmSource *source, const uint8_t *digest, LlmStr tables, const LlmAllocator *a,
+									   LlmPacker **out, uint64_t *total_bytes, LlmError *err);
 extern LlmStatus llm_packer_run(LlmPacker *packer, const LlmPackSink *sink, const LlmStop *stop, LlmError *err);
 extern void llm_packer_free(LlmPacker *packer);
 
@@ -74,6 +80,12 @@ extern LlmStatus llm_packer_begin_outline(const LlmSource *source, const LlmAllo
 /* base must be 64-byte aligned and outlive the pack */
 extern LlmStatus llm_pack_open(const uint8_t *base, size_t size, const LlmAllocator *a, LlmPack *pack, LlmError *err);
 extern void llm_pack_close(LlmPack *pack);
+
+/* whether base is a whole pack without damage, and of which digest: all that llm_pack_open does before it reads */
+extern LlmStatus llm_pack_check(const uint8_t *base, size_t size, uint8_t *digest, LlmError *err);
+
+/* a number that changes whenever packs of other versions of this program could not be used, for their names */
+extern int	llm_pack_format(void);
 
 extern const LlmPackTensor *llm_pack_find(const LlmPack *pack, const char *name);
 

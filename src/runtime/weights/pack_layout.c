@@ -42,26 +42,48 @@ llm_pack_tensor_bytes(const LlmPackEntry *entry, uint64_t *n_bytes)
 	return true;
 }
 
-/* multiply and shift over words; the length goes in, so that trailing zeros count */
+/*
+ * Multiply and shift over words, in four lanes that take words by turns, as a product has to wait for the one before. The length
+ * goes in, so that trailing zeros count.
+ */
+#define N_LANES 4
+
+static inline uint64_t
+mix(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+	return h ^ (h >> 32);
+}
+
 uint64_t
 llm_pack_checksum(uint64_t state, const void *data, size_t len)
 {
-	const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
 	const uint8_t *p = data;
-	uint64_t	h = (state ^ len) * factor;
-	uint64_t	word;
+	uint64_t	lane[N_LANES];
+	uint64_t	word[N_LANES];
+	uint64_t	h = mix(state, len);
 
-	while (len >= sizeof(word))
+	for (int i = 0; i < N_LANES; i++)
+		lane[i] = h + (uint64_t) i;
+	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word))
 	{
-		memcpy(&word, p, sizeof(word));
-		h = (h ^ word) * factor;
-		h ^= h >> 32;
-		p += sizeof(word);
-		len -= sizeof(word);
+		memcpy(word, p, sizeof(word));
+		for (int i = 0; i < N_LANES; i++)
+			lane[i] = mix(lane[i], word[i]);
 	}
-	word = 0;
+	memset(word, 0, sizeof(word));
 	if (len > 0)
-		memcpy(&word, p, len);
-	h = (h ^ word) * factor;
-	return h ^ (h >> 32);
+		memcpy(word, p, len);
+	for (int i = 0; i < N_LANES; i++)
+		h = mix(h, mix(lane[i], word[i]));
+	return h;
+}
+
+uint64_t
+llm_pack_body_checksum(const uint8_t *base, const LlmPackHeader *header)
+{
+	uint64_t	sum = llm_pack_checksum(0, base + header->meta_off, header->meta_bytes);
+
+	sum = llm_pack_checksum(sum, base + header->dir_off, header->dir_bytes);
+	return llm_pack_checksum(sum, base + header->tables_off, header->tables_bytes);
 }

@@ -1,7 +1,7 @@
 /*
  * pack_layout.h: the bytes of a pack, agreed between the packer and the opener. Internal to weights/.
  *
- * Header, metadata, directory (entries, then names), data; each part and each matrix starts at a multiple of LLMK_ALIGN.
+ * Header, metadata, directory (entries, then names), tables of the tokenizer, data; each part and each matrix starts at a multiple of LLMK_ALIGN.
  * Numbers are those of the machine that wrote the pack: a pack is a cache, never carried elsewhere, and a foreign one
  * fails the check of the byte-order mark. All offsets count from the start of the pack.
  */
@@ -12,7 +12,7 @@
 
 #define LLM_PACK_MAGIC "LLMPACK"	/* 8 bytes with the zero */
 #define LLM_PACK_BYTE_ORDER 0x01020304
-#define LLM_PACK_FORMAT 1		/* of the structures below; the layout of matrices is LLMK_PACK_VERSION */
+#define LLM_PACK_FORMAT 2		/* of the structures below; the layout of matrices is LLMK_PACK_VERSION */
 
 #define LLM_PACK_MAX_COLS ((int64_t) 1 << 20)	/* of a matrix, so that a group of rows stays a bounded buffer */
 
@@ -31,10 +31,12 @@ typedef struct LlmPackHeader
 	uint64_t	dir_off;
 	uint64_t	dir_bytes;		/* entries and names */
 	uint64_t	n_tensors;
+	uint64_t	tables_off;
+	uint64_t	tables_bytes;
 	uint64_t	data_off;
-	uint64_t	body_checksum;	/* of the metadata, continued over the directory */
+	uint64_t	body_checksum;	/* of the metadata, continued over the directory and the tables */
 	uint64_t	header_checksum;	/* of the fields above */
-	uint8_t		pad[56];
+	uint8_t		pad[40];
 } LlmPackHeader;
 
 _Static_assert(sizeof(LlmPackHeader) == 192, "pack header");
@@ -66,6 +68,9 @@ extern bool llm_pack_tensor_bytes(const LlmPackEntry *entry, uint64_t *n_bytes);
 
 /* 64 bits over bytes, to notice damage (not forgery): state is 0 at first, then the result of the part before */
 extern uint64_t llm_pack_checksum(uint64_t state, const void *data, size_t len);
+
+/* of what follows the header and is no data, at base */
+extern uint64_t llm_pack_body_checksum(const uint8_t *base, const LlmPackHeader *header);
 
 static inline uint64_t
 llm_pack_align(uint64_t off)

@@ -18,6 +18,7 @@ typedef enum PackerPhase
 {
 	PACK_METADATA,
 	PACK_DIRECTORY,
+	PACK_TABLES,
 	PACK_TENSORS,
 	PACK_HEADER,
 	PACK_DONE
@@ -28,6 +29,7 @@ struct LlmPacker
 	const LlmSource *source;
 	const LlmAllocator *allocator;
 	bool		outline;
+	LlmStr		tables;
 	LlmPackHeader header;
 	LlmPackEntry *entries;		/* start of the directory's bytes, which are header.dir_bytes long */
 	uint32_t   *rank;			/* by tensor of the source: its entry */
@@ -200,7 +202,9 @@ lay_out(LlmPacker *packer, LlmError *err)
 	header->meta_off = sizeof(LlmPackHeader);
 	header->meta_bytes = source->meta->n_bytes;
 	header->dir_off = llm_pack_align(header->meta_off + header->meta_bytes);
-	header->data_off = llm_pack_align(header->dir_off + header->dir_bytes);
+	header->tables_off = llm_pack_align(header->dir_off + header->dir_bytes);
+	header->tables_bytes = packer->tables.len;
+	header->data_off = llm_pack_align(header->tables_off + header->tables_bytes);
 	off = header->data_off;
 	for (uint64_t i = 0; i < source->n_tensors; i++)
 	{
@@ -239,6 +243,7 @@ fill_header(LlmPacker *packer, const uint8_t *digest)
 		memcpy(header->digest, digest, LLM_DIGEST_BYTES);
 	header->body_checksum = llm_pack_checksum(0, source->meta->bytes, source->meta->n_bytes);
 	header->body_checksum = llm_pack_checksum(header->body_checksum, packer->entries, header->dir_bytes);
+	header->body_checksum = llm_pack_checksum(header->body_checksum, packer->tables.data, header->tables_bytes);
 	header->header_checksum = llm_pack_checksum(0, header, offsetof(LlmPackHeader, header_checksum));
 }
 
@@ -259,7 +264,7 @@ prepare(LlmPacker *packer, const uint8_t *digest, LlmError *err)
 }
 
 static LlmStatus
-begin(const LlmSource *source, const uint8_t *digest, bool outline, const LlmAllocator *a,
+begin(const LlmSource *source, const uint8_t *digest, LlmStr tables, bool outline, const LlmAllocator *a,
 	  LlmPacker **out, uint64_t *total_bytes, LlmError *err)
 {
 	LlmPacker  *packer;
@@ -271,6 +276,7 @@ begin(const LlmSource *source, const uint8_t *digest, bool outline, const LlmAll
 	packer->source = source;
 	packer->allocator = a;
 	packer->outline = outline;
+	packer->tables = tables;
 	status = prepare(packer, digest, err);
 	if (status != LLM_OK)
 	{
@@ -286,13 +292,20 @@ LlmStatus
 llm_packer_begin(const LlmSource *source, const uint8_t *digest, const LlmAllocator *a,
 				 LlmPacker **out, uint64_t *total_bytes, LlmError *err)
 {
-	return begin(source, digest, false, a, out, total_bytes, err);
+	return begin(source, digest, (LlmStr) {"", 0}, false, a, out, total_bytes, err);
+}
+
+LlmStatus
+llm_packer_begin_with(const LlmSource *source, const uint8_t *digest, LlmStr tables, const LlmAllocator *a,
+					  LlmPacker **out, uint64_t *total_bytes, LlmError *err)
+{
+	return begin(source, digest, tables, false, a, out, total_bytes, err);
 }
 
 LlmStatus
 llm_packer_begin_outline(const LlmSource *source, const LlmAllocator *a, LlmPacker **out, uint64_t *total_bytes, LlmError *err)
 {
-	return begin(source, NULL, true, a, out, total_bytes, err);
+	return begin(source, NULL, (LlmStr) {"", 0}, true, a, out, total_bytes, err);
 }
 
 void
@@ -378,6 +391,10 @@ pack_step(LlmPacker *packer, const LlmPackSink *sink, LlmError *err)
 			break;
 		case PACK_DIRECTORY:
 			LLM_TRY(sink->write(sink->ctx, header->dir_off, packer->entries, header->dir_bytes, err));
+			packer->phase = PACK_TABLES;
+			break;
+		case PACK_TABLES:
+			LLM_TRY(sink->write(sink->ctx, header->tables_off, packer->tables.data, packer->tables.len, err));
 			packer->phase = PACK_TENSORS;
 			break;
 		case PACK_TENSORS:

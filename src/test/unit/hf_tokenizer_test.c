@@ -10,6 +10,7 @@
 #include "check.h"
 #include "fail_alloc.h"
 #include "gguf_writer.h"
+#include "tokenizer_ways.h"
 
 #include <json-c/json.h>
 
@@ -37,7 +38,7 @@ open_json(Fixture *f, const char *json)
 	gw_finish(&f->writer);
 	f->fd = gw_memfd(f->writer.file.data, f->writer.file.len, path);
 	CHECK(llm_gguf_open(path, &llm_malloc_allocator, NULL, &f->gguf, &f->err) == LLM_OK);
-	f->status = llm_tokenizer_create(&f->gguf.meta, &llm_malloc_allocator, &f->t, &f->err);
+	f->status = tokenizer_by_way(&f->gguf.meta, &f->t, &f->err);
 }
 
 static void
@@ -345,15 +346,19 @@ main(void)
 		"llama3", "deepseek3", "falcon", "gemma", "llama2", "metaspace_first", "phi3", "bert", "word_level", "flags", "unigram_bytes"
 	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (tokenizer_way = 0; tokenizer_way < TOKENIZER_WAYS; tokenizer_way++)
 	{
-		check_recorded(names[i]);
-		check_memory(names[i]);
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			check_recorded(names[i]);
+		test_refused();
+		test_origin();
+		test_repeated_words();
+		test_bad_expression();
+		tokenizer_ways_end();
 	}
-	test_refused();
-	test_origin();
-	test_repeated_words();
-	test_bad_expression();
+	tokenizer_way = 0;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		check_memory(names[i]);
 	test_pause();
 	CHECK_DONE();
 }

@@ -343,11 +343,8 @@ repair_checksums(uint8_t *base, size_t size)
 
 	memcpy(&header, base, sizeof(header));
 	if (header.meta_off <= size && header.meta_bytes <= size - header.meta_off && header.dir_off <= size &&
-		header.dir_bytes <= size - header.dir_off)
-	{
-		header.body_checksum = llm_pack_checksum(0, base + header.meta_off, header.meta_bytes);
-		header.body_checksum = llm_pack_checksum(header.body_checksum, base + header.dir_off, header.dir_bytes);
-	}
+		header.dir_bytes <= size - header.dir_off && header.tables_off <= size && header.tables_bytes <= size - header.tables_off)
+		header.body_checksum = llm_pack_body_checksum(base, &header);
 	header.header_checksum = llm_pack_checksum(0, &header, offsetof(LlmPackHeader, header_checksum));
 	memcpy(base, &header, sizeof(header));
 }
@@ -370,6 +367,7 @@ try_open(const uint8_t *base, size_t size)
 			const LlmPackTensor *t = &pack.tensors[i];
 
 			CHECK(t->data >= base && t->n_bytes <= size && (size_t) (t->data - base) <= size - t->n_bytes);
+			CHECK(pack.tables >= base && pack.tables_bytes <= size - (size_t) (pack.tables - base));
 			CHECK((const uint8_t *) t->name.data >= base && t->name.len <= size);
 			CHECK(i == 0 || t->name.len > 0 || pack.tensors[i - 1].name.len == 0);
 			if (!t->is_vector)
@@ -402,7 +400,8 @@ test_damage(const uint8_t *good, size_t size)
 	for (size_t i = 0; i < header.data_off; i++)
 	{
 		bool		padding = (i >= offsetof(LlmPackHeader, pad) && i < sizeof(header)) ||
-			(i >= header.meta_off + header.meta_bytes && i < header.dir_off) || i >= header.dir_off + header.dir_bytes;
+			(i >= header.meta_off + header.meta_bytes && i < header.dir_off) ||
+			(i >= header.dir_off + header.dir_bytes && i < header.tables_off) || i >= header.tables_off + header.tables_bytes;
 
 		base[i] ^= (uint8_t) (1u << next_random(&random) % 8);
 		CHECK_MSG(try_open(base, size) == (padding ? LLM_OK : LLM_E_FORMAT), "byte %zu", i);
@@ -619,19 +618,28 @@ main(void)
 	test_outline_fails(&s);
 	llm_memory_pack_free(base, size);
 
-	/* a digest is kept */
+	/* a digest and tables are kept */
 	for (int i = 0; i < LLM_DIGEST_BYTES; i++)
 		digest[i] = (uint8_t) (i + 1);
-	CHECK(llm_packer_begin(&s.weights, digest, alloc, &packer, &total, &err) == LLM_OK && total == size);
+	CHECK(llm_packer_begin_with(&s.weights, digest, (LlmStr) {"some tables", 11}, alloc, &packer, &total, &err) == LLM_OK &&
+		  total == size + LLMK_ALIGN);
+	size = total;
 	{
 		MemorySink	memory = {.base = aligned_alloc(LLMK_ALIGN, size), .size = size, .fail_at = -1};
 		LlmPackSink sink = {memory_sink_write, &memory};
+		uint8_t		found[LLM_DIGEST_BYTES];
 
 		memset(memory.base, 0, size);
 		CHECK(llm_packer_run(packer, &sink, NULL, &err) == LLM_OK);
 		CHECK(llm_pack_open(memory.base, size, alloc, &pack, &err) == LLM_OK);
 		CHECK(memcmp(pack.digest, digest, LLM_DIGEST_BYTES) == 0);
+		CHECK(pack.tables_bytes == 11 && memcmp(pack.tables, "some tables", 11) == 0 && (uintptr_t) pack.tables % LLMK_ALIGN == 0);
+		check_values(&s, &pack);
+		CHECK(llm_pack_check(memory.base, size, found, &err) == LLM_OK && memcmp(found, digest, LLM_DIGEST_BYTES) == 0);
+		memory.base[pack.tables - memory.base] ^= 1;
+		CHECK(llm_pack_check(memory.base, size, found, &err) == LLM_E_FORMAT);
 		llm_pack_close(&pack);
+		CHECK(llm_pack_open(memory.base, size, alloc, &pack, &err) == LLM_E_FORMAT);
 		free(memory.base);
 	}
 	llm_packer_free(packer);
@@ -650,9 +658,18 @@ main(void)
 		gw_finish(&s.writer);
 	}
 	open_source(&s);
-	CHECK(llm_pack_to_memory(&s.weights, alloc, NULL, &base, &size, &err) == LLM_OK);
-	test_damage(base, size);
-	llm_memory_pack_free(base, size);
+	CHECK(llm_packer_begin_with(&s.weights, NULL, (LlmStr) {"tables of a tokenizer", 21}, alloc, &packer, &total, &err) == LLM_OK);
+	size = total;
+	{
+		MemorySink	memory = {.base = aligned_alloc(LLMK_ALIGN, size), .size = size, .fail_at = -1};
+		LlmPackSink sink = {memory_sink_write, &memory};
+
+		memset(memory.base, 0, size);
+		CHECK(llm_packer_run(packer, &sink, NULL, &err) == LLM_OK);
+		test_damage(memory.base, size);
+		free(memory.base);
+	}
+	llm_packer_free(packer);
 	close_source(&s);
 
 	test_refusals();

@@ -9,6 +9,7 @@
 #include "fail_alloc.h"
 #include "gguf_writer.h"
 #include "tokenizer_cases.h"
+#include "tokenizer_ways.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define N_TEXTS N_OF(tokenizer_texts)
@@ -31,7 +32,7 @@ open_fixture(Fixture *f)
 	gw_finish(&f->writer);
 	f->fd = gw_memfd(f->writer.file.data, f->writer.file.len, path);
 	if (llm_gguf_open(path, &llm_malloc_allocator, NULL, &f->gguf, &err) != LLM_OK ||
-		llm_tokenizer_create(&f->gguf.meta, &llm_malloc_allocator, &f->t, &err) != LLM_OK)
+		tokenizer_by_way(&f->gguf.meta, &f->t, &err) != LLM_OK)
 	{
 		fprintf(stderr, "no tokenizer: %s\n", err.message);
 		exit(1);
@@ -429,14 +430,19 @@ main(void)
 {
 	Fixture		f;
 
-	test_library();
-	test_any_bytes();
-	test_leading_space();
-	test_special();
-	test_wordpiece();
-	test_hostile();
-	test_bad_ids();
-	test_long_word();
+	for (tokenizer_way = 0; tokenizer_way < TOKENIZER_WAYS; tokenizer_way++)
+	{
+		test_library();
+		test_any_bytes();
+		test_leading_space();
+		test_special();
+		test_wordpiece();
+		test_hostile();
+		test_bad_ids();
+		test_long_word();
+		tokenizer_ways_end();
+	}
+	tokenizer_way = 0;
 	make_bpe(&f, "default");
 	check_allocations(&f);
 	make_bpe(&f, "deepseek-v3");

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "fail_alloc.h"
 #include "gguf_writer.h"
+#include "tokenizer_ways.h"
 #include "tokenizer_cases.h"
 #include "unigram_cases.h"
 
@@ -56,7 +57,7 @@ open_fixture(Fixture *f)
 		fprintf(stderr, "no file: %s\n", f->err.message);
 		exit(1);
 	}
-	f->status = llm_tokenizer_create(&f->gguf.meta, &llm_malloc_allocator, &f->t, &f->err);
+	f->status = tokenizer_by_way(&f->gguf.meta, &f->t, &f->err);
 }
 
 static void
@@ -505,13 +506,19 @@ test_allocations(void)
 int
 main(void)
 {
-	test_library();
-	test_scores();
-	test_vocabulary();
-	test_refused_maps();
-	test_damaged_maps();
-	test_cycle();
-	test_long_word();
+	for (tokenizer_way = 0; tokenizer_way < TOKENIZER_WAYS; tokenizer_way++)
+	{
+		test_library();
+		test_scores();
+		test_vocabulary();
+		test_refused_maps();
+		if (tokenizer_way == 0)
+			test_damaged_maps();
+		test_cycle();
+		test_long_word();
+		tokenizer_ways_end();
+	}
+	tokenizer_way = 0;
 	test_allocations();
 	CHECK_DONE();
 }
