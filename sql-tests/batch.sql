@@ -257,6 +257,53 @@ INSERT INTO parts SELECT t, k FROM texts;
 SELECT * FROM compare($$SELECT k, llm_classify(t, '{a,b}') FROM parts WHERE llm_filter(t, 'x') ORDER BY t$$);
 SELECT * FROM compare($$UPDATE parts SET t = llm_generate(t, max_tokens => 2), k = (k + 1) % 3$$, 'parts');
 EXPLAIN (COSTS OFF, VERBOSE) SELECT llm_score(t, 'x') FROM parts WHERE llm_filter(t || k, 'y') AND k > 0;
+-- whole rows; sorted ones that are merged; a UNION ALL in which not all parts are alike
+SELECT * FROM compare($$SELECT p, tableoid::regclass FROM parts p WHERE llm_filter(p::text, 'x')$$);
+CREATE INDEX ON parts (t);
+SET enable_sort = off;
+EXPLAIN (COSTS OFF) SELECT k FROM parts WHERE llm_filter(t, 'x') ORDER BY t;
+SELECT * FROM compare($$SELECT k, t, llm_classify(t, '{a,b}') FROM parts WHERE llm_filter(t, 'x') ORDER BY t DESC, k$$);
+SELECT * FROM compare($$SELECT k, t FROM parts WHERE llm_filter(t, 'x') ORDER BY t, k LIMIT 7$$);
+SELECT * FROM compare($$SELECT llm_classify(t, '{a,b}') FROM parts ORDER BY upper(t), k$$);
+RESET enable_sort;
+EXPLAIN (COSTS OFF) SELECT t FROM (SELECT t FROM parts UNION ALL SELECT t FROM texts UNION ALL SELECT 'a' UNION ALL SELECT f FROM few) x
+	WHERE llm_filter(t, 'x');
+SELECT * FROM compare($$SELECT t FROM (SELECT t FROM parts UNION ALL SELECT t FROM texts UNION ALL SELECT 'a' UNION ALL SELECT f FROM few) x
+	WHERE llm_filter(t, 'x')$$);
+SELECT * FROM compare($$SELECT llm_classify(t, '{a,b}') FROM parts UNION ALL SELECT llm_classify(upper(t), '{a,b}') FROM parts$$);
+-- batches reach across small partitions: one row first, then all others
+CREATE TABLE small (t text, k int) PARTITION BY LIST (k);
+DO $$ BEGIN
+	FOR i IN 1..20 LOOP
+		EXECUTE format('CREATE TABLE small_%s PARTITION OF small FOR VALUES IN (%s)', i, i);
+	END LOOP;
+END $$;
+INSERT INTO small SELECT 'small ' || i, 1 + i % 20 FROM generate_series(1, 40) i;
+CREATE FUNCTION batches(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || statement LOOP
+		IF line ~ 'Batches|Rows:' THEN
+			RETURN NEXT trim(line);
+		END IF;
+	END LOOP;
+END $$;
+SELECT batches($$SELECT count(*) FROM small WHERE llm_filter(t, 'x')$$);
+-- what is guarded stays so in each partition: rows are not looked at before they may be
+ALTER TABLE small ENABLE ROW LEVEL SECURITY;
+CREATE ROLE small_reader;
+GRANT SELECT ON small TO small_reader;
+GRANT USAGE ON FOREIGN SERVER mistral TO small_reader;
+CREATE POLICY p ON small FOR SELECT TO small_reader USING (k < 3);
+CREATE FUNCTION seen(t text) RETURNS text LANGUAGE plpgsql STABLE COST 1 AS $$ BEGIN RAISE NOTICE 'saw %', t; RETURN t; END $$;
+SET ROLE small_reader;
+SELECT count(*) FROM small WHERE llm_score(seen(t), 'x') >= 0 AND t > 'small 2';
+RESET ROLE;
+DROP OWNED BY small_reader;
+DROP ROLE small_reader;
+DROP FUNCTION batches, seen;
+DROP TABLE small;
 
 -- row security and barrier views: no row is looked at before it may be
 CREATE FUNCTION leak(t text) RETURNS bool LANGUAGE plpgsql STABLE COST 1 AS $$ BEGIN RAISE NOTICE 'saw %', t; RETURN true; END $$;

@@ -72,6 +72,27 @@ SELECT (same(s)).*, s FROM unnest(ARRAY[
 	$$SELECT a.i, b.i FROM mails a JOIN mails b ON a.person = b.i AND llm_filter(a.body || b.body, 'is short', threshold => 1.1e-6) JOIN persons p ON p.i = b.person WHERE p.city = 'city 7'$$,
 	$$SELECT v.i FROM (VALUES (3), (5), (7)) v (i) JOIN mails m ON m.i = v.i WHERE llm_filter(m.body, 'is short', threshold => 1.1e-6)$$]) s;
 
+-- of a partitioned table, whose partitions all have the filter
+CREATE TABLE letters (i int, person int, body text) PARTITION BY HASH (i);
+CREATE TABLE letters_0 PARTITION OF letters FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE letters_1 (body text, gone int, person int, i int);
+ALTER TABLE letters_1 DROP COLUMN gone;
+ALTER TABLE letters ATTACH PARTITION letters_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO letters SELECT * FROM mails;
+CREATE INDEX ON letters (i);
+ANALYZE letters;
+SELECT plan($$SELECT m.i FROM letters m JOIN persons p ON p.i = m.person WHERE p.city = 'city 7' AND llm_filter(m.body, 'is short', threshold => 1.1e-6)$$);
+SET enable_hashjoin = off;
+SELECT plan($$SELECT v.i FROM (VALUES (3), (5), (7)) v (i) JOIN letters m ON m.i = v.i WHERE llm_filter(m.body, 'is short', threshold => 1.1e-6)$$);
+RESET enable_hashjoin;
+SELECT (same(s)).*, s FROM unnest(ARRAY[
+	$$SELECT m.i FROM letters m JOIN persons p ON p.i = m.person WHERE p.city = 'city 7' AND llm_filter(m.body, 'is short', threshold => 1e-9)$$,
+	$$SELECT m, p.city FROM letters m JOIN persons p ON p.i = m.person WHERE p.city = 'city 7' AND m.i > 9 AND llm_score(m.body || m.i, 'is short') > 1e-9$$,
+	$$SELECT m.i FROM letters m JOIN persons p ON p.i = m.person WHERE p.city = 'city 7' AND llm_filter(m::text, 'is short', threshold => 1e-9)$$,
+	$$SELECT p.city FROM letters m LEFT JOIN persons p ON p.i = m.person + 50 JOIN (VALUES (3), (5), (80)) v (i) ON v.i = m.i WHERE llm_filter(m.body, 'is short', threshold => 1e-9)$$,
+	$$SELECT m.b FROM (SELECT i, body AS b FROM letters UNION ALL SELECT i, body || person FROM mails) m JOIN persons p ON p.i = m.i WHERE p.city = 'city 7' AND llm_filter(m.b, 'is short', threshold => 1e-9)$$,
+	$$SELECT v.i FROM (VALUES (3), (5), (7)) v (i) JOIN letters m ON m.i = v.i WHERE llm_filter(m.body, 'is short', threshold => 1e-9)$$]) s;
+
 -- never where a filter may be a barrier
 CREATE VIEW barrier WITH (security_barrier) AS SELECT * FROM mails WHERE i < 250;
 SELECT count(*) AS filters_moved FROM plan($$SELECT m.i FROM barrier m JOIN persons p ON p.i = m.person
@@ -89,6 +110,6 @@ RESET ROLE;
 DROP OWNED BY defer_reader;
 DROP ROLE defer_reader;
 DROP VIEW barrier;
-DROP TABLE mails, persons;
+DROP TABLE mails, persons, letters;
 DROP FUNCTION plan, same, inputs;
 DROP SERVER llama3;

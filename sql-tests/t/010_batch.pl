@@ -89,7 +89,8 @@ $_->quit for $one, $two;
 my $count = $ENV{PG_LLM_BATCH_STATEMENTS} // 60;
 my $script = "$FindBin::RealBin/../../src/test/batch_statements.py";
 my ($out, $errors);
-my $ok = IPC::Run::run([ 'python3', $script, '--count', $count, '--model', "$models/mistral.gguf", 'psql', '-d', $node->connstr('postgres') ],
+my $ok = IPC::Run::run([ 'python3', $script, '--count', $count, '--model', "$models/mistral.gguf", '--encoder', "$models/bert.gguf",
+	'psql', '-d', $node->connstr('postgres') ],
 	'>', \$out, '2>', \$errors);
 ok($ok, 'generated statements give the same with batching and without');
 note $out;

@@ -70,6 +70,13 @@
 #define PGLLM_WAIT_EVENT(name)  WaitEventExtensionNew(name)
 #endif
 
+/* what is pruned when a plan runs is in a list of the statement since 18 */
+#if PG_VERSION_NUM < 180000
+#define PGLLM_APPEND_PRUNES(append)  ((append)->part_prune_info != NULL)
+#else
+#define PGLLM_APPEND_PRUNES(append)  ((append)->part_prune_index >= 0)
+#endif
+
 /* EXPLAIN's functions moved to files of their own in 18 */
 #if PG_VERSION_NUM < 180000
 #define PGLLM_EXPLAIN_HEADER  "commands/explain.h"

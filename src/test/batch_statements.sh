@@ -6,7 +6,10 @@ SERVER_FOLDER=build/test-server
 check_server
 build_and_install
 start_server
-as_server tee "$SERVER/models/mistral.gguf" < sql-tests/data/models/mistral.gguf > /dev/null
+for model in models/mistral encoders/bert; do
+	as_server tee "$SERVER/models/${model#*/}.gguf" < "sql-tests/data/$model.gguf" > /dev/null
+done
 $PSQL -q -d postgres -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION IF NOT EXISTS pg_llm'
-python3 src/test/batch_statements.py --count "$1" --model "$SERVER/models/mistral.gguf" "$BIN/psql" -d postgres
+python3 src/test/batch_statements.py --count "$1" --model "$SERVER/models/mistral.gguf" --encoder "$SERVER/models/bert.gguf" \
+	"$BIN/psql" -d postgres
 stop_server

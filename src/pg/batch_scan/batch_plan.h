@@ -71,6 +71,14 @@ extern bool pgllm_may_run_ahead(Plan *plan, const PgLlmSplit *split);
 /* an expression over columns of leaves (INDEX_VAR); columns that they lack are added */
 extern Node *pgllm_over_leaves(Node *node, List **leaves);
 
+/* ---- Append and MergeAppend (append.c) ---- */
+
+/* a batch node above one whose children compute the same; NULL: none is above, though there may be some below */
+extern Plan *pgllm_rewrite_append(PgLlmRewrite *r, Plan *append, PgLlmFlow flow);
+
+extern List *pgllm_append_children(const Plan *plan);
+extern List *pgllm_append_columns(List *child_columns);
+
 /* ---- walking plans (plan_walk.c) ---- */
 typedef Plan *(*PgLlmPlanFn) (Plan *child, Plan *parent, void *context);
 

@@ -9,6 +9,8 @@
  *
  * Estimates are those after filters, on both sides of the comparison: the guess for the moved filter cancels out.
  *
+ * Filters that all partitions of a table have are taken from them together, and move from their Append on.
+ *
  * Nothing moves in a statement with row security or a security barrier view: finished plans do not say which filters are
  * barriers for others.
  */
@@ -60,6 +62,12 @@ is_source(const Plan *plan)
 	}
 }
 
+static bool
+is_append(const Plan *plan)
+{
+	return pgllm_append_children(plan) != NIL;
+}
+
 /* parameters and sub-plans belong to their place in the plan; whole rows and system columns are not handed on */
 static bool
 bound_to_place_walker(Node *node, void *context)
@@ -93,9 +101,9 @@ n_movable(List *quals)
 	return n;
 }
 
-/* the trailing filters of a node; taken: they are removed from it */
+/* take the trailing filters of a node from it */
 static List *
-movable_quals(Plan *plan, bool taken)
+take_quals(Plan *plan)
 {
 	int			n = n_movable(plan->qual);
 	List	   *result = list_copy_tail(plan->qual, list_length(plan->qual) - n);
@@ -108,14 +116,13 @@ movable_quals(Plan *plan, bool taken)
 		int			n_left = list_length(join->joinqual) - n_join;
 
 		result = list_concat(list_copy_tail(join->joinqual, n_left), result);
-		if (taken && n_join > 0)
+		if (n_join > 0)
 		{
 			join->joinqual = list_copy_head(join->joinqual, n_left);
 			join->inner_unique = false;	/* with fewer clauses there may be more than one match */
 		}
 	}
-	if (taken)
-		plan->qual = list_copy_head(plan->qual, list_length(plan->qual) - n);
+	plan->qual = list_copy_head(plan->qual, list_length(plan->qual) - n);
 	return result;
 }
 
@@ -259,6 +266,48 @@ over_result(List *quals, Plan *plan, const Plan *above)
 	return (List *) column_mutator((Node *) quals, &context);
 }
 
+/* ---- from partitions ---- */
+
+/*
+ * Take the trailing filters that all children of an Append have alike; what they read is added to its columns. Only the
+ * children's places say that columns are the same, so filters are compared over places.
+ */
+static List *
+take_append_quals(Plan *append)
+{
+	List	   *children = pgllm_append_children(append);
+	List	   *quals = NIL;
+	List	   *tlists = NIL;
+	ListCell   *cell;
+
+	foreach(cell, children)
+	{
+		Plan	   *child = lfirst(cell);
+		Plan		wider = *child;
+		ColumnContext context = {.plan = &wider, .varno = OUTER_VAR};
+		int			n_left = list_length(child->qual) - n_movable(child->qual);
+		List	   *own;
+
+		wider.targetlist = list_copy(child->targetlist);
+		own = (List *) column_mutator((Node *) list_copy_tail(child->qual, n_left), &context);
+		if (!is_source(child) || pgllm_is_join(child) || own == NIL || (quals != NIL && !equal(own, quals)) ||
+			(tlists != NIL && list_length(wider.targetlist) != list_length(linitial(tlists))))
+			return NIL;
+		quals = own;
+		tlists = lappend(tlists, wider.targetlist);
+	}
+	foreach(cell, children)
+	{
+		Plan	   *child = lfirst(cell);
+
+		(void) take_quals(child);
+		child->targetlist = list_nth(tlists, foreach_current_index(cell));
+	}
+	append->targetlist = list_concat(list_copy(append->targetlist),
+									 list_copy_tail(pgllm_append_columns(linitial(tlists)), list_length(append->targetlist)));
+	return quals;
+}
+
 static void
 note_deferred(PgLlmRewrite *r, Plan *from, Plan *to, int n_joins, double kept)
 {
@@ -291,9 +340,11 @@ defer_filters(Way *way, Plan *plan)
 	List	   *quals;
 	int			n_joins = 0;
 
-	if (target < 0 || movable_quals(plan, false) == NIL)
+	if (target < 0)
 		return;
-	quals = movable_quals(plan, true);
+	quals = is_append(plan) ? take_append_quals(plan) : take_quals(plan);
+	if (quals == NIL)
+		return;
 	for (int i = way->depth - 1; i >= target; i--)
 	{
 		Plan	   *child = i == way->depth - 1 ? plan : way->above[i + 1];
@@ -318,7 +369,7 @@ defer_below(Plan *plan, Plan *parent, void *opaque)
 	way->above[way->depth++] = plan;
 	pgllm_plan_map(plan, defer_below, way);
 	way->depth--;
-	if (is_source(plan))
+	if (is_source(plan) || is_append(plan))
 		defer_filters(way, plan);
 	return plan;
 }

@@ -346,62 +346,14 @@ rewrite_below(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
 
 /* ---- above ---- */
 
-/* one node above an Append, if all its children compute the same from columns of theirs */
-static Plan *
-rewrite_append(PgLlmRewrite *r, Append *append, PgLlmFlow flow)
-{
-	int			n = list_length(append->appendplans);
-	PgLlmSplit *splits = palloc(sizeof(PgLlmSplit) * Max(n, 1));
-	List	   *sites;
-	List	   *columns = NIL;
-	ListCell   *cell;
-
-	for (int i = 0; i < n; i++)
-		if (!pgllm_split(list_nth(append->appendplans, i), &splits[i]) || !equal(splits[i].tlist, splits[0].tlist) ||
-			!equal(splits[i].quals, splits[0].quals) || pgllm_has_blocking(splits[i].quals) || !pgllm_may_run_ahead(list_nth(append->appendplans, i), &splits[i]))
-			return NULL;
-	if (n == 0 || (sites = pgllm_split_sites(r, &splits[0])) == NIL)
-		return NULL;
-	for (int i = 0; i < n; i++)
-	{
-		Plan	   *child = list_nth(append->appendplans, i);
-		bool		async = child->async_capable;
-
-		pgllm_split_apply(child, &splits[i]);
-		child->async_capable = async;	/* its rows go to the Append as before */
-	}
-	foreach(cell, splits[0].leaves)
-	{
-		TargetEntry *leaf = lfirst_node(TargetEntry, cell);
-		Node	   *expr = (Node *) leaf->expr;
-		Var		   *column = makeVar(OUTER_VAR, leaf->resno, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
-
-		columns = lappend(columns, makeTargetEntry((Expr *) column, leaf->resno, NULL, false));
-	}
-	/* names and junk marks are those of the topmost node */
-	foreach(cell, append->plan.targetlist)
-	{
-		TargetEntry *from = lfirst_node(TargetEntry, cell);
-		TargetEntry *to = list_nth_node(TargetEntry, splits[0].tlist, foreach_current_index(cell));
-
-		to->resname = from->resname;
-		to->resjunk = from->resjunk;
-		to->ressortgroupref = from->ressortgroupref;
-		to->resorigtbl = from->resorigtbl;
-		to->resorigcol = from->resorigcol;
-	}
-	append->plan.targetlist = columns;
-	return pgllm_batch_node_above(r, &append->plan, &splits[0], sites, flow);
-}
-
 static Plan *
 rewrite_above(PgLlmRewrite *r, Plan *plan, PgLlmFlow flow)
 {
 	PgLlmSplit	split;
 	List	   *sites;
 
-	if (IsA(plan, Append))
-		return rewrite_append(r, (Append *) plan, flow);
+	if (IsA(plan, Append) || IsA(plan, MergeAppend))
+		return pgllm_rewrite_append(r, plan, flow);
 	if (!pgllm_split(plan, &split))
 		return NULL;
 	sites = pgllm_split_sites(r, &split);

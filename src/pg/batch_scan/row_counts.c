@@ -73,6 +73,12 @@ pgllm_rows_without(const PlannedStmt *stmt, const Plan *plan, List *quals, List 
 		case T_MergeJoin:
 			most = outerPlan(plan)->plan_rows * innerPlan(plan)->plan_rows;
 			break;
+		case T_Append:
+		case T_MergeAppend:
+			rows = 0;
+			foreach(cell, pgllm_append_children(plan))
+				rows += pgllm_rows_without(stmt, lfirst(cell), quals, ((const Plan *) lfirst(cell))->qual);
+			break;
 		default:
 			break;
 	}

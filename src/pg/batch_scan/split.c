@@ -22,12 +22,23 @@ typedef struct LeafContext
 {
 	List	   *leaves;
 	bool		aggregates;		/* results of aggregates and window functions are leaves */
+	bool		converted_rows; /* and rows of a partition as rows of its parent, so that partitions have the same leaves */
 } LeafContext;
+
+static bool
+is_converted_row(Node *node)
+{
+	if (!IsA(node, ConvertRowtypeExpr))
+		return false;
+	while (IsA(node, ConvertRowtypeExpr))
+		node = (Node *) ((ConvertRowtypeExpr *) node)->arg;
+	return IsA(node, Var);
+}
 
 static bool
 is_leaf(Node *node, const LeafContext *context)
 {
-	if (IsA(node, Var))
+	if (IsA(node, Var) || (context->converted_rows && is_converted_row(node)))
 		return true;
 	return context->aggregates && (IsA(node, Aggref) || IsA(node, WindowFunc) || IsA(node, GroupingFunc));
 }
@@ -131,7 +142,7 @@ n_kept(List *quals, bool trailing)
 bool
 pgllm_split(Plan *plan, PgLlmSplit *split)
 {
-	LeafContext context = {.aggregates = IsA(plan, Agg) || IsA(plan, WindowAgg)};
+	LeafContext context = {.aggregates = IsA(plan, Agg) || IsA(plan, WindowAgg), .converted_rows = true};
 	List	   *joinquals = NIL;
 	List	   *moved = NIL;
 	int			kept;
