@@ -260,6 +260,19 @@ check_one_file(const char *path)
 				 errhint("Store a GGUF of one file; llama-gguf-split --merge makes one of several.")));
 }
 
+/* before a file is read in vain */
+static void
+check_may_store(const PgLlmOwnTable *table)
+{
+	if (pg_class_aclcheck(table->oid, GetUserId(), ACL_INSERT) != ACLCHECK_OK ||
+		pg_class_aclcheck(table->oid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to store models"),
+				 errhint("A superuser can allow it: GRANT INSERT, SELECT ON %s TO %s;", table->name,
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
 /*
  * llm_store_file(path): the chunks of a file into the table, with the caller's privileges on both, unless its content is
  * there; returns the digest.
@@ -269,16 +282,18 @@ pgllm_fn_llm_store_file(PG_FUNCTION_ARGS)
 {
 	char	   *path = pgllm_catalog_path(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
 	char		digest[PGLLM_DIGEST_HEX + 1];
+	PgLlmOwnTable table = pgllm_own_table(TABLE);
 	Oid			types[1] = {TEXTOID};
 	Datum		args[1];
 
 	PreventCommandIfReadOnly("llm_store_model()");
+	check_may_store(&table);
 	check_one_file(path);
 	pgllm_pack_digest(path, digest);
 	SPI_connect();
 	args[0] = CStringGetTextDatum(digest);
-	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE digest OPERATOR(pg_catalog.=) $1 LIMIT 1", pgllm_own_table(TABLE).name),
-							  1, types, args, NULL, false, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE digest OPERATOR(pg_catalog.=) $1 LIMIT 1", table.name), 1, types, args,
+							  NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read llm_model_data");
 	if (SPI_processed == 0)
 		insert_file(path, digest);
