@@ -80,6 +80,41 @@ SELECT * FROM fails($$SELECT llm_count_tokens('x', 'absolute')$$);
 RESET ROLE;
 RESET pg_llm.model_path;
 
+-- what a caller has in the search_path never runs with the rights of the owner of the extension's tables
+CREATE ROLE regress_llm_evil;
+CREATE SCHEMA evil AUTHORIZATION regress_llm_evil;
+SET ROLE regress_llm_evil;
+CREATE FUNCTION evil.seen() RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user <> 'regress_llm_evil' THEN
+		RAISE WARNING 'code of the caller runs as another role';
+	END IF;
+	RETURN true;
+END $$;
+CREATE FUNCTION evil.eq(text, text) RETURNS bool LANGUAGE sql AS 'SELECT evil.seen()';
+CREATE FUNCTION evil.eq(name, name) RETURNS bool LANGUAGE sql AS 'SELECT evil.seen()';
+CREATE FUNCTION evil.eq(oid, oid) RETURNS bool LANGUAGE sql AS
+	$$ SELECT evil.seen() AND ($1 OPERATOR(pg_catalog.=) 'evil'::regnamespace OR $2 OPERATOR(pg_catalog.=) 'evil'::regnamespace) $$;
+CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, PROCEDURE = evil.eq);
+CREATE OPERATOR evil.= (LEFTARG = name, RIGHTARG = name, PROCEDURE = evil.eq);
+CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, PROCEDURE = evil.eq);
+CREATE VIEW evil.llm_model_data AS SELECT 'x' || evil.seen() AS digest, 0 AS no, ''::bytea AS bytes;
+CREATE TABLE evil.t (id int PRIMARY KEY, n int);
+INSERT INTO evil.t VALUES (1);
+SET search_path = evil, pg_catalog, public;
+SET client_min_messages = 'warning';
+\set VERBOSITY terse
+CALL llm_enrich('t', 'n', '1 / (id - 1)', 'true', on_error => 'error');
+CALL llm_enrich('t', 'n', '1 / (id - 1)', 'true', on_error => 'log');
+SELECT llm_drop_job(job) IS NOT NULL AS dropped FROM llm_jobs;
+SELECT llm_stored_digest(repeat('0', 64));
+\set VERBOSITY default
+RESET client_min_messages;
+RESET search_path;
+RESET ROLE;
+DROP OWNED BY regress_llm_evil;
+DROP ROLE regress_llm_evil;
+
 DROP SERVER llama3;
 DROP OWNED BY regress_llm_owner;
 DROP ROLE regress_llm_owner, regress_llm_user;

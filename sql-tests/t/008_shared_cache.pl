@@ -88,6 +88,17 @@ is(stat_of('a', 'pinned'), 'f', 'unpinned');
 sql("SELECT llm_unload('b')");
 is(stat_of('b', '1'), '', 'unloading unpins too');
 
+# a model with an adapter is two packs, that of its file and that of the adapter
+sql("SELECT llm_unload(m) FROM unnest('{a,b,c}'::text[]) m");
+put_file($node->basedir . '/models/adapter.gguf', slurp_file(model_file('llama3-lora')));
+sql("CREATE SERVER adapted FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'a.gguf', lora 'adapter.gguf')");
+sql("SELECT llm_pin('adapted')");
+is(stat_of('adapted', 'string_agg(pinned::text, $$ $$)'), 'true true', 'both are pinned');
+sql("SELECT llm_pin('adapted', false)");
+is(stat_of('adapted', 'string_agg(pinned::text, $$ $$)'), 'false false', 'and unpinned');
+sql("SELECT llm_unload('adapted')");
+is(stat_of('adapted', 'count(*)'), '0', 'and unloaded');
+
 # privileges
 sql('CREATE ROLE reader LOGIN; GRANT USAGE ON FOREIGN SERVER a TO reader');
 for my $call ("llm_load('a')", "llm_unload('a')", "llm_pin('a')")

@@ -160,7 +160,7 @@ pgllm_str_copy(LlmStr s)
 }
 
 LlmStr *
-pgllm_text_array(ArrayType *array, const char *what, int *n)
+pgllm_nullable_texts(ArrayType *array, const char *what, int *n)
 {
 	Datum	   *elements;
 	bool	   *nulls;
@@ -172,15 +172,26 @@ pgllm_text_array(ArrayType *array, const char *what, int *n)
 				 errmsg("%s must be an array of one dimension, not %d", what, ARR_NDIM(array)),
 				 errhint("For example '{a,b}'.")));
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, n);
-	result = palloc(sizeof(LlmStr) * Max(*n, 1));
+	result = palloc0(sizeof(LlmStr) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		if (!nulls[i])
+			result[i] = pgllm_to_utf8(DatumGetTextPP(elements[i]));
+	return result;
+}
+
+LlmStr *
+pgllm_text_array(ArrayType *array, const char *what, int *n)
+{
+	LlmStr	   *result = pgllm_nullable_texts(array, what, n);
+
 	for (int i = 0; i < *n; i++)
 	{
-		if (nulls[i])
+		if (result[i].data == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s must not contain NULL, but element %d is", what, i + 1),
 					 errhint("Remove NULLs with array_remove(array, NULL).")));
-		result[i] = pgllm_str_copy(pgllm_to_utf8(DatumGetTextPP(elements[i])));
+		result[i] = pgllm_str_copy(result[i]);
 	}
 	return result;
 }

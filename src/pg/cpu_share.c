@@ -47,9 +47,11 @@ map_file(const char *path)
 
 	if (fd < 0)
 		return NULL;
-	/* it only ever grows to this size, so a map of it stays whole; all zeros is an empty array */
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-		((size_t) st.st_size == size || ftruncate(fd, (off_t) size) == 0))
+	/*
+	 * It only ever grows to this size, so a map of it stays whole; all zeros is an empty array. Its place on disk is taken now: a
+	 * write to a map that finds the disk full would kill the server.
+	 */
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && posix_fallocate(fd, 0, (off_t) size) == 0)
 		map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	return map == MAP_FAILED ? NULL : map;

@@ -46,7 +46,4 @@ typedef struct PgLlmTextBatch
  */
 extern void pgllm_text_batch_run(const PgLlmTextBatch *batch, const LlmStr *texts, int n);
 
-/* the texts of a one-dimensional array as UTF-8, in the current memory context; NULLs have no data */
-extern LlmStr *pgllm_nullable_texts(ArrayType *array, const char *what, int *n);
-
 #endif

@@ -32,23 +32,23 @@ owned_model(FunctionCallInfo fcinfo, PgLlmSpec *spec)
 	pgllm_catalog_check_owner(spec);
 }
 
-/* make it ready for all sessions; digest (PGLLM_DIGEST_HEX + 1) */
-static void
-load(FunctionCallInfo fcinfo, char *digest)
+/* one after the other, the digests of what a model is made of: its file, then its adapters; false: there are no more */
+static bool
+next_digest(const PgLlmSpec *spec, int i, char *digest)
 {
-	const PgLlmModel *model = pgllm_model_open(PG_GETARG_TEXT_PP(0));
-
-	strlcpy(digest, model->digest, PGLLM_DIGEST_HEX + 1);
+	if (i > spec->n_lora)
+		return false;
+	pgllm_pack_digest(i == 0 ? spec->path : spec->lora_path[i - 1], digest);
+	return true;
 }
 
 Datum
 pgllm_fn_llm_load(PG_FUNCTION_ARGS)
 {
 	PgLlmSpec	spec;
-	char		digest[PGLLM_DIGEST_HEX + 1];
 
 	owned_model(fcinfo, &spec);
-	load(fcinfo, digest);
+	(void) pgllm_model_open(PG_GETARG_TEXT_PP(0));
 	PG_RETURN_VOID();
 }
 
@@ -62,14 +62,14 @@ pgllm_fn_llm_unload(PG_FUNCTION_ARGS)
 	owned_model(fcinfo, &spec);
 	if (pgllm_shared_cache_bytes() == 0)
 		PG_RETURN_VOID();
-	pgllm_pack_digest(spec.path, digest);
-	if (!pgllm_shared_cache_remove(digest, &n_users))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("model \"%s\" is in use", spec.name),
-				 errdetail_plural("%u session uses it in a transaction now.", "%u sessions use it in a transaction now.",
-								  n_users, n_users),
-				 errhint("Try again when their transactions have ended; llm_stat_cache shows the number.")));
+	for (int i = 0; next_digest(&spec, i, digest); i++)
+		if (!pgllm_shared_cache_remove(digest, &n_users))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("model \"%s\" is in use", spec.name),
+					 errdetail_plural("%u session uses it in a transaction now.", "%u sessions use it in a transaction now.",
+									  n_users, n_users),
+					 errhint("Try again when their transactions have ended; llm_stat_cache shows the number.")));
 	PG_RETURN_VOID();
 }
 
@@ -87,16 +87,15 @@ pgllm_fn_llm_pin(PG_FUNCTION_ARGS)
 				 errmsg("there is no shared cache to pin model \"%s\" in", spec.name),
 				 errhint("Put pg_llm into shared_preload_libraries, set pg_llm.cache_size, and restart the server.")));
 	if (pin)
-		load(fcinfo, digest);
-	else
-		pgllm_pack_digest(spec.path, digest);
-	if (!pgllm_shared_cache_pin(digest, pin) && pin)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("model \"%s\" does not fit into the shared cache", spec.name),
-				 errdetail("The cache has %zu MB; what is pinned or in use cannot make room.",
-						   pgllm_shared_cache_bytes() / (1024 * 1024)),
-				 errhint("Unpin or unload other models, or set pg_llm.cache_size higher and restart the server.")));
+		(void) pgllm_model_open(PG_GETARG_TEXT_PP(0));
+	for (int i = 0; next_digest(&spec, i, digest); i++)
+		if (!pgllm_shared_cache_pin(digest, pin) && pin)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("model \"%s\" does not fit into the shared cache", spec.name),
+					 errdetail("The cache has %zu MB; what is pinned or in use cannot make room.",
+							   pgllm_shared_cache_bytes() / (1024 * 1024)),
+					 errhint("Unpin or unload other models, or set pg_llm.cache_size higher and restart the server.")));
 	PG_RETURN_VOID();
 }
 

@@ -12,6 +12,7 @@
 #include "call_stats.h"
 #include "models.h"
 #include "stat_table.h"
+#include "subtransaction.h"
 #include "batch_scan/batch_plan.h"
 
 #include <math.h>
@@ -31,7 +32,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_estimate);
@@ -286,42 +286,37 @@ pgllm_estimate_call(FunctionCallInfo fcinfo, const PgLlmFunction *function, cons
 	return stand_in(fcinfo);
 }
 
-static void
-run_sample(PlannedStmt *stmt, const char *sql)
+typedef struct Reading
 {
+	PlannedStmt *stmt;
+	const char *sql;
+} Reading;
+
+static void
+run_sample(void *arg)
+{
+	const Reading *reading = arg;
+
 	PushActiveSnapshot(GetActiveSnapshot());
-	sample->query = CreateQueryDesc(stmt, sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, NULL, NULL, INSTRUMENT_ROWS);
+	sample->query = CreateQueryDesc(reading->stmt, reading->sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, NULL, NULL,
+									INSTRUMENT_ROWS);
 	ExecutorStart(sample->query, 0);	/* checks privileges, those of writing too */
 	XactReadOnly = true;
 	pgllm_executor_run(sample->query);
 	PopActiveSnapshot();
 }
 
-/* the sample, in a subtransaction that ends by being rolled back */
+/* the sample, of which nothing is left but what it noted */
 static void
 take_sample(PlannedStmt *stmt, const char *sql)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	Reading		reading = {stmt, sql};
+	MemoryContext old = MemoryContextSwitchTo(sample->context);
+	ErrorData  *error;
 
 	INSTR_TIME_SET_CURRENT(sample->begun);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(sample->context);
-	PG_TRY();
-	{
-		run_sample(stmt, sql);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(sample->context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	error = pgllm_try(run_sample, &reading, false);
+	MemoryContextSwitchTo(old);
 	if (error != NULL && !sample->complete)
 		ReThrowError(error);
 }

@@ -5,6 +5,7 @@
  * event triggers and dumps are PostgreSQL's own. What the function adds is that the file is read first.
  */
 #include "models.h"
+#include "subtransaction.h"
 #include "state/kv_pages.h"
 
 #include "access/xact.h"
@@ -18,8 +19,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_create_model);
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_store_model);
@@ -342,39 +341,20 @@ append_model(StringInfo json, const PgLlmModel *use, const char *own_template)
 	append_bool(json, "supported", true);
 }
 
-/*
- * What opening the model says; false with the error if this version cannot compute it. Other errors are raised.
- * own_template: the option chat_template, or NULL.
- */
-static bool
-open_or_reason(const text *name, const char *own_template, StringInfo json, ErrorData **reason)
+/* what opening a model says */
+typedef struct Opening
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool opened = false;
+	const text *name;
+	const char *own_template;	/* the option chat_template, or NULL */
+	StringInfo	json;
+} Opening;
 
-	/* a subtransaction, so that what an error leaves behind is released */
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		append_model(json, pgllm_model_open(name), own_template);
-		ReleaseCurrentSubTransaction();
-		opened = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		*reason = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (!opened && (*reason)->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED)
-		ReThrowError(*reason);
-	return opened;
+static void
+open_and_append(void *arg)
+{
+	const Opening *o = arg;
+
+	append_model(o->json, pgllm_model_open(o->name), o->own_template);
 }
 
 /*
@@ -387,8 +367,8 @@ pgllm_fn_llm_model_info(PG_FUNCTION_ARGS)
 	const text *name = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 	PgLlmSpec	spec;
 	StringInfoData json;
-	ErrorData  *reason = NULL;
-	char	   *own_template = NULL;
+	Opening		opening = {.name = name, .json = &json};
+	ErrorData  *reason;
 
 	pgllm_catalog_spec(pgllm_catalog_find(name), &spec);
 	initStringInfo(&json);
@@ -396,8 +376,11 @@ pgllm_fn_llm_model_info(PG_FUNCTION_ARGS)
 	append_text(&json, "name", spec.name);
 	append_text(&json, "path", spec.path);
 	if (spec.chat_template)
-		own_template = text_to_cstring(pgllm_from_utf8(spec.chat_template, strlen(spec.chat_template)));
-	if (!open_or_reason(name, own_template, &json, &reason))
+		opening.own_template = text_to_cstring(pgllm_from_utf8(spec.chat_template, strlen(spec.chat_template)));
+	reason = pgllm_try(open_and_append, &opening, true);
+	if (reason != NULL && reason->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED)
+		ReThrowError(reason);
+	if (reason != NULL)
 	{
 		append_bool(&json, "supported", false);
 		append_text(&json, "reason", reason->message);

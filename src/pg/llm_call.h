@@ -121,7 +121,10 @@ extern bool pgllm_call_failed(const PgLlmCall *call);
 /* copy s into the current memory context */
 extern LlmStr pgllm_str_copy(LlmStr s);
 
-/* the texts of a one-dimensional array as UTF-8, in the current memory context; what: its name in messages */
+/* the texts of a one-dimensional array as UTF-8; NULLs have no data; others may lie in the array. what: its name in messages */
+extern LlmStr *pgllm_nullable_texts(ArrayType *array, const char *what, int *n);
+
+/* the same, copied into the current memory context; raises if there are NULLs */
 extern LlmStr *pgllm_text_array(ArrayType *array, const char *what, int *n);
 
 /* add the time since *since to *sum, and begin anew */

@@ -152,8 +152,6 @@ pgllm_read_variants(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	}
 }
 
-/* off, prompt, or the name of a model, which is looked up when it is used */
-
 double *
 pgllm_options_calibration(const PgLlmOptions *options, const LlmStr *labels, int n_labels)
 {

@@ -171,6 +171,7 @@ read_instruction(const char *key, const JsonbValue *v, PgLlmOptions *o)
 	o->instruction = pgllm_option_string(key, v);
 }
 
+/* off, prompt, or the name of a model, which is looked up when it is used */
 static void
 read_draft(const char *key, const JsonbValue *v, PgLlmOptions *o)
 {

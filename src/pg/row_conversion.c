@@ -6,13 +6,10 @@
  */
 #include "row_conversion.h"
 #include "pg_llm.h"
+#include "subtransaction.h"
 
-#include "access/parallel.h"
-#include "access/xact.h"
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 PgLlmConversion *
 pgllm_conversion_create(Oid function, Oid base_type)
@@ -31,23 +28,34 @@ pgllm_conversion_create(Oid function, Oid base_type)
 	return c;
 }
 
-static void
-convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *json, NullableDatum *result)
+typedef struct Step
 {
+	PgLlmConversion *conversion;
+	FunctionCallInfo caller;
+	NullableDatum base;
+	text	   *json;
+	NullableDatum *result;
+} Step;
+
+static void
+convert(void *arg)
+{
+	const Step *step = arg;
+	PgLlmConversion *c = step->conversion;
 	LOCAL_FCINFO(fcinfo, 3);
 	int			n = 0;
 
-	InitFunctionCallInfoData(*fcinfo, &c->flinfo, OidIsValid(c->base_type) ? 3 : 1, InvalidOid, NULL, caller->resultinfo);
+	InitFunctionCallInfoData(*fcinfo, &c->flinfo, OidIsValid(c->base_type) ? 3 : 1, InvalidOid, NULL, step->caller->resultinfo);
 	if (OidIsValid(c->base_type))
-		fcinfo->args[n++] = base;
-	fcinfo->args[n++] = (NullableDatum) {.value = PointerGetDatum(json)};
+		fcinfo->args[n++] = step->base;
+	fcinfo->args[n++] = (NullableDatum) {.value = PointerGetDatum(step->json)};
 	if (OidIsValid(c->base_type))
 		fcinfo->args[n] = (NullableDatum) {.value = BoolGetDatum(false)};
-	result->value = FunctionCallInvoke(fcinfo);
-	result->isnull = fcinfo->isnull;
+	step->result->value = FunctionCallInvoke(fcinfo);
+	step->result->isnull = fcinfo->isnull;
 }
 
-/* errors that are not about the value */
+/* not cancel, no memory and the like */
 static bool
 is_about_value(int sqlerrcode)
 {
@@ -57,46 +65,19 @@ is_about_value(int sqlerrcode)
 		category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
 }
 
-/* in a subtransaction; the error if there was one */
-static ErrorData *
-try_convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *json, NullableDatum *result)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		convert(c, caller, base, json, result);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
 bool
 pgllm_convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *json, NullableDatum *result)
 {
+	Step		step = {c, caller, base, json, result};
 	ErrorData  *error;
 	LlmError	row;
 
-	if (pgllm_on_error != PGLLM_ON_ERROR_NULL || PGLLM_NO_SUBTRANSACTIONS)
+	if (pgllm_on_error != PGLLM_ON_ERROR_NULL || !pgllm_may_try())
 	{
-		convert(c, caller, base, json, result);
+		convert(&step);
 		return true;
 	}
-	error = try_convert(c, caller, base, json, result);
+	error = pgllm_try(convert, &step, true);
 	if (error == NULL)
 		return true;
 	if (!is_about_value(error->sqlerrcode))

@@ -7,6 +7,7 @@
  * holds the same content. Reading is done as the table's owner: to use a model, USAGE on its server is enough.
  */
 #include "cache_folder.h"
+#include "own_tables.h"
 #include "sha256.h"
 
 #include <fcntl.h>
@@ -48,23 +49,7 @@ pgllm_stored_digest(const char *path)
 
 /* ---- the table ---- */
 
-/* its name for a statement, and its owner; SPI is connected */
-static char *
-find_table(Oid *owner)
-{
-	bool		is_null;
-
-	if (SPI_execute("SELECT pg_catalog.format('%I.llm_model_data', n.nspname), c.relowner FROM pg_catalog.pg_extension e"
-					" JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
-					" JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = 'llm_model_data'"
-					" WHERE e.extname = 'pg_llm'", true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table llm_model_data of extension pg_llm does not exist"),
-				 errhint("Run CREATE EXTENSION pg_llm, or ALTER EXTENSION pg_llm UPDATE.")));
-	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-}
+#define TABLE "llm_model_data"
 
 static void
 write_all(int fd, const char *path, const char *data, size_t len)
@@ -101,6 +86,7 @@ read_chunks(const char *table, const char *digest, pg_cryptohash_ctx *hash, int 
 		bool		null_no;
 		bool		null_bytes;
 		int32		no;
+		Datum		bytes;
 		bytea	   *chunk;
 
 		CHECK_FOR_INTERRUPTS();
@@ -108,7 +94,8 @@ read_chunks(const char *table, const char *digest, pg_cryptohash_ctx *hash, int 
 		if (SPI_processed == 0)
 			break;
 		no = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null_no));
-		chunk = (bytea *) PG_DETOAST_DATUM(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &null_bytes));
+		bytes = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &null_bytes);
+		chunk = DatumGetByteaPP(bytes);
 		if (no != n)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -119,6 +106,9 @@ read_chunks(const char *table, const char *digest, pg_cryptohash_ctx *hash, int 
 		if (fd != -1)
 			write_all(fd, path, VARDATA_ANY(chunk), VARSIZE_ANY_EXHDR(chunk));
 		n++;
+		/* there may be thousands of them */
+		if ((Pointer) chunk != DatumGetPointer(bytes))
+			pfree(chunk);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
@@ -131,21 +121,16 @@ read_stored(const char *digest, int fd, const char *path)
 {
 	pg_cryptohash_ctx *hash = pgllm_sha256_begin();
 	char		hex[PGLLM_DIGEST_HEX + 1];
-	Oid			owner;
-	Oid			save_user;
-	int			save_context;
-	char	   *table;
+	PgLlmFormerUser former;
+	PgLlmOwnTable table = pgllm_own_table(TABLE);
 	volatile int64 n = 0;
 
 	SPI_connect();
-	table = find_table(&owner);
-	GetUserIdAndSecContext(&save_user, &save_context);
 	PG_TRY();
 	{
-		/* an error resets these by itself when the transaction, or subtransaction, aborts */
-		SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-		n = read_chunks(table, digest, hash, fd, path);
-		SetUserIdAndSecContext(save_user, save_context);
+		pgllm_become_owner(&table, &former);
+		n = read_chunks(table.name, digest, hash, fd, path);
+		pgllm_become_former(&former);
 		pgllm_sha256_end_hex(hash, hex);
 	}
 	PG_FINALLY();
@@ -219,8 +204,8 @@ insert_chunks(const LlmFile *file, const char *digest)
 {
 	Oid			types[3] = {TEXTOID, INT4OID, BYTEAOID};
 	Datum		args[3] = {CStringGetTextDatum(digest)};
-	Oid			owner;
-	SPIPlanPtr	plan = SPI_prepare(psprintf("INSERT INTO %s (digest, no, bytes) VALUES ($1, $2, $3)", find_table(&owner)), 3, types);
+	SPIPlanPtr	plan = SPI_prepare(psprintf("INSERT INTO %s (digest, no, bytes) VALUES ($1, $2, $3)", pgllm_own_table(TABLE).name),
+								   3, types);
 	int32		no = 0;
 
 	for (uint64 at = 0; at < file->size_bytes; no++)
@@ -275,6 +260,19 @@ check_one_file(const char *path)
 				 errhint("Store a GGUF of one file; llama-gguf-split --merge makes one of several.")));
 }
 
+/* before a file is read in vain */
+static void
+check_may_store(const PgLlmOwnTable *table)
+{
+	if (pg_class_aclcheck(table->oid, GetUserId(), ACL_INSERT) != ACLCHECK_OK ||
+		pg_class_aclcheck(table->oid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to store models"),
+				 errhint("A superuser can allow it: GRANT INSERT, SELECT ON %s TO %s;", table->name,
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
 /*
  * llm_store_file(path): the chunks of a file into the table, with the caller's privileges on both, unless its content is
  * there; returns the digest.
@@ -284,18 +282,17 @@ pgllm_fn_llm_store_file(PG_FUNCTION_ARGS)
 {
 	char	   *path = pgllm_catalog_path(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
 	char		digest[PGLLM_DIGEST_HEX + 1];
-	char	   *table;
-	Oid			owner;
+	PgLlmOwnTable table = pgllm_own_table(TABLE);
 	Oid			types[1] = {TEXTOID};
 	Datum		args[1];
 
 	PreventCommandIfReadOnly("llm_store_model()");
+	check_may_store(&table);
 	check_one_file(path);
 	pgllm_pack_digest(path, digest);
 	SPI_connect();
-	table = find_table(&owner);
 	args[0] = CStringGetTextDatum(digest);
-	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE digest OPERATOR(pg_catalog.=) $1 LIMIT 1", table), 1, types, args,
+	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE digest OPERATOR(pg_catalog.=) $1 LIMIT 1", table.name), 1, types, args,
 							  NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read llm_model_data");
 	if (SPI_processed == 0)

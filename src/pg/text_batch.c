@@ -6,30 +6,9 @@
  */
 #include "embed_call.h"
 
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 
 #define AHEAD 256
-
-LlmStr *
-pgllm_nullable_texts(ArrayType *array, const char *what, int *n)
-{
-	Datum	   *elements;
-	bool	   *nulls;
-	LlmStr	   *result;
-
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be an array of one dimension, not %d", what, ARR_NDIM(array)),
-				 errhint("For example '{a,b}'.")));
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, n);
-	result = palloc0(sizeof(LlmStr) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-		if (!nulls[i])
-			result[i] = pgllm_to_utf8(DatumGetTextPP(elements[i]));
-	return result;
-}
 
 static int
 compare_texts(const LlmStr *a, const LlmStr *b)

@@ -8,7 +8,7 @@ if [ -n "$bad" ]; then
 	printf 'pg_llm.so exports symbols that are no entry points:\n%s\n' "$bad" >&2
 	exit 1
 fi
-bad=$(nm --defined-only src/runtime/*/*.o src/runtime/*/*/*.o kernels/cpu/*.o src/pg/*.o | awk '$2 ~ /^[TDBRVW]$/ {print $3}' |
+bad=$(nm --defined-only src/runtime/*/*.o src/runtime/*/*/*.o kernels/cpu/*.o src/pg/*.o src/pg/*/*.o | awk '$2 ~ /^[TDBRVW]$/ {print $3}' |
 	grep -vE '^(llm_|llmk_|pgllm_|pg_finfo_pgllm_|Pg_magic_func|_PG_init|_PG_fini)' | sort -u || true)
 if [ -n "$bad" ]; then
 	printf 'symbols without our prefix:\n%s\n' "$bad" >&2

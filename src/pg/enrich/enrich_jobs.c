@@ -14,6 +14,7 @@
  *   (llm_job_failures, job)        of the session that tries failed rows again
  */
 #include "enrich/enrich.h"
+#include "own_tables.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -33,54 +34,25 @@
 
 PG_FUNCTION_INFO_V1(pgllm_fn_llm_drop_job);
 
+#define MAX_ARGS 12
+
 /* ---- tables ---- */
 
 typedef struct JobTables
 {
-	const char *schema;			/* quoted */
-	Oid			state;
-	Oid			chunks;
-	Oid			failures;
-	Oid			owner;
+	PgLlmOwnTable state;
+	PgLlmOwnTable chunks;
+	PgLlmOwnTable failures;
 } JobTables;
 
-static Oid
-table_oid(Oid namespace, const char *name)
-{
-	Oid			oid = get_relname_relid(name, namespace);
-
-	if (!OidIsValid(oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s of extension pg_llm does not exist", name),
-				 errhint("Run ALTER EXTENSION pg_llm UPDATE.")));
-	return oid;
-}
-
-/* found anew each time: an extension can be moved to another schema; SPI is connected */
 static JobTables
 find_tables(void)
 {
-	JobTables	tables;
-	Oid			namespace;
-	bool		is_null;
-	MemoryContext context = CurrentMemoryContext;
-
-	if (SPI_execute("SELECT e.extnamespace FROM pg_catalog.pg_extension e WHERE e.extname = 'pg_llm'", true, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "could not find extension pg_llm");
-	namespace = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	tables.schema = quote_identifier(get_namespace_name(namespace));
-	tables.state = table_oid(namespace, "llm_job_state");
-	tables.chunks = table_oid(namespace, "llm_job_chunks");
-	tables.failures = table_oid(namespace, "llm_job_failures");
-	if (SPI_execute(psprintf("SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = %u", tables.state), true, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "could not find the owner of llm_job_state");
-	tables.owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	MemoryContextSwitchTo(context);
-	tables.schema = pstrdup(tables.schema);
-	return tables;
+	return (JobTables) {
+		.state = pgllm_own_table("llm_job_state"),
+		.chunks = pgllm_own_table("llm_job_chunks"),
+		.failures = pgllm_own_table("llm_job_failures"),
+	};
 }
 
 typedef struct Arg
@@ -96,45 +68,32 @@ typedef struct Arg
 #define ARG_TEXT(v)  {TEXTOID, (v) ? CStringGetTextDatum(v) : (Datum) 0, (v) == NULL}
 #define ARG_TEXTS(v)  {TEXTARRAYOID, PointerGetDatum(v), (v) == NULL}
 
-/*
- * A statement on the tables, as their owner; rows it gave or wrote. In sql, @ stands for the schema and a dot. An error resets
- * the user by itself, when the transaction aborts.
- */
+/* a statement on one of the tables, which it calls %s, as its owner; rows it gave or wrote */
 static uint64
-as_owner(const JobTables *tables, const char *sql, int n, const Arg *args)
+as_owner(const PgLlmOwnTable *table, const char *sql, int n, const Arg *args)
 {
-	StringInfoData text;
-	Oid			types[12];
-	Datum		values[12];
-	char		nulls[12];
-	Oid			user;
-	int			context;
+	char	   *text = psprintf(sql, table->name);
+	Oid			types[MAX_ARGS];
+	Datum		values[MAX_ARGS];
+	char		nulls[MAX_ARGS];
+	PgLlmFormerUser former;
 	int			result;
 	MemoryContext memory = CurrentMemoryContext;
 
-	Assert(n <= (int) lengthof(types));
-	initStringInfo(&text);
-	for (const char *p = sql; *p; p++)
-	{
-		if (*p == '@')
-			appendStringInfo(&text, "%s.", tables->schema);
-		else
-			appendStringInfoChar(&text, *p);
-	}
+	Assert(n <= MAX_ARGS);
 	for (int i = 0; i < n; i++)
 	{
 		types[i] = args[i].type;
 		values[i] = args[i].value;
 		nulls[i] = args[i].is_null ? 'n' : ' ';
 	}
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(tables->owner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	result = SPI_execute_with_args(text.data, n, types, values, nulls, false, 0);
-	SetUserIdAndSecContext(user, context);
+	pgllm_become_owner(table, &former);
+	result = SPI_execute_with_args(text, n, types, values, nulls, false, 0);
+	pgllm_become_former(&former);
 	MemoryContextSwitchTo(memory);	/* SPI leaves its own */
 	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", text.data, SPI_result_code_string(result));
-	pfree(text.data);
+		elog(ERROR, "could not execute \"%s\": %s", text, SPI_result_code_string(result));
+	pfree(text);
 	return SPI_processed;
 }
 
@@ -205,10 +164,10 @@ pgllm_enrich_job_open(PgLlmEnrich *call, const PgLlmEnrichTarget *target, bool *
 	Arg			args[] = {ARG_OID(call->role), ARG_OID(call->relid), ARG_NAME(call->column), ARG_TEXT(call->expression),
 		ARG_TEXT(call->where), ARG_TEXTS(pgllm_enrich_key_columns(target))};
 
-	(void) lock_number(tables.state, 0, false, true);
-	*resumed = as_owner(&tables, "SELECT job, key_columns FROM @llm_job_state WHERE owner OPERATOR(pg_catalog.=) $1"
+	(void) lock_number(tables.state.oid, 0, false, true);
+	*resumed = as_owner(&tables.state, "SELECT job, key_columns FROM %s WHERE owner OPERATOR(pg_catalog.=) $1"
 						" AND target OPERATOR(pg_catalog.=) $2 AND set_column OPERATOR(pg_catalog.=) $3"
-						" AND expression OPERATOR(pg_catalog.=) $4 AND where_clause IS NOT DISTINCT FROM $5 AND finished IS NULL"
+						" AND expression OPERATOR(pg_catalog.=) $4 AND (where_clause OPERATOR(pg_catalog.=) $5 OR where_clause IS NULL AND $5 IS NULL) AND finished IS NULL"
 						" ORDER BY job LIMIT 1", 5, args) > 0;
 	if (*resumed)
 	{
@@ -216,7 +175,7 @@ pgllm_enrich_job_open(PgLlmEnrich *call, const PgLlmEnrichTarget *target, bool *
 		check_key(call, target, result_texts(0, 2));
 		return;
 	}
-	as_owner(&tables, "INSERT INTO @llm_job_state (owner, target, set_column, expression, where_clause, key_columns)"
+	as_owner(&tables.state, "INSERT INTO %s (owner, target, set_column, expression, where_clause, key_columns)"
 			 " VALUES ($1, $2, $3, $4, $5, $6) RETURNING job", 6, args);
 	call->job = result_int8(0, 1);
 }
@@ -241,7 +200,7 @@ pgllm_enrich_job_load(PgLlmEnrich *call, int64 job, bool to_run)
 	Oid			owner;
 	char	   *where;
 
-	if (as_owner(&tables, "SELECT owner, target, set_column, expression, where_clause FROM @llm_job_state"
+	if (as_owner(&tables.state, "SELECT owner, target, set_column, expression, where_clause FROM %s"
 				 " WHERE job OPERATOR(pg_catalog.=) $1", 1, args) == 0)
 		raise_no_job(job);
 	tuple = SPI_tuptable->vals[0];
@@ -270,10 +229,10 @@ pgllm_enrich_job_close(PgLlmEnrich *call)
 	JobTables	tables = find_tables();
 	Arg			args[] = {ARG_INT8(call->job)};
 
-	(void) lock_number(tables.state, call->job, false, true);
-	if (as_owner(&tables, "SELECT chunk FROM @llm_job_chunks WHERE job OPERATOR(pg_catalog.=) $1 ORDER BY chunk LIMIT 1", 1, args) > 0)
+	(void) lock_number(tables.state.oid, call->job, false, true);
+	if (as_owner(&tables.chunks, "SELECT chunk FROM %s WHERE job OPERATOR(pg_catalog.=) $1 ORDER BY chunk LIMIT 1", 1, args) > 0)
 		return result_int8(0, 1);
-	as_owner(&tables, "UPDATE @llm_job_state SET finished = pg_catalog.clock_timestamp()"
+	as_owner(&tables.state, "UPDATE %s SET finished = pg_catalog.clock_timestamp()"
 			 " WHERE job OPERATOR(pg_catalog.=) $1 AND finished IS NULL AND exhausted", 1, args);
 	return 0;
 }
@@ -285,7 +244,7 @@ static bool
 take_abandoned(const JobTables *tables, int64 job, PgLlmEnrichChunk *chunk, const PgLlmEnrichTarget *target)
 {
 	Arg			args[] = {ARG_INT8(job)};
-	uint64		n = as_owner(tables, "SELECT chunk FROM @llm_job_chunks WHERE job OPERATOR(pg_catalog.=) $1 ORDER BY chunk", 1, args);
+	uint64		n = as_owner(&tables->chunks, "SELECT chunk FROM %s WHERE job OPERATOR(pg_catalog.=) $1 ORDER BY chunk", 1, args);
 	int64	   *numbers = palloc(sizeof(int64) * Max(n, 1));
 
 	for (uint64 i = 0; i < n; i++)
@@ -294,10 +253,10 @@ take_abandoned(const JobTables *tables, int64 job, PgLlmEnrichChunk *chunk, cons
 	{
 		Arg			number[] = {ARG_INT8(numbers[i])};
 
-		if (!lock_number(tables->chunks, numbers[i], true, false))
+		if (!lock_number(tables->chunks.oid, numbers[i], true, false))
 			continue;
 		/* it may have been finished before we got its lock */
-		if (as_owner(tables, "SELECT after, upto FROM @llm_job_chunks WHERE chunk OPERATOR(pg_catalog.=) $1", 1, number) > 0)
+		if (as_owner(&tables->chunks, "SELECT after, upto FROM %s WHERE chunk OPERATOR(pg_catalog.=) $1", 1, number) > 0)
 		{
 			ArrayType  *after = result_texts(0, 1);
 
@@ -306,7 +265,7 @@ take_abandoned(const JobTables *tables, int64 job, PgLlmEnrichChunk *chunk, cons
 			chunk->after = after == NULL ? NULL : pgllm_enrich_key_in(target, after);
 			return true;
 		}
-		unlock_number(tables->chunks, numbers[i]);
+		unlock_number(tables->chunks.oid, numbers[i]);
 	}
 	return false;
 }
@@ -358,8 +317,8 @@ pgllm_enrich_claim(PgLlmEnrich *call, const PgLlmEnrichTarget *target, int max_r
 	bool		is_null;
 
 	memset(chunk, 0, sizeof(*chunk));
-	(void) lock_number(tables.state, call->job, false, true);
-	if (as_owner(&tables, "SELECT given, exhausted, key_columns FROM @llm_job_state WHERE job OPERATOR(pg_catalog.=) $1", 1, args) == 0)
+	(void) lock_number(tables.state.oid, call->job, false, true);
+	if (as_owner(&tables.state, "SELECT given, exhausted, key_columns FROM %s WHERE job OPERATOR(pg_catalog.=) $1", 1, args) == 0)
 		raise_no_job(call->job);
 	given = result_texts(0, 1);
 	exhausted = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
@@ -372,30 +331,30 @@ pgllm_enrich_claim(PgLlmEnrich *call, const PgLlmEnrichTarget *target, int max_r
 	chunk->upto = next_boundary(call, target, max_rows, chunk->after);
 	if (chunk->upto == NULL)
 	{
-		as_owner(&tables, "UPDATE @llm_job_state SET exhausted = true WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
+		as_owner(&tables.state, "UPDATE %s SET exhausted = true WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
 		return false;
 	}
 	args[1] = (Arg) ARG_TEXTS(given);
 	args[2] = (Arg) ARG_TEXTS(pgllm_enrich_key_out(target, chunk->upto));
-	as_owner(&tables, "INSERT INTO @llm_job_chunks (job, after, upto) VALUES ($1, $2, $3) RETURNING chunk", 3, args);
+	as_owner(&tables.chunks, "INSERT INTO %s (job, after, upto) VALUES ($1, $2, $3) RETURNING chunk", 3, args);
 	chunk->number = result_int8(0, 1);
-	(void) lock_number(tables.chunks, chunk->number, true, true);
+	(void) lock_number(tables.chunks.oid, chunk->number, true, true);
 	args[1] = args[2];
-	as_owner(&tables, "UPDATE @llm_job_state SET given = $2 WHERE job OPERATOR(pg_catalog.=) $1", 2, args);
+	as_owner(&tables.state, "UPDATE %s SET given = $2 WHERE job OPERATOR(pg_catalog.=) $1", 2, args);
 	return true;
 }
 
 void
 pgllm_enrich_wait(int64 chunk)
 {
-	(void) lock_number(find_tables().chunks, chunk, false, true);
+	(void) lock_number(pgllm_own_table("llm_job_chunks").oid, chunk, false, true);
 }
 
 void
 pgllm_enrich_release(const PgLlmEnrichChunk *chunk)
 {
 	if (chunk->number != 0)
-		unlock_number(find_tables().chunks, chunk->number);
+		unlock_number(pgllm_own_table("llm_job_chunks").oid, chunk->number);
 }
 
 /* ---- failures ---- */
@@ -403,7 +362,7 @@ pgllm_enrich_release(const PgLlmEnrichChunk *chunk)
 void
 pgllm_enrich_lock_failed(const PgLlmEnrich *call)
 {
-	if (!lock_number(find_tables().failures, call->job, true, false))
+	if (!lock_number(pgllm_own_table("llm_job_failures").oid, call->job, true, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("another session tries the failed rows of job " INT64_FORMAT, call->job),
@@ -413,7 +372,7 @@ pgllm_enrich_lock_failed(const PgLlmEnrich *call)
 void
 pgllm_enrich_unlock_failed(const PgLlmEnrich *call)
 {
-	unlock_number(find_tables().failures, call->job);
+	unlock_number(pgllm_own_table("llm_job_failures").oid, call->job);
 }
 
 bool
@@ -424,10 +383,10 @@ pgllm_enrich_take_failed(PgLlmEnrich *call, const PgLlmEnrichTarget *target, int
 	uint64		n;
 
 	memset(chunk, 0, sizeof(*chunk));
-	if (as_owner(&tables, "SELECT key_columns FROM @llm_job_state WHERE job OPERATOR(pg_catalog.=) $1", 1, args) == 0)
+	if (as_owner(&tables.state, "SELECT key_columns FROM %s WHERE job OPERATOR(pg_catalog.=) $1", 1, args) == 0)
 		raise_no_job(call->job);
 	check_key(call, target, result_texts(0, 1));
-	n = as_owner(&tables, "SELECT key FROM @llm_job_failures WHERE job OPERATOR(pg_catalog.=) $1 AND at OPERATOR(pg_catalog.<) $2"
+	n = as_owner(&tables.failures, "SELECT key FROM %s WHERE job OPERATOR(pg_catalog.=) $1 AND at OPERATOR(pg_catalog.<) $2"
 				 " ORDER BY at LIMIT $3", 3, args);
 	for (uint64 i = 0; i < n; i++)
 		chunk->key_texts = lappend(chunk->key_texts, result_texts((int) i, 1));
@@ -443,7 +402,7 @@ note_failure(const JobTables *tables, const PgLlmEnrich *call, const PgLlmEnrich
 	Arg			args[] = {ARG_INT8(call->job), ARG_TEXTS(pgllm_enrich_key_out(target, failure->key)),
 		ARG_TEXT(unpack_sql_state(error->sqlerrcode)), ARG_TEXT(error->message), ARG_TEXT(error->detail), ARG_TEXT(error->hint)};
 
-	as_owner(tables, "INSERT INTO @llm_job_failures (job, key, code, message, detail, hint) VALUES ($1, $2, $3, $4, $5, $6)", 6, args);
+	as_owner(&tables->failures, "INSERT INTO %s (job, key, code, message, detail, hint) VALUES ($1, $2, $3, $4, $5, $6)", 6, args);
 }
 
 void
@@ -459,15 +418,15 @@ pgllm_enrich_note(PgLlmEnrich *call, const PgLlmEnrichTarget *target, const PgLl
 	{
 		Arg			key[] = {ARG_INT8(call->job), ARG_TEXTS((ArrayType *) lfirst(cell))};
 
-		as_owner(&tables, "DELETE FROM @llm_job_failures WHERE job OPERATOR(pg_catalog.=) $1 AND key OPERATOR(pg_catalog.=) $2", 2, key);
+		as_owner(&tables.failures, "DELETE FROM %s WHERE job OPERATOR(pg_catalog.=) $1 AND key OPERATOR(pg_catalog.=) $2", 2, key);
 	}
 	foreach(cell, failures)
 		note_failure(&tables, call, target, lfirst(cell));
 	if (rest_after != NULL)
-		as_owner(&tables, "UPDATE @llm_job_chunks SET after = $2 WHERE chunk OPERATOR(pg_catalog.=) $1", 2, number);
+		as_owner(&tables.chunks, "UPDATE %s SET after = $2 WHERE chunk OPERATOR(pg_catalog.=) $1", 2, number);
 	else
-		as_owner(&tables, "DELETE FROM @llm_job_chunks WHERE chunk OPERATOR(pg_catalog.=) $1", 1, number);
-	if (as_owner(&tables, "UPDATE @llm_job_state SET rows_written = rows_written OPERATOR(pg_catalog.+) $2,"
+		as_owner(&tables.chunks, "DELETE FROM %s WHERE chunk OPERATOR(pg_catalog.=) $1", 1, number);
+	if (as_owner(&tables.state, "UPDATE %s SET rows_written = rows_written OPERATOR(pg_catalog.+) $2,"
 				 " rows_skipped = rows_skipped OPERATOR(pg_catalog.+) $3, tokens = tokens OPERATOR(pg_catalog.+) $4,"
 				 " changed = pg_catalog.clock_timestamp() WHERE job OPERATOR(pg_catalog.=) $1", 4, counts) == 0)
 		raise_no_job(call->job);
@@ -488,17 +447,17 @@ pgllm_fn_llm_drop_job(PG_FUNCTION_ARGS)
 	SPI_connect();
 	pgllm_enrich_job_load(&call, job, false);
 	tables = find_tables();
-	(void) lock_number(tables.state, job, false, true);
-	n = as_owner(&tables, "SELECT chunk FROM @llm_job_chunks WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
+	(void) lock_number(tables.state.oid, job, false, true);
+	n = as_owner(&tables.chunks, "SELECT chunk FROM %s WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
 	for (uint64 i = 0; i < n; i++)
-		if (!lock_number(tables.chunks, result_int8((int) i, 1), false, false))
+		if (!lock_number(tables.chunks.oid, result_int8((int) i, 1), false, false))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("a session works on job " INT64_FORMAT, job),
 					 errhint("Cancel it first; pg_locks shows who holds locks on objects of llm_job_chunks.")));
-	as_owner(&tables, "DELETE FROM @llm_job_failures WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
-	as_owner(&tables, "DELETE FROM @llm_job_chunks WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
-	as_owner(&tables, "DELETE FROM @llm_job_state WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
+	as_owner(&tables.failures, "DELETE FROM %s WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
+	as_owner(&tables.chunks, "DELETE FROM %s WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
+	as_owner(&tables.state, "DELETE FROM %s WHERE job OPERATOR(pg_catalog.=) $1", 1, args);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -7,10 +7,7 @@
  * and so is a conflict with other transactions, which the caller of the step may try again.
  */
 #include "enrich/enrich.h"
-
-#include "access/xact.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
+#include "subtransaction.h"
 
 static bool
 is_of_row(int code, bool writes)
@@ -40,28 +37,10 @@ is_of_row(int code, bool writes)
 ErrorData *
 pgllm_enrich_trap(void (*step) (void *arg), void *arg, bool writes)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error;
 
 	pgllm_raised_for_row = false;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		step(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	error = pgllm_try(step, arg, true);
 	if (error != NULL && !is_of_row(error->sqlerrcode, writes))
 		ReThrowError(error);
 	return error;

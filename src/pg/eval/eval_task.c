@@ -296,7 +296,7 @@ static void
 read_options(Builder *b, const text *options)
 {
 	static const char sql[] = "SELECT o.key, pg_catalog.json_typeof(o.value), CAST(o.value AS pg_catalog.text), "
-		"COALESCE(o.value OPERATOR(pg_catalog.#>>) '{}', ''), CASE pg_catalog.json_typeof(o.value) WHEN 'array' THEN "
+		"COALESCE(o.value OPERATOR(pg_catalog.#>>) '{}', ''), CASE WHEN pg_catalog.json_typeof(o.value) OPERATOR(pg_catalog.=) 'array' THEN "
 		"ARRAY(SELECT pg_catalog.json_array_elements_text(o.value)) END FROM pg_catalog.json_each(CAST($1 AS pg_catalog.json)) o";
 	Oid			type = TEXTOID;
 	Datum		value = PointerGetDatum(options);

@@ -93,20 +93,7 @@ llm_char_set_complement(LlmCompile *cx, LlmCharSet *set)
 bool
 llm_char_set_has(const LlmCharSet *set, uint32_t c)
 {
-	const LlmCharRange *r = set->ranges.data;
-	size_t		low = 0;
-	size_t		high = set->ranges.n;
-
-	while (low < high)
-	{
-		size_t		mid = (low + high) / 2;
-
-		if (r[mid].last < c)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < set->ranges.n && r[low].first <= c;
+	return llm_char_ranges_have(set->ranges.data, set->ranges.n, c);
 }
 
 /* ---- properties ---- */

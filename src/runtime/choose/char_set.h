@@ -5,14 +5,9 @@
 #define LLM_CHAR_SET_H
 
 #include "choose/compile.h"
+#include "text/char_range.h"
 
 #define LLM_MAX_CHAR 0x10FFFF
-
-typedef struct LlmCharRange
-{
-	uint32_t	first;
-	uint32_t	last;
-} LlmCharRange;
 
 typedef struct LlmCharSet
 {

@@ -5,15 +5,10 @@
  * and does not count; all else comes from our table of categories.
  */
 #include "text/bert_chars.h"
+#include "text/char_range.h"
 #include "text/unicode_class.h"
 
-typedef struct CharRange
-{
-	uint32_t	first;
-	uint32_t	last;
-} CharRange;
-
-static const CharRange later_punctuation[] = {
+static const LlmCharRange later_punctuation[] = {
 	{0x061D, 0x061D}, {0x09FD, 0x09FD}, {0x0A76, 0x0A76}, {0x0C77, 0x0C77}, {0x0C84, 0x0C84}, {0x1B4E, 0x1B4F},
 	{0x1B7D, 0x1B7F}, {0x2E43, 0x2E4F}, {0x2E52, 0x2E5D}, {0x10D6E, 0x10D6E}, {0x10EAD, 0x10EAD}, {0x10F55, 0x10F59},
 	{0x10F86, 0x10F89}, {0x113D4, 0x113D5}, {0x113D7, 0x113D8}, {0x1144B, 0x1144F}, {0x1145A, 0x1145B}, {0x1145D, 0x1145D},
@@ -23,7 +18,7 @@ static const CharRange later_punctuation[] = {
 	{0x16FE2, 0x16FE2}, {0x1E5FF, 0x1E5FF}, {0x1E95E, 0x1E95F}
 };
 
-static const CharRange later_marks[] = {
+static const LlmCharRange later_marks[] = {
 	{0x07FD, 0x07FD}, {0x0897, 0x089F}, {0x08CA, 0x08E1}, {0x09FE, 0x09FE}, {0x0AFA, 0x0AFF}, {0x0B55, 0x0B55},
 	{0x0C04, 0x0C04}, {0x0C3C, 0x0C3C}, {0x0D00, 0x0D00}, {0x0D3B, 0x0D3C}, {0x0D81, 0x0D81}, {0x0EBA, 0x0EBA},
 	{0x0ECE, 0x0ECE}, {0x1734, 0x1734}, {0x180F, 0x180F}, {0x1885, 0x1886}, {0x1ABF, 0x1ACE}, {0x1DF6, 0x1DFB},
@@ -45,34 +40,14 @@ static const CharRange later_marks[] = {
 	{0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF}, {0x1E944, 0x1E94A}
 };
 
-static const CharRange later_format[] = {
+static const LlmCharRange later_format[] = {
 	{0x0890, 0x0891}, {0x08E2, 0x08E2}, {0x110CD, 0x110CD}, {0x13430, 0x1343F}
 };
 
-static const CharRange ideographs[] = {
+static const LlmCharRange ideographs[] = {
 	{0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xF900, 0xFAFF}, {0x20000, 0x2A6DF}, {0x2A700, 0x2B81F}, {0x2B920, 0x2CEAF},
 	{0x2F800, 0x2FA1F}
 };
-
-#define LISTED(list, c) listed(list, sizeof(list) / sizeof((list)[0]), c)
-
-static bool
-listed(const CharRange *list, size_t n, uint32_t c)
-{
-	size_t		low = 0;		/* the first range that does not end before c */
-	size_t		high = n;
-
-	while (low < high)
-	{
-		size_t		middle = low + (high - low) / 2;
-
-		if (c > list[middle].last)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && c >= list[low].first;
-}
 
 bool
 llm_bert_is_space(uint32_t c)
@@ -94,7 +69,7 @@ llm_bert_is_removed(uint32_t c)
 		return (c < ' ' && !llm_bert_is_space(c)) || c == 0x7F;
 	class = llm_unicode_class(c);
 	if (class == LLM_CLASS_CF)
-		return !LISTED(later_format, c);
+		return !LLM_CHAR_LISTED(later_format, c);
 	return c == 0xFFFD || class == LLM_CLASS_CC || class == LLM_CLASS_CO || class == LLM_CLASS_NEXT_LINE;
 }
 
@@ -103,7 +78,7 @@ llm_bert_is_mark(uint32_t c)
 {
 	if (c == 0x1734 || c == 0x1171E)
 		return true;			/* Mc only in later versions */
-	return c >= 0x80 && llm_unicode_class(c) == LLM_CLASS_MN && !LISTED(later_marks, c);
+	return c >= 0x80 && llm_unicode_class(c) == LLM_CLASS_MN && !LLM_CHAR_LISTED(later_marks, c);
 }
 
 bool
@@ -116,11 +91,11 @@ llm_bert_is_punctuation(uint32_t c)
 	if (c == 0x166D || c == 0x111C9)
 		return true;			/* punctuation in Unicode 8 */
 	class = llm_unicode_class(c);
-	return class >= LLM_CLASS_PC && class <= LLM_CLASS_PO && !LISTED(later_punctuation, c);
+	return class >= LLM_CLASS_PC && class <= LLM_CLASS_PO && !LLM_CHAR_LISTED(later_punctuation, c);
 }
 
 bool
 llm_bert_is_ideograph(uint32_t c)
 {
-	return LISTED(ideographs, c);
+	return LLM_CHAR_LISTED(ideographs, c);
 }

@@ -2,6 +2,7 @@
  * class_regex.c: expressions over character classes: their bytes, and PCRE2 that runs them.
  */
 #include "text/class_regex_impl.h"
+#include "text/pcre_memory.h"
 #include "text/utf8.h"
 
 #define MIN_MATCH_STEPS 10000000
@@ -79,20 +80,6 @@ make_intervals(LlmRegexParser *p, const LlmRegexRange *ranges, size_t n, LlmErro
 	return LLM_OK;
 }
 
-static void *
-pcre_malloc(size_t size, void *ctx)
-{
-	const LlmAllocator *a = ctx;
-
-	return a->alloc(a->ctx, size ? size : 1);
-}
-
-static void
-pcre_free(void *ptr, void *ctx)
-{
-	llm_free(ctx, ptr);
-}
-
 static LlmStatus
 out_of_memory(LlmError *err)
 {
@@ -107,7 +94,7 @@ compile(LlmRegexParser *p, LlmError *err)
 	int			code;
 	PCRE2_SIZE	offset;
 
-	r->general = pcre2_general_context_create(pcre_malloc, pcre_free, (void *) r->allocator);
+	r->general = llm_pcre_context(r->allocator);
 	if (!r->general)
 		return out_of_memory(err);
 	context = pcre2_compile_context_create(r->general);
@@ -189,7 +176,7 @@ llm_regex_match_create(const LlmAllocator *a, LlmRegexMatch **out, LlmError *err
 	LLM_TRY(llm_alloc_zero(a, 1, sizeof(LlmRegexMatch), &memory, err));
 	m = memory;
 	m->allocator = a;
-	m->general = pcre2_general_context_create(pcre_malloc, pcre_free, (void *) a);
+	m->general = llm_pcre_context(a);
 	if (m->general)
 		m->data = pcre2_match_data_create(1, m->general);
 	if (m->data)

@@ -5,6 +5,7 @@
 #define LLM_CLASS_SET_H
 
 #include "base/status.h"
+#include "text/char_range.h"
 
 /* a set of bytes, of which each stands for a class of characters */
 typedef struct LlmClassSet
@@ -31,12 +32,6 @@ extern uint64_t llm_class_property(LlmStr name);
 extern uint8_t llm_class_of_ascii(uint8_t c);
 
 #define LLM_CLASS_BIT(class) (UINT64_C(1) << ((class) - 0x80))
-
-typedef struct LlmCharRange
-{
-	uint32_t	first;
-	uint32_t	last;
-} LlmCharRange;
 
 /* the characters of a script (or "alphabetic symbols") by its name; NULL: not known */
 extern const LlmCharRange *llm_class_script(LlmStr name, size_t *n);

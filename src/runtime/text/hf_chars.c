@@ -2,7 +2,7 @@
  * hf_chars.c: where the tokenizers library knows another version of Unicode than our tables: its normal forms and marks are
  * those of Unicode 9 to 12, its small letters those of Unicode 17. Found by comparing all characters.
  */
-#include "text/class_set.h"
+#include "text/char_range.h"
 #include "text/hf_chars.h"
 #include "text/unicode_class.h"
 
@@ -61,30 +61,10 @@ static const struct
 	{0x10D50, 0x10D65, 0x10D70}, {0x16EA0, 0x16EB8, 0x16EBB}
 };
 
-#define LISTED(list, c) listed(list, sizeof(list) / sizeof((list)[0]), c)
-
-static bool
-listed(const LlmCharRange *list, size_t n, uint32_t c)
-{
-	size_t		low = 0;		/* the first range that does not end before c */
-	size_t		high = n;
-
-	while (low < high)
-	{
-		size_t		middle = low + (high - low) / 2;
-
-		if (c > list[middle].last)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && c >= list[low].first;
-}
-
 bool
 llm_hf_may_decompose(uint32_t c, bool compatibility)
 {
-	return !LISTED(no_canonical, c) && !(compatibility && LISTED(no_compatible, c));
+	return !LLM_CHAR_LISTED(no_canonical, c) && !(compatibility && LLM_CHAR_LISTED(no_compatible, c));
 }
 
 int
@@ -92,7 +72,7 @@ llm_hf_combining_class(uint32_t c)
 {
 	int			class = c < 0x300 ? 0 : utf8proc_get_property((utf8proc_int32_t) c)->combining_class & 255;
 
-	return class && LISTED(no_order, c) ? 0 : class;
+	return class && LLM_CHAR_LISTED(no_order, c) ? 0 : class;
 }
 
 bool
@@ -102,7 +82,7 @@ llm_hf_is_mark(uint32_t c)
 
 	if (c == 0x1CF2 || c == 0x1CF3)
 		return true;			/* letters in later versions */
-	return class >= LLM_CLASS_MN && class <= LLM_CLASS_ME && !LISTED(no_mark, c);
+	return class >= LLM_CLASS_MN && class <= LLM_CLASS_ME && !LLM_CHAR_LISTED(no_mark, c);
 }
 
 uint32_t

@@ -8,14 +8,12 @@
  *
  * Every expression takes time linear in the text, so PCRE2's limits on backtracking are lifted.
  */
+#include "text/pcre_memory.h"
 #include "text/pretokenize.h"
 #include "text/unicode_class.h"
 #include "text/utf8.h"
 
 #include <string.h>
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 
 #define STACK_CLASSES 2048		/* characters of a text that need no allocation */
 #define POLL_BYTES ((size_t) 64 * 1024)
@@ -33,20 +31,6 @@ struct LlmPretokenizer
 		bool		jit;		/* compiled to machine code; else interpreted, with the same result */
 	}			stage[LLM_MAX_STAGES];
 };
-
-static void *
-pcre_malloc(size_t size, void *ctx)
-{
-	const LlmAllocator *a = ctx;
-
-	return a->alloc(a->ctx, size ? size : 1);
-}
-
-static void
-pcre_free(void *ptr, void *ctx)
-{
-	llm_free(ctx, ptr);
-}
 
 static LlmStatus
 out_of_memory(LlmError *err)
@@ -84,7 +68,7 @@ compile_stage(LlmPretokenizer *p, const char *expression, LlmError *err)
 static LlmStatus
 compile_family(LlmPretokenizer *p, const LlmPatternStage *family, LlmError *err)
 {
-	p->general = pcre2_general_context_create(pcre_malloc, pcre_free, (void *) p->allocator);
+	p->general = llm_pcre_context(p->allocator);
 	if (!p->general)
 		return out_of_memory(err);
 	p->limits = pcre2_match_context_create(p->general);

@@ -507,22 +507,5 @@ llm_gguf_close(LlmGguf *gguf)
 const LlmTensor *
 llm_gguf_find(const LlmGguf *gguf, const char *name)
 {
-	LlmStr		wanted = {name, strlen(name)};
-	uint64_t	low = 0;
-	uint64_t	high = gguf->n_tensors;
-
-	while (low < high)
-	{
-		uint64_t	middle = low + (high - low) / 2;
-		const LlmTensor *tensor = &gguf->tensors[gguf->by_name[middle]];
-		int			order = llm_str_compare(wanted, tensor->name);
-
-		if (order == 0)
-			return tensor;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	return llm_tensor_find(gguf->tensors, gguf->by_name, gguf->n_tensors, name);
 }

@@ -55,16 +55,16 @@ llm_source_close(LlmSource *source)
 }
 
 const LlmTensor *
-llm_source_find(const LlmSource *source, const char *name)
+llm_tensor_find(const LlmTensor *tensors, const uint32_t *by_name, uint64_t n, const char *name)
 {
 	LlmStr		wanted = {name, strlen(name)};
 	uint64_t	low = 0;
-	uint64_t	high = source->n_tensors;
+	uint64_t	high = n;
 
 	while (low < high)
 	{
 		uint64_t	middle = low + (high - low) / 2;
-		const LlmTensor *tensor = &source->tensors[source->by_name[middle]];
+		const LlmTensor *tensor = &tensors[by_name[middle]];
 		int			order = llm_str_compare(wanted, tensor->name);
 
 		if (order == 0)
@@ -75,6 +75,12 @@ llm_source_find(const LlmSource *source, const char *name)
 			low = middle + 1;
 	}
 	return NULL;
+}
+
+const LlmTensor *
+llm_source_find(const LlmSource *source, const char *name)
+{
+	return llm_tensor_find(source->tensors, source->by_name, source->n_tensors, name);
 }
 
 LlmStatus

@@ -20,4 +20,7 @@ typedef struct LlmTensor
 	uint32_t	part;			/* and which file that is: 0 is the first */
 } LlmTensor;
 
+/* the tensor of that name among n, by_name being their numbers in the order of names; NULL: there is none */
+extern const LlmTensor *llm_tensor_find(const LlmTensor *tensors, const uint32_t *by_name, uint64_t n, const char *name);
+
 #endif
