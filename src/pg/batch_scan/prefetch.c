@@ -6,22 +6,18 @@
  * where the calls will look.
  *
  * Evaluation can raise: a row that would never have been reached must not end the statement. So it happens in a
- * subtransaction, and what raised is left to the call itself, which raises again when its row is returned. Where there can
+ * subtransaction (attempt.c), and what raised is left to the call itself, which raises again when its row is returned. Where there can
  * be no subtransactions (parallel mode before PostgreSQL 17), only calls of columns and constants are computed ahead.
- * Cancel and the like are raised at once.
  */
 #include "batch_scan/batch_scan.h"
 #include "call_stats.h"
 #include "progress.h"
 
-#include "access/parallel.h"
-#include "access/xact.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 /* requests under way together: their number, and tokens that they hold or may come to hold */
@@ -61,16 +57,6 @@ typedef struct Ahead
 } Ahead;
 
 /* ---- sites ---- */
-
-static bool
-simple_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (!IsA(node, Var) && !IsA(node, Const) && !IsA(node, Param) && !IsA(node, RelabelType) && !IsA(node, List))
-		return true;
-	return expression_tree_walker(node, simple_walker, context);
-}
 
 static bool
 exec_params_walker(Node *node, Bitmapset **params)
@@ -119,7 +105,7 @@ init_site(PgLlmBatchState *b, PgLlmSiteState *site, List *node)
 	site->function = pgllm_function_of(site->call->funcid);
 	site->guard_exprs = PGLLM_SITE_GUARDS(node);
 	n_args = list_length(site->call->args);
-	site->simple = !simple_walker((Node *) site->call->args, NULL) && !simple_walker((Node *) site->guard_exprs, NULL);
+	site->simple = pgllm_cannot_fail((Node *) site->call->args) && pgllm_cannot_fail((Node *) site->guard_exprs);
 	(void) exec_params_walker((Node *) node, &site->exec_params);
 	site->args = palloc(sizeof(ExprState *) * n_args);
 	init_expressions(b, site);
@@ -161,64 +147,13 @@ params_known(PgLlmBatchState *b, PgLlmSiteState *site)
 	return true;
 }
 
-/* ---- what may raise ---- */
-
+/* run fn of the level; false if it raised */
 static bool
-may_subtransact(void)
+try(void (*fn) (void *opaque), Ahead *ahead)
 {
-	return !PGLLM_NO_SUBTRANSACTIONS;
-}
-
-/* errors that are not about what was evaluated: cancel, timeouts, shutdown; conflicts that end the transaction */
-static bool
-must_raise(int sqlerrcode)
-{
-	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
-		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
-}
-
-/* run fn; false if it raised, and nothing of that is left */
-static bool
-try(void (*fn) (Ahead *ahead), Ahead *ahead)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	PgLlmAhead	mode = {0};
-	PgLlmAhead *outer = pgllm_ahead;
-	bool		sub = may_subtransact();
-	ErrorData  *volatile error = NULL;
 
-	if (sub)
-	{
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(context);
-	}
-	PG_TRY();
-	{
-		pgllm_ahead = &mode;
-		fn(ahead);
-		pgllm_ahead = outer;
-		if (sub)
-			ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		pgllm_ahead = outer;
-		if (!sub)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error != NULL && must_raise(error->sqlerrcode))
-		ReThrowError(error);
-	if (error != NULL)
-		FreeErrorData(error);
-	return error == NULL;
+	return pgllm_attempt(fn, ahead, &mode);
 }
 
 /* ---- beginning ---- */
@@ -277,8 +212,9 @@ begin_site(Ahead *ahead, PgLlmSiteState *site)
 
 /* go on with rows and sites until the requests are enough */
 static void
-begin_some(Ahead *ahead)
+begin_some(void *opaque)
 {
+	Ahead	   *ahead = opaque;
 	PgLlmBatchState *b = ahead->b;
 
 	while (ahead->n_works < MAX_WORKS && ahead->tokens < MAX_WORK_TOKENS &&
@@ -304,7 +240,7 @@ begin_some(Ahead *ahead)
 			continue;
 		site = &b->sites[ahead->site++];
 		if (site->level != ahead->level || site->n_errors > MAX_SITE_ERRORS || !params_known(b, site) ||
-			(!site->simple && !may_subtransact()))
+			(!site->simple && !pgllm_may_attempt()))
 			continue;
 		pgllm_ahead->missing = false;
 		MemoryContextSwitchTo(b->ahead_context->ecxt_per_tuple_memory);
@@ -353,8 +289,10 @@ show_progress(const Ahead *ahead)
 
 /* wait for the requests of works that may need more, and begin those */
 static void
-ask_for_more(Ahead *ahead)
+ask_for_more(void *opaque)
 {
+	Ahead	   *ahead = opaque;
+
 	while (ahead->n_asked < ahead->n_works)
 	{
 		Work	   *work = &ahead->works[ahead->n_asked++];
@@ -386,8 +324,9 @@ run_rounds(Ahead *ahead)
 
 /* wait for one call after the other (they run together) and put their answers on the shelf */
 static void
-settle_some(Ahead *ahead)
+settle_some(void *opaque)
 {
+	Ahead	   *ahead = opaque;
 	PgLlmBatchState *b = ahead->b;
 
 	while (ahead->n_settled < ahead->n_works)
