@@ -86,6 +86,18 @@ ROLLBACK;
 RESET work_mem;
 DROP TABLE many;
 
+-- what fails for pairs that other conditions drop ends nothing: in what is read of a side, and in a sampled call; it raises where it is reached
+SELECT count(*) = (SELECT count(*) FROM a JOIN b ON a.i > 1 OR b.i > 1000 WHERE a.t IS NOT NULL AND b.t IS NOT NULL) AS kept FROM a JOIN b ON (a.i > 1 OR b.i > 1000) AND
+	llm_filter(a.t || (12 / (a.i - 1)) || b.t, 'x', threshold => 0, options => '{"block_model": "bert", "block_similarity": -1}');
+SELECT count(*) AS none FROM a JOIN (SELECT * FROM b WHERE t = '') b ON llm_filter((12 / (a.i - 1)) || b.t, 'x', options => '{"block_model": "bert", "block_top": 1}');
+SELECT * FROM fails($$SELECT count(*) FROM a JOIN b ON llm_filter((12 / (a.i - 1)) || b.t, 'x', options => '{"block_model": "bert", "block_top": 1}')$$);
+SELECT * FROM fails($$SELECT count(*) FROM a JOIN b ON llm_filter(b.t || (12 / (a.i - 1)), 'x', options => '{"block_model": "bert", "block_sample": 16}')$$);
+SELECT count(*) > 0 AS some FROM a JOIN b ON a.i <> b.i AND
+	llm_filter(a.t || b.t || (12 / (a.i - b.i)), 'x', threshold => 0, options => '{"block_model": "bert", "block_sample": 300}');
+SELECT * FROM fails($$SELECT count(*) FROM a JOIN b ON llm_filter(a.t || b.t || (12 / (a.i - b.i)), 'x', threshold => 0, options => '{"block_model": "bert", "block_sample": 40}')$$);
+SELECT count(*) > 0 AS some FROM a JOIN b ON a.i <> b.i AND
+	llm_filter(a.t || b.t || repeat('long ', (a.i = b.i)::int * 9000), 'x', threshold => 0, options => '{"block_model": "bert", "block_sample": 300}');
+
 -- the order of the outer side is kept, as a nested loop keeps it
 CREATE INDEX ON a (i);
 SET enable_sort = off;
@@ -110,6 +122,10 @@ SELECT count(*) AS blocked FROM plan('SELECT 1 FROM a LEFT JOIN b ON ' || filter
 SELECT count(*) AS blocked FROM plan('SELECT 1 FROM a JOIN b ON a.i = b.i AND ' || filter('{"block_model": "bert", "block_top": 1}')) p WHERE p ~ 'LlmBlock';
 SELECT count(*) = (SELECT count(*) FROM a JOIN b ON a.i = b.i WHERE b.t IS NOT NULL) AS whole FROM pairs('{"block_model": "bert", "block_similarity": 1}') p RIGHT JOIN
 	(SELECT a.i FROM a JOIN b ON a.i = b.i AND llm_filter(a.t || b.t, 'x', threshold => 0, options => '{"block_model": "bert", "block_similarity": 1}')) q USING (i);
+-- semi and outer joins by a blocked inner one
+SELECT count(*) AS blocked FROM plan('SELECT 1 FROM a WHERE EXISTS (SELECT FROM b WHERE ' || filter('{"block_model": "bert", "block_top": 1}') || ')') p WHERE p ~ 'LlmBlock';
+SELECT count(*) AS blocked FROM plan('SELECT 1 FROM a WHERE i IN (SELECT a.i FROM a JOIN b ON ' || filter('{"block_model": "bert", "block_top": 1}') || ')') p WHERE p ~ 'LlmBlock';
+SELECT count(*) AS blocked FROM plan('SELECT 1 FROM a LEFT JOIN (SELECT a.i, b.t FROM a JOIN b ON ' || filter('{"block_model": "bert", "block_top": 1}') || ') m ON m.i = a.i') p WHERE p ~ 'LlmBlock';
 CREATE VIEW safe WITH (security_barrier) AS SELECT * FROM b WHERE i > 3;
 SELECT count(*) AS blocked FROM plan('SELECT 1 FROM a JOIN safe b ON ' || filter('{"block_model": "bert", "block_top": 1}')) p WHERE p ~ 'LlmBlock';
 DROP VIEW safe;

@@ -37,6 +37,14 @@ extern List *pgllm_sites(List *quals, List *exprs, bool in_aggregates, const Bit
 /* parameters that sub-plans of UPDATE … SET (a, b) = (SELECT …) fill for each row */
 extern Bitmapset *pgllm_multiexpr_params(Node *node, Bitmapset *params);
 
+/* ---- evaluation that may raise (attempt.c) ---- */
+
+/* whether an expression, or a list of them, is nothing but columns and constants */
+extern bool pgllm_cannot_fail(Node *node);
+
+/* run fn; false if it raised, of which nothing is left then. mode: of calls within (pgllm_ahead); NULL: they run as ever */
+extern bool pgllm_attempt(void (*fn) (void *opaque), void *opaque, PgLlmAhead *mode);
+
 /* ---- the node in a plan ---- */
 
 /* custom_exprs is a list of three: sites, and of LIMIT above (NULL: none) count and offset */

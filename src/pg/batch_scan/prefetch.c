@@ -6,9 +6,8 @@
  * where the calls will look.
  *
  * Evaluation can raise: a row that would never have been reached must not end the statement. So it happens in a
- * subtransaction, and what raised is left to the call itself, which raises again when its row is returned. Where there can
+ * subtransaction (attempt.c), and what raised is left to the call itself, which raises again when its row is returned. Where there can
  * be no subtransactions (parallel mode before PostgreSQL 17), only calls of columns and constants are computed ahead.
- * Cancel and the like are raised at once.
  */
 #include "batch_scan/batch_scan.h"
 #include "call_stats.h"
@@ -61,16 +60,6 @@ typedef struct Ahead
 /* ---- sites ---- */
 
 static bool
-simple_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (!IsA(node, Var) && !IsA(node, Const) && !IsA(node, Param) && !IsA(node, RelabelType) && !IsA(node, List))
-		return true;
-	return expression_tree_walker(node, simple_walker, context);
-}
-
-static bool
 exec_params_walker(Node *node, Bitmapset **params)
 {
 	if (node == NULL)
@@ -117,7 +106,7 @@ init_site(PgLlmBatchState *b, PgLlmSiteState *site, List *node)
 	site->function = pgllm_function_of(site->call->funcid);
 	site->guard_exprs = PGLLM_SITE_GUARDS(node);
 	n_args = list_length(site->call->args);
-	site->simple = !simple_walker((Node *) site->call->args, NULL) && !simple_walker((Node *) site->guard_exprs, NULL);
+	site->simple = pgllm_cannot_fail((Node *) site->call->args) && pgllm_cannot_fail((Node *) site->guard_exprs);
 	(void) exec_params_walker((Node *) node, &site->exec_params);
 	site->args = palloc(sizeof(ExprState *) * n_args);
 	init_expressions(b, site);
@@ -159,58 +148,13 @@ params_known(PgLlmBatchState *b, PgLlmSiteState *site)
 	return true;
 }
 
-/* ---- what may raise ---- */
-
-/* errors that are not about what was evaluated: cancel, timeouts, shutdown; conflicts that end the transaction */
+/* run fn of the level; false if it raised */
 static bool
-must_raise(int sqlerrcode)
+try(void (*fn) (void *opaque), Ahead *ahead)
 {
-	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
-		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
-}
-
-typedef struct Step
-{
-	void		(*fn) (Ahead *ahead);
-	Ahead	   *ahead;
-} Step;
-
-static void
-run_step(void *arg)
-{
-	const Step *step = arg;
-
-	step->fn(step->ahead);
-}
-
-/* run fn; false if it raised, and nothing of that is left */
-static bool
-try(void (*fn) (Ahead *ahead), Ahead *ahead)
-{
-	Step		step = {fn, ahead};
 	PgLlmAhead	mode = {0};
-	PgLlmAhead *outer = pgllm_ahead;
-	ErrorData  *volatile error = NULL;
 
-	PG_TRY();
-	{
-		pgllm_ahead = &mode;
-		if (pgllm_may_try())
-			error = pgllm_try(run_step, &step, true);
-		else
-			run_step(&step);
-	}
-	PG_FINALLY();
-	{
-		pgllm_ahead = outer;
-	}
-	PG_END_TRY();
-	if (error == NULL)
-		return true;
-	if (must_raise(error->sqlerrcode))
-		ReThrowError(error);
-	FreeErrorData(error);
-	return false;
+	return pgllm_attempt(fn, ahead, &mode);
 }
 
 /* ---- beginning ---- */
@@ -269,8 +213,9 @@ begin_site(Ahead *ahead, PgLlmSiteState *site)
 
 /* go on with rows and sites until the requests are enough */
 static void
-begin_some(Ahead *ahead)
+begin_some(void *opaque)
 {
+	Ahead	   *ahead = opaque;
 	PgLlmBatchState *b = ahead->b;
 
 	while (ahead->n_works < MAX_WORKS && ahead->tokens < MAX_WORK_TOKENS &&
@@ -345,8 +290,10 @@ show_progress(const Ahead *ahead)
 
 /* wait for the requests of works that may need more, and begin those */
 static void
-ask_for_more(Ahead *ahead)
+ask_for_more(void *opaque)
 {
+	Ahead	   *ahead = opaque;
+
 	while (ahead->n_asked < ahead->n_works)
 	{
 		Work	   *work = &ahead->works[ahead->n_asked++];
@@ -378,8 +325,9 @@ run_rounds(Ahead *ahead)
 
 /* wait for one call after the other (they run together) and put their answers on the shelf */
 static void
-settle_some(Ahead *ahead)
+settle_some(void *opaque)
 {
+	Ahead	   *ahead = opaque;
 	PgLlmBatchState *b = ahead->b;
 
 	while (ahead->n_settled < ahead->n_works)

@@ -6,6 +6,7 @@
  * A recheck of changed rows (EvalPlanQual) has one row on each side, which were paired before: there every pair is handed on.
  */
 #include "block_scan/block_scan.h"
+#include "batch_scan/batch_scan.h"
 #include "llm_call.h"
 
 #include "catalog/pg_type.h"
@@ -55,12 +56,15 @@ create_state(CustomScan *scan)
 	return (Node *) b;
 }
 
-static void
-init_parts(PgLlmBlockState *b, PgLlmBlockSide *side, List *parts)
+void
+pgllm_block_init_parts(PgLlmBlockState *b, int no)
 {
+	PgLlmBlockSide *side = &b->sides[no];
+	List	   *parts = PGLLM_BLOCK_PARTS((CustomScan *) b->css.ss.ps.plan, no);
 	int			i = 0;
 	ListCell   *cell;
 
+	side->simple = pgllm_cannot_fail((Node *) parts);
 	side->n_parts = list_length(parts);
 	side->parts = palloc(sizeof(ExprState *) * side->n_parts);
 	side->is_text = palloc(sizeof(bool) * side->n_parts);
@@ -101,7 +105,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	{
 		PlanState  *child = side == PGLLM_OUTER ? outerPlanState(node) : innerPlanState(node);
 
-		init_parts(b, &b->sides[side], PGLLM_BLOCK_PARTS(scan, side));
+		pgllm_block_init_parts(b, side);
 		b->sides[side].slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(child), &TTSOpsMinimalTuple);
 	}
 }
@@ -216,7 +220,7 @@ pgllm_block_store_pair(PgLlmBlockState *b)
 	ExecStoreVirtualTuple(slot);
 }
 
-/* the bits of the outer row; NULL: it is near to nothing */
+/* the bits of the outer row; NULL: it has no text, or there is none */
 static const uint64 *
 bits_of_row(PgLlmBlockState *b)
 {
@@ -234,13 +238,14 @@ static bool
 next_inner(PgLlmBlockState *b)
 {
 	PgLlmBlockSide *inner = &b->sides[PGLLM_INNER];
-	const uint64 *bits = b->everything ? NULL : bits_of_row(b);
+	const bool	everything = b->everything || b->sides[PGLLM_OUTER].text_of[b->outer_row] == PGLLM_BLOCK_FAILED;
+	const uint64 *bits = everything ? NULL : bits_of_row(b);
 
 	for (; b->inner_row < inner->n_rows; b->inner_row++)
 	{
 		int32		text = inner->text_of[b->inner_row];
 
-		if (b->everything || (bits != NULL && text >= 0 && (bits[text / 64] >> (text % 64) & 1)))
+		if (everything || text == PGLLM_BLOCK_FAILED || (bits != NULL && text >= 0 && (bits[text / 64] >> (text % 64) & 1)))
 			break;
 	}
 	if (b->inner_row == inner->n_rows)

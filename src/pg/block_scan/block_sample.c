@@ -3,8 +3,12 @@
  *
  * For a pair of texts the call is made with the first rows that have them: whatever it reads of a row is in the text. Calls run
  * together, and their answers stay in the statement's memo, where the join finds them again.
+ *
+ * Other conditions of the join may drop a pair of the sample, so that what raises for it (a value that makes an expression
+ * fail, a text too long) must not end the statement: the pair counts as no match, and the call raises if it is reached.
  */
 #include "block_scan/block_scan.h"
+#include "batch_scan/batch_scan.h"
 
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -36,6 +40,9 @@ typedef struct Verifier
 	int			n_begun;
 	uint64		tokens;
 	Begun		begun[MAX_CALLS];
+	PgLlmPair  *pair;			/* that is begun, or that has its answer */
+	const PgLlmPrepared *prepared;
+	const PgLlmAnswer *answer;
 } Verifier;
 
 static void
@@ -84,14 +91,26 @@ init_args(PgLlmBlockState *b)
 	MemoryContextSwitchTo(old);
 }
 
+/* of v->answer */
 static void
-take_verdict(Verifier *v, PgLlmPair *pair, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
+finish_pair(void *opaque)
 {
+	Verifier   *v = opaque;
 	Datum		verdict;
 
 	v->fcinfo->isnull = false;
-	verdict = v->function->finish(v->fcinfo, prepared, answer);
-	pair->matches = !v->fcinfo->isnull && DatumGetBool(verdict);
+	verdict = v->function->finish(v->fcinfo, v->prepared, v->answer);
+	v->pair->matches = !v->fcinfo->isnull && DatumGetBool(verdict);
+}
+
+static void
+take_verdict(Verifier *v, PgLlmPair *pair, const PgLlmPrepared *prepared, const PgLlmAnswer *answer)
+{
+	v->pair = pair;
+	v->prepared = prepared;
+	v->answer = answer;
+	pair->matches = false;
+	(void) pgllm_attempt(finish_pair, v, NULL);
 }
 
 static void
@@ -114,38 +133,58 @@ settle(Verifier *v)
 	v->tokens = 0;
 }
 
+/* the call for the pair in the scan slot */
+static void
+begin_call(void *opaque)
+{
+	Verifier   *v = opaque;
+	PgLlmBlockState *b = v->b;
+	Begun	   *begun = &v->begun[v->n_begun];
+	bool		from_shared;
+
+	for (int i = 0; i < v->fcinfo->nargs; i++)
+		v->fcinfo->args[i].value = ExecEvalExpr(b->call_args[i], b->css.ss.ps.ps_ExprContext, &v->fcinfo->args[i].isnull);
+	if (!pgllm_function_prepare(v->fcinfo, v->function, &begun->prepared))
+		return;
+	((PgLlmSite *) v->flinfo.fn_extra)->keep = true;
+	v->answer = begun->prepared.drawn ? NULL : pgllm_function_known(v->function, &begun->prepared, &from_shared);
+	if (v->answer != NULL)
+	{
+		v->prepared = &begun->prepared;
+		finish_pair(v);
+		return;
+	}
+	MemoryContextSwitchTo(v->chunk_context);
+	begun->pair = v->pair;
+	begun->work = pgllm_function_begin(v->fcinfo, v->function, &begun->prepared);
+	for (int k = 0; k < begun->work->n_calls; k++)
+		v->tokens += begun->work->calls[k]->n_prompt;
+	v->n_begun++;
+}
+
 static void
 begin_pair(Verifier *v, PgLlmPair *pair)
 {
 	PgLlmBlockState *b = v->b;
 	ExprContext *econtext = b->css.ss.ps.ps_ExprContext;
-	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	Begun	   *begun = &v->begun[v->n_begun];
-	const PgLlmAnswer *known;
-	bool		from_shared;
+	MemoryContext old;
 
 	for (int side = 0; side < PGLLM_SIDES; side++)
 		fetch_row(&b->sides[side], b->sides[side].first_row[pair->texts[side]]);
 	pgllm_block_store_pair(b);
 	econtext->ecxt_scantuple = b->css.ss.ss_ScanTupleSlot;
-	for (int i = 0; i < v->fcinfo->nargs; i++)
-		v->fcinfo->args[i].value = ExecEvalExpr(b->call_args[i], econtext, &v->fcinfo->args[i].isnull);
+	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
 	pair->matches = false;
-	if (pgllm_function_prepare(v->fcinfo, v->function, &begun->prepared))
+	v->pair = pair;
+	if (b->n_call_errors >= PGLLM_BLOCK_MAX_ERRORS)
+		begin_call(v);
+	else if (!pgllm_attempt(begin_call, v, NULL))
 	{
-		((PgLlmSite *) v->flinfo.fn_extra)->keep = true;
-		known = begun->prepared.drawn ? NULL : pgllm_function_known(v->function, &begun->prepared, &from_shared);
-		if (known != NULL)
-			take_verdict(v, pair, &begun->prepared, known);
-		else
-		{
-			MemoryContextSwitchTo(v->chunk_context);
-			begun->pair = pair;
-			begun->work = pgllm_function_begin(v->fcinfo, v->function, &begun->prepared);
-			for (int k = 0; k < begun->work->n_calls; k++)
-				v->tokens += begun->work->calls[k]->n_prompt;
-			v->n_begun++;
-		}
+		/* an evaluation that was left in its middle may not go on: begin anew */
+		b->n_call_errors++;
+		b->call_args = NULL;
+		init_args(b);
+		v->flinfo.fn_extra = NULL;
 	}
 	MemoryContextSwitchTo(old);
 	ResetExprContext(econtext);

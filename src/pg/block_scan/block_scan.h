@@ -43,18 +43,27 @@ enum
 /* argument of llm_filter */
 #define PGLLM_FILTER_OPTIONS 5
 
+/* texts of rows whose reading raised: they are near to everything, so that the call itself raises if it is reached */
+#define PGLLM_BLOCK_NO_TEXT (-1)
+#define PGLLM_BLOCK_FAILED (-2)
+
+/* so many expressions are made anew after an error, which takes memory; one more error ends the statement */
+#define PGLLM_BLOCK_MAX_ERRORS 1000
+
 /* rows of one side */
 typedef struct PgLlmBlockSide
 {
 	int			n_parts;
 	ExprState **parts;			/* (n_parts) what the call reads of a row */
+	bool		simple;			/* columns: reading them cannot fail */
+	int			n_errors;
 	bool	   *is_text;		/* (n_parts) */
 	FmgrInfo   *output;			/* (n_parts) */
 	Tuplestorestate *rows;
 	TupleTableSlot *slot;
 	int64		n_rows;
 	int64		max_rows;
-	int32	   *text_of;		/* (n_rows) -1: nothing but NULLs and empty texts */
+	int32	   *text_of;		/* (n_rows) NO_TEXT: nothing but NULLs and empty texts; FAILED */
 	int32		n_texts;		/* different ones */
 	int32		max_texts;
 	int32	   *vector_of;		/* (n_texts) */
@@ -79,6 +88,7 @@ typedef struct PgLlmBlockState
 	int		   *column_side;
 	AttrNumber *column_no;
 	ExprState **call_args;		/* of the call, over the scan tuple; NULL: no sample was taken */
+	int			n_call_errors;
 	PgLlmBlockSide sides[PGLLM_SIDES];
 	bool		ready;			/* both sides are read, and it is chosen what is near enough */
 	bool		everything;		/* every pair is: a recheck of changed rows has one */
@@ -135,6 +145,11 @@ extern bool pgllm_is_blocking(Node *qual);
  * block by, or the texts of the sides cannot be told apart.
  */
 extern Plan *pgllm_block_join(const PgLlmRewrite *r, Plan *batch_node, Plan *join);
+
+/* ---- block_exec.c ---- */
+
+/* make the expressions of a side */
+extern void pgllm_block_init_parts(PgLlmBlockState *b, int side);
 
 /* ---- block_texts.c ---- */
 

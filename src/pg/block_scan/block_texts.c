@@ -5,9 +5,11 @@
  * their parts, and have one vector. New texts wait until there are enough to run through the model together.
  */
 #include "block_scan/block_scan.h"
+#include "batch_scan/batch_scan.h"
 #include "call_stats.h"
 #include "embed_call.h"
 #include "models.h"
+#include "subtransaction.h"
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -39,6 +41,7 @@ typedef struct Reader
 	int			n_waiting;
 	size_t		n_bytes;
 	int32		first;			/* vector of the first text that waits */
+	int			side;			/* that is read */
 	StringInfoData text;		/* of a row */
 	StringInfoData parts;		/* of a row, so that no two have the same bytes */
 } Reader;
@@ -201,8 +204,11 @@ add_part(Reader *reader, LlmStr part)
 
 /* the text of the row in the side's expressions */
 static void
-read_text(Reader *reader, const PgLlmBlockSide *side, ExprContext *econtext)
+read_text(void *opaque)
 {
+	Reader	   *reader = opaque;
+	const PgLlmBlockSide *side = &reader->b->sides[reader->side];
+	ExprContext *econtext = reader->b->css.ss.ps.ps_ExprContext;
 	const uint64 none = PG_UINT64_MAX;
 
 	resetStringInfo(&reader->text);
@@ -247,15 +253,46 @@ text_number(Reader *reader, int no)
 	return entry->text[no] = side->n_texts++;
 }
 
+/*
+ * The number of a row's text, or one of the PGLLM_BLOCK_… numbers. Reading can raise for a row that would never have been
+ * reached, as other conditions of the join drop its pairs, or there are none.
+ */
+static int32
+read_row(Reader *reader, TupleTableSlot *row)
+{
+	PgLlmBlockState *b = reader->b;
+	PgLlmBlockSide *side = &b->sides[reader->side];
+	ExprContext *econtext = b->css.ss.ps.ps_ExprContext;
+	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	int32		text = PGLLM_BLOCK_NO_TEXT;
+
+	econtext->ecxt_outertuple = econtext->ecxt_innertuple = row;
+	if (side->simple || !pgllm_may_try() || side->n_errors >= PGLLM_BLOCK_MAX_ERRORS)
+		read_text(reader);
+	else if (!pgllm_attempt(read_text, reader, NULL))
+	{
+		/* an evaluation that was left in its middle may not go on: begin anew */
+		MemoryContextSwitchTo(b->css.ss.ps.state->es_query_cxt);
+		pgllm_block_init_parts(b, reader->side);
+		side->n_errors++;
+		text = PGLLM_BLOCK_FAILED;
+	}
+	MemoryContextSwitchTo(old);
+	if (text == PGLLM_BLOCK_NO_TEXT && reader->text.len > 0)
+		text = text_number(reader, reader->side);
+	ResetExprContext(econtext);
+	return text;
+}
+
 static void
 read_side(Reader *reader, int no)
 {
 	PgLlmBlockState *b = reader->b;
 	PgLlmBlockSide *side = &b->sides[no];
 	PlanState  *child = no == PGLLM_OUTER ? outerPlanState(b) : innerPlanState(b);
-	ExprContext *econtext = b->css.ss.ps.ps_ExprContext;
 	TupleTableSlot *row;
 
+	reader->side = no;
 	side->n_rows = side->n_texts = 0;
 	side->max_rows = side->max_texts = 256;
 	side->text_of = pgllm_block_alloc(b, side->max_rows, sizeof(int32));
@@ -263,28 +300,16 @@ read_side(Reader *reader, int no)
 	side->first_row = pgllm_block_alloc(b, side->max_texts, sizeof(int64));
 	for (;;)
 	{
-		int32		text = -1;
-
 		row = ExecProcNode(child);
 		if (TupIsNull(row))
 			break;
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_puttupleslot(side->rows, row);
-		if (!b->everything)
-		{
-			MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-
-			econtext->ecxt_outertuple = econtext->ecxt_innertuple = row;
-			read_text(reader, side, econtext);
-			MemoryContextSwitchTo(old);
-			if (reader->text.len > 0)
-				text = text_number(reader, no);
-			ResetExprContext(econtext);
-		}
 		side->text_of = with_room(b, side->text_of, side->n_rows, side->max_rows, sizeof(int32));
 		if (side->n_rows == side->max_rows)
 			side->max_rows *= 2;
-		side->text_of[side->n_rows++] = text;
+		side->text_of[side->n_rows] = b->everything ? PGLLM_BLOCK_NO_TEXT : read_row(reader, row);
+		side->n_rows++;
 	}
 }
 

@@ -252,10 +252,26 @@ behind_thinking(LlmStr text)
 	return text.len >= strlen(open) && memcmp(text.data, open, strlen(open)) == 0 ? part(text, text.len, text.len) : text;
 }
 
+/* what Granite 3.3 writes behind it: the answer between tags of its own, of which the second may be cut off */
+static LlmStr
+within_response(LlmStr text)
+{
+	static const char open[] = "<response>";
+	static const char close[] = "</response>";
+	LlmStr		trimmed = trim(text);
+	size_t		at;
+
+	if (trimmed.len < strlen(open) || memcmp(trimmed.data, open, strlen(open)) != 0)
+		return text;
+	trimmed = part(trimmed, strlen(open), trimmed.len);
+	at = last_of(trimmed, close);
+	return at == SIZE_MAX ? trimmed : part(trimmed, 0, at);
+}
+
 LlmStatus
 llm_answer_find(const LlmAnswerForm *form, LlmStr text, LlmBuf *answer, LlmBuf *key, LlmError *err)
 {
-	LlmStr		whole = behind_thinking(text.data ? text : (LlmStr) {"", 0});
+	LlmStr		whole = within_response(behind_thinking(text.data ? text : (LlmStr) {"", 0}));
 	LlmStr		phrase = {"", 0};
 	bool		marked = marked_phrase(whole, &phrase);
 	int			choice;

@@ -29,6 +29,10 @@ static const struct
 	/* thinking that is not a part of its own */
 	{LLM_ANSWER_AUTO, "<think>Answer: 3</think>\nIt is\n4", "4", NULL},
 	{LLM_ANSWER_AUTO, "<think>Answer: 3", NULL, NULL},
+	{LLM_ANSWER_AUTO, "<think>Hm</think>\n<response>It is\nAnswer: 4.</response>", "4", NULL},
+	{LLM_ANSWER_AUTO, "<response>It is\nblue</response>\n", "blue", NULL},
+	{LLM_ANSWER_AUTO, "<response>It is 5", "It is 5", "it is 5.0"},
+	{LLM_ANSWER_AUTO, "It is <response>", "It is <response>", "it is response"},
 	/* numbers */
 	{LLM_ANSWER_NUMBER, "There are 12 apples, then 7.", "7", NULL},
 	{LLM_ANSWER_NUMBER, "The answer is 12 apples, not 7.", "12", NULL},
