@@ -24,7 +24,7 @@
 #define LLM_NUMERIC_VERSION 4
 
 /* layout version of packed matrices: changes whenever pack.c writes other bytes */
-#define LLMK_PACK_VERSION 1
+#define LLMK_PACK_VERSION 2
 
 typedef enum LlmKvType
 {

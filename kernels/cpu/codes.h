@@ -3,7 +3,7 @@
  *
  * Codes are what a row's block stores, one byte an element, with its scale bytes untouched; packing spreads them over a
  * group. Numbers are what codes stand for: whole numbers and their scales. They define the matrix product
- * (matmul_generic.c). Other types (IQ1 to IQ3, TQ1_0) are packed as they are, and have numbers only ("raw" types).
+ * (matmul_generic.c). Other types (IQ1 to IQ3, TQ1_0) are packed byte by byte, and have numbers only ("raw" types).
  */
 #ifndef LLMK_CODES_H
 #define LLMK_CODES_H
@@ -101,7 +101,7 @@ llmk_code_block_bytes(LlmkCodeLayout l)
 	return llmk_halves_off(l) + (size_t) l.n_halves * LLMK_ROWS * sizeof(uint16_t);
 }
 
-/* is the type packed as it is? */
+/* is the type packed byte by byte? */
 static inline bool
 llmk_is_raw(LlmType type)
 {

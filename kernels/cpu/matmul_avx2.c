@@ -8,7 +8,7 @@
 #define LLMK_SPREAD
 #include "cpu/matmul_quant.h"
 #include "cpu/matmul_float.h"
-#include "cpu/matmul_wide.h"
+#include "cpu/matmul_grids.h"
 
 /*
  * llmk_matmul_fill_avx2: matmul and quantize of the avx2 table.
@@ -18,6 +18,6 @@ llmk_matmul_fill_avx2(LlmKernels *k)
 {
 	fill_quant(k);
 	fill_float(k);
-	fill_wide(k);
+	fill_grids(k);
 	k->quantize = llmk_quantize_avx2;
 }

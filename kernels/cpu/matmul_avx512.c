@@ -7,7 +7,6 @@
 #include "cpu/dot_maddubs.h"
 #include "cpu/matmul_quant.h"
 #include "cpu/matmul_float.h"
-#include "cpu/matmul_wide.h"
 
 /*
  * llmk_matmul_fill_avx512: matmul and quantize of the avx512 table.
@@ -17,6 +16,5 @@ llmk_matmul_fill_avx512(LlmKernels *k)
 {
 	fill_quant(k);
 	fill_float(k);
-	fill_wide(k);
 	k->quantize = llmk_quantize_avx512;
 }

@@ -9,7 +9,7 @@
  * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
  * in the first-level cache. So decoding is paid once per tile, and a term costs 8 byte multiplies and little else. One
  * token takes the same way, with its sums in a register and all its columns in one panel, and streams the weights. A level
- * that defines LLMK_SPREAD has another way for more than one token (matmul_spread.h), and for one (matmul_one.h).
+ * that defines LLMK_SPREAD has other ways for more than one token (matmul_spread.h, matmul_pairs.h), and for one (matmul_one.h).
  */
 #ifndef LLMK_MATMUL_QUANT_H
 #define LLMK_MATMUL_QUANT_H
@@ -270,6 +270,8 @@ fill_panel(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, i
 
 #ifdef LLMK_SPREAD
 #include "cpu/matmul_spread.h"
+#include "cpu/decode_grids.h"
+#include "cpu/matmul_pairs.h"
 #include "cpu/matmul_one.h"
 #endif
 
@@ -289,7 +291,10 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 #ifdef LLMK_SPREAD
 	if (acts->n_tokens >= SPREAD_MIN_TOKENS)
 	{
-		matmul_spread(type, w, acts, group_begin, group_end, out, ld_out);
+		if (pairs_has(type))
+			matmul_pairs(type, w, acts, group_begin, group_end, out, ld_out);
+		else
+			matmul_spread(type, w, acts, group_begin, group_end, out, ld_out);
 		return;
 	}
 	if (one_has(type))

@@ -1,5 +1,5 @@
 /*
- * numbers_raw.c: the numbers of blocks that are packed as they are: IQ1, IQ2, IQ3 and TQ1_0.
+ * numbers_raw.c: the numbers of blocks that are packed byte by byte: IQ1, IQ2, IQ3 and TQ1_0.
  *
  * An IQ type stores indices into a table of points (iq_grids.h) of 8 or 4 numbers each, their signs, and an odd scale
  * 2s + 1 of each 32 or 16 columns, which is part of w here. The file's fractions (scale s + 1/2, a quarter of it; points

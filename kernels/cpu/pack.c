@@ -158,11 +158,23 @@ unpack_q6_k(const LlmkPackedQ6_K *src, int row, LlmBlockQ6_K *dst)
 	dst->d = src->d[row];
 }
 
-/* block i of row `row` of a raw type: whole blocks, those of 8 rows after each other */
-static size_t
-raw_off(LlmType type, int64_t i, int row)
+/* block i of row `row` of a raw type: each byte beside those of the other rows */
+static void
+pack_raw(int block_bytes, uint8_t *group, int64_t i, int row, const uint8_t *src)
 {
-	return (size_t) (i * LLMK_ROWS + row) * (size_t) llmk_type_info(type)->block_bytes;
+	uint8_t    *dst = group + (size_t) (i * LLMK_ROWS * block_bytes + row);
+
+	for (int j = 0; j < block_bytes; j++)
+		dst[j * LLMK_ROWS] = src[j];
+}
+
+static void
+unpack_raw(int block_bytes, const uint8_t *group, int64_t i, int row, uint8_t *dst)
+{
+	const uint8_t *src = group + (size_t) (i * LLMK_ROWS * block_bytes + row);
+
+	for (int j = 0; j < block_bytes; j++)
+		dst[j] = src[j * LLMK_ROWS];
 }
 
 /* put block i of a row of a type that has codes or is raw into its place in a group */
@@ -175,7 +187,7 @@ pack_codes(LlmType type, void *group, int64_t i, int row, const uint8_t *src)
 
 	if (llmk_is_raw(type))
 	{
-		memcpy((uint8_t *) group + raw_off(type, i, row), src, block_bytes);
+		pack_raw((int) block_bytes, group, i, row, src);
 		return;
 	}
 	memcpy(&block, src, block_bytes);
@@ -195,7 +207,7 @@ llmk_numbers_from_group(LlmType type, const void *group, int64_t i, int row, Llm
 
 	if (llmk_is_raw(type))
 	{
-		memcpy(&block, (const uint8_t *) group + raw_off(type, i, row), block_bytes);
+		unpack_raw((int) block_bytes, group, i, row, (uint8_t *) &block);
 		llmk_numbers_from_raw(type, &block, numbers);
 		return;
 	}

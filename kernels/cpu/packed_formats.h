@@ -4,7 +4,8 @@
  * A vector lane is an output row: a vector of 32 bytes holds, for each of the 8 rows in turn, 4 consecutive columns (a
  * quad), because the byte multiply instructions sum 2 or 4 neighbouring bytes into one lane. Quad j of a block of 32
  * columns is columns 4j .. 4j + 3. Every struct is a multiple of 16 bytes, so all parts stay 16-byte aligned. Types that have
- * no struct here are laid out by codes.h, or as whole blocks of the file; their parts need no alignment.
+ * no struct here are laid out by codes.h, or byte by byte: byte j of a block beside byte j of the other rows' (llmk_is_raw). Their
+ * parts need no alignment.
  *
  * A group is the array of these structs along the columns; for F32 it is float[n_cols][8], for F16 and BF16
  * uint16_t[n_cols][8]. A group has exactly the bytes of its 8 rows in the file.

@@ -29,6 +29,12 @@ vec_load(const void *p, size_t group_stride)
 	return _mm256_loadu_si256(p);
 }
 
+VEC_INLINE void
+vec_store(void *p, vec_i a)
+{
+	_mm256_storeu_si256(p, a);
+}
+
 /* 8 bytes of each group, as signed numbers in 32-bit lanes */
 VEC_INLINE vec_i
 vec_load_i8(const void *p, size_t group_stride)
@@ -138,6 +144,12 @@ vec_sll16(vec_i a, int n)
 }
 
 VEC_INLINE vec_i
+vec_sra16(vec_i a, int n)
+{
+	return _mm256_srai_epi16(a, n);
+}
+
+VEC_INLINE vec_i
 vec_sll32(vec_i a, int n)
 {
 	return _mm256_slli_epi32(a, n);
@@ -192,6 +204,13 @@ VEC_INLINE vec_i
 vec_min32(vec_i a, vec_i b)
 {
 	return _mm256_min_epi32(a, b);
+}
+
+/* the low 16 bits of each product */
+VEC_INLINE vec_i
+vec_mul16(vec_i a, vec_i b)
+{
+	return _mm256_mullo_epi16(a, b);
 }
 
 VEC_INLINE vec_i
