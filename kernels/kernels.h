@@ -21,7 +21,7 @@
 #define LLMK_ALIGN 64			/* alignment in bytes of packed matrices, activations and pages */
 
 /* numeric version: changes whenever any result may change by a bit; part of caches, digests and trails */
-#define LLM_NUMERIC_VERSION 3
+#define LLM_NUMERIC_VERSION 4
 
 /* layout version of packed matrices: changes whenever pack.c writes other bytes */
 #define LLMK_PACK_VERSION 1
@@ -42,7 +42,7 @@ typedef struct LlmkMatrix
 	const uint8_t *data;		/* llmk_matrix_bytes() bytes, LLMK_ALIGN aligned */
 } LlmkMatrix;
 
-/* rows of 8-bit numbers in blocks of 32, which stand for d * q */
+/* rows of 8-bit numbers in blocks of 32 */
 typedef struct LlmkTerm
 {
 	int8_t	   *q;				/* (n_tokens, n_cols) */
@@ -52,9 +52,12 @@ typedef struct LlmkTerm
 
 /*
  * Input rows (n_tokens, n_cols) of a product. x is read by F32/F16/BF16 weights, the terms (made by quantize) by
- * quantized weights. Either may be NULL when no weight of that kind reads the rows. A block is the sum of its first term
- * and, if term[1].d of the block is not 0, its second; where it is 0, q and s of the second are not defined.
+ * quantized weights. Either may be NULL when no weight of that kind reads the rows. A block has one term, d * q; or two, if d of
+ * its second is not 0, which together are that d times (LLMK_TERM_RATIO * q of the first + q of the second). Where it is 0, q and
+ * s of the second are not defined.
  */
+#define LLMK_TERM_RATIO 254		/* what one term leaves is at most half its d, and 127 * 2 steps of d / 254 hold that */
+
 typedef struct LlmkActs
 {
 	int64_t		n_tokens;
@@ -158,8 +161,8 @@ typedef struct LlmKernels
 	/*
 	 * One row x (n,), n a multiple of 32, in terms as in LlmkActs. First term: d = max|x| / 127, q = x / d rounded half to
 	 * even; an all-zero block gives d = 0, q = 0; a block with a NaN or infinity gives d = NaN, q = 0. Second term, of
-	 * blocks whose d^2 is above the mean of the row's (above 1.5 of it in rows where no d^2 is above 4 of it): what the first
-	 * leaves, with d / 254 as scale.
+	 * blocks whose d^2 is above 1.5 times the mean of the row's: what the first leaves, with d2 = d / 254 as scale, that is
+	 * fma(-d2, 254 q, x).
 	 */
 	void		(*quantize) (const float *x, int64_t n, const LlmkTerm term[2]);
 

@@ -8,6 +8,7 @@
 #ifndef LLMK_CODES_H
 #define LLMK_CODES_H
 
+#include "kernels.h"
 #include "cpu/packed_formats.h"
 
 typedef struct LlmkCodes
@@ -119,6 +120,19 @@ llmk_is_raw(LlmType type)
 			return false;
 	}
 }
+
+/*
+ * Are the sums of a block's two terms joined as whole numbers? The joined sum is at most 32 * |w| * (254 * 127 + 127), with
+ * whole-number scales of 16 columns as part of w. It fits 32 bits for |w| up to 2072: the largest is 31 * 62 (IQ3_XXS), but for
+ * Q6_K, whose w is up to 32 * 128.
+ */
+static inline bool
+llmk_terms_join(LlmType type)
+{
+	return type != LLM_TYPE_Q6_K;
+}
+
+_Static_assert((int64_t) LLM_QK * 31 * 62 * (LLMK_TERM_RATIO * 127 + 127) <= INT32_MAX, "joined sums of IQ3_XXS");
 
 /* values of the 4-bit codes of IQ4_NL and IQ4_XS; twice those of 4-bit floats (MXFP4, NVFP4) */
 extern const int8_t llmk_iq4_values[16];

@@ -4,22 +4,25 @@
  * Float weights (F32, F16, BF16), every output by itself, columns ascending, starting from 0:
  *     acc = fmaf(w[c], x[c], acc)
  *
- * Quantized weights, blocks b of 32 columns ascending, for each its first term and then its second, if it has one,
- * starting from 0:
- *     isum = sum over the block of weight * q, exact in 32-bit integers; a weight is its stored number less its offset
- *            (8, 16 and 32 for Q4_0, Q5_0, Q6_K), for Q6_K times its 8-bit scale: at most 32 * 128 * 127 * 32 < 2^24
+ * Quantized weights, blocks b of 32 columns ascending, starting from 0:
+ *     isum = sum over the block of weight * a, exact in 32-bit integers; a weight is its stored number less its offset
+ *            (8, 16 and 32 for Q4_0, Q5_0, Q6_K), for Q6_K times its 8-bit scale; a is q, or 254 q + r if the block has
+ *            a second term with numbers r
  *     acc = fmaf((float) isum, w_d * a_d, acc)
- * and for types with a minimum (Q4_1, Q5_1), with asum the exact sum of the block's q:
+ * and for types with a minimum (Q4_1, Q5_1), with asum the exact sum of the block's a:
  *     acc = fmaf(w_m, a_d * (float) asum, acc)
- * w_d and w_m are the half-precision scales as F32, a_d the scale of the activations; each product is rounded once.
+ * w_d and w_m are the half-precision scales as F32, a_d the scale of the activations: that of the second term, if there is one;
+ * each product is rounded once, and isum where it is above 2^24.
  *
- * All other types are defined by their numbers (codes.h): w times q makes isum, w_d is d. Whole-number scales of 32 columns
+ * Q6_K has weights that are too large for such a joined sum (llmk_terms_join). Two terms are two steps, with q and d of the
+ * first term, then with those of the second.
+ *
+ * All other types are defined by their numbers (codes.h): w times a makes isum, w_d is d. Whole-number scales of 32 columns
  * are part of w_d (an exact product), those of 16 part of w. Q4_K and Q5_K have w_m = -(min * m), exact too. Q2_K has minima
- * of 16 columns; with s0, s1 the sums of q over each half of the block:
+ * of 16 columns; with s0, s1 the sums of a over each half of the block:
  *     acc = fmaf(-(float) (min0 * s0 + min1 * s1), m * a_d, acc)
  * NVFP4 has a float scale of 16 columns, so each half of a block is a step of its own:
  *     acc = fmaf((float) isum0, w_d0 * a_d, acc), then the same with isum1 and w_d1
- * All these isum are below 2^24 in magnitude, so they are exact as F32.
  *
  * A level may compute isum in any way, as it is exact, but q must be in -127 .. 127, as quantize makes it. A NaN in
  * weights or activations gives a NaN; which of its bit patterns is not defined.
@@ -197,9 +200,47 @@ decode_block(LlmType type, const uint8_t *group, int64_t b, DecodedNumbers *numb
 	}
 }
 
+/* a block of activations of one token: a stands for d * a; s: sums of a over each 16 */
+typedef struct BlockActs
+{
+	int16_t		a[LLM_QK];
+	int			s[2];
+	float		d;
+} BlockActs;
+
+/* term i of block `at` */
+static void
+take_term(const LlmkActs *acts, int i, int64_t at, BlockActs *a)
+{
+	const LlmkTerm *term = &acts->term[i];
+	int			c;
+
+	for (c = 0; c < LLM_QK; c++)
+		a->a[c] = term->q[LLM_QK * at + c];
+	for (c = 0; c < 2; c++)
+		a->s[c] = term->s[2 * at + c];
+	a->d = term->d[at];
+}
+
+/* both terms of block `at` as one */
+static void
+take_joined(const LlmkActs *acts, int64_t at, BlockActs *a)
+{
+	BlockActs	second;
+	int			c;
+
+	take_term(acts, 0, at, a);
+	take_term(acts, 1, at, &second);
+	for (c = 0; c < LLM_QK; c++)
+		a->a[c] = (int16_t) (LLMK_TERM_RATIO * a->a[c] + second.a[c]);
+	for (c = 0; c < 2; c++)
+		a->s[c] = LLMK_TERM_RATIO * a->s[c] + second.s[c];
+	a->d = second.d;
+}
+
 /* add the products of columns c0 .. c1 - 1 with their scale to the 8 outputs of one token */
 static void
-add_products(const DecodedBlock *block, int c0, int c1, const float *d, const int8_t *q, float a_d, float *acc)
+add_products(const DecodedBlock *block, int c0, int c1, const float *d, const BlockActs *a, float *acc)
 {
 	int32_t		isum[LLMK_ROWS] = {0};
 	int			c;
@@ -207,28 +248,47 @@ add_products(const DecodedBlock *block, int c0, int c1, const float *d, const in
 
 	for (c = c0; c < c1; c++)
 		for (r = 0; r < LLMK_ROWS; r++)
-			isum[r] += block->w[c][r] * q[c];
+			isum[r] += block->w[c][r] * a->a[c];
 	for (r = 0; r < LLMK_ROWS; r++)
-		acc[r] = fmaf((float) isum[r], d[r] * a_d, acc[r]);
+		acc[r] = fmaf((float) isum[r], d[r] * a->d, acc[r]);
 }
 
-/* add one term of a block to the 8 outputs of one token; at: block of the activations */
+/* add one step to the 8 outputs of one token */
 static void
-add_term(const DecodedBlock *block, const LlmkTerm *term, int64_t at, float *acc)
+add_step(const DecodedBlock *block, const BlockActs *a, float *acc)
 {
-	const int8_t *q = term->q + LLM_QK * at;
-	const int16_t *s = term->s + 2 * at;
-	float		a_d = term->d[at];
-	float		a_m = a_d * (float) (s[0] + s[1]);
+	float		a_m = a->d * (float) (a->s[0] + a->s[1]);
 	int			r;
 
-	add_products(block, 0, block->two_scales ? 16 : LLM_QK, block->d, q, a_d, acc);
+	add_products(block, 0, block->two_scales ? 16 : LLM_QK, block->d, a, acc);
 	if (block->two_scales)
-		add_products(block, 16, LLM_QK, block->d1, q, a_d, acc);
+		add_products(block, 16, LLM_QK, block->d1, a, acc);
 	for (r = 0; r < LLMK_ROWS && block->min_kind == MIN_BLOCK; r++)
 		acc[r] = fmaf(block->m[r], a_m, acc[r]);
 	for (r = 0; r < LLMK_ROWS && block->min_kind == MIN_HALVES; r++)
-		acc[r] = fmaf(-(float) (block->min[0][r] * s[0] + block->min[1][r] * s[1]), block->m[r] * a_d, acc[r]);
+		acc[r] = fmaf(-(float) (block->min[0][r] * a->s[0] + block->min[1][r] * a->s[1]), block->m[r] * a->d, acc[r]);
+}
+
+/* add a block to the 8 outputs of one token; at: block of the activations */
+static void
+add_block(LlmType type, const DecodedBlock *block, const LlmkActs *acts, int64_t at, float *acc)
+{
+	const bool	two = acts->term[1].d[at] != 0.0f;
+	BlockActs	a;
+
+	if (two && llmk_terms_join(type))
+	{
+		take_joined(acts, at, &a);
+		add_step(block, &a, acc);
+		return;
+	}
+	take_term(acts, 0, at, &a);
+	add_step(block, &a, acc);
+	if (two)
+	{
+		take_term(acts, 1, at, &a);
+		add_step(block, &a, acc);
+	}
 }
 
 /* write the outputs of one group and token, without the rows that only fill up the last group */
@@ -267,13 +327,7 @@ llmk_matmul_quant_generic(const LlmkMatrix *w, const LlmkActs *acts, int64_t gro
 
 				decode_block(w->type, w->data + (size_t) g * group_bytes, b, &numbers, &block);
 				for (t = 0; t < n; t++)
-				{
-					const int64_t at = (t0 + t) * n_blocks + b;
-
-					add_term(&block, &acts->term[0], at, acc[t]);
-					if (acts->term[1].d[at] != 0.0f)
-						add_term(&block, &acts->term[1], at, acc[t]);
-				}
+					add_block(w->type, &block, acts, (t0 + t) * n_blocks + b, acc[t]);
 			}
 			for (t = 0; t < n; t++)
 				write_group(w, g, acc[t], out + (t0 + t) * ld_out);

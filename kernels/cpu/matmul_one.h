@@ -236,9 +236,12 @@ one_quads(const LlmType type, const uint8_t *bytes, int k, vec_i *w)
 	}
 }
 
-/* products of quads k and k + 4 added to the sums of both halves; the empty statement keeps the order, see spread_nibbles */
+/*
+ * Products of quads k and k + 4 added to the sums of both halves; unit: see one_whole; the empty statement keeps the order, see
+ * spread_nibbles.
+ */
 VEC_INLINE void
-one_products(const LlmType type, const vec_i *w, int k, const PanelTerm *p, vec_i *half)
+one_products(const LlmType type, const int unit, const vec_i *w, int k, const PanelTerm *p, vec_i *half)
 {
 	int			h;
 
@@ -248,7 +251,7 @@ one_products(const LlmType type, const vec_i *w, int k, const PanelTerm *p, vec_
 
 		if (type == LLM_TYPE_Q8_0)
 		{
-			const vec_i product = vec_madd(vec_maddubs(vec_abs8(w[h]), vec_sign8(q, w[h])), vec_set16(1));
+			const vec_i product = vec_madd(vec_maddubs(vec_abs8(w[h]), vec_sign8(q, w[h])), vec_set16(unit));
 
 			half[h] = k == 0 ? product : vec_add32(half[h], product);
 		}
@@ -258,35 +261,52 @@ one_products(const LlmType type, const vec_i *w, int k, const PanelTerm *p, vec_
 	}
 }
 
-/* sums of a block's halves to the output's chain, as add_term */
-VEC_INLINE vec_f
-one_add(const LlmType type, const OneScales *o, const PanelTerm *p, vec_i *half, vec_f sum)
+/* the sum of a term's halves, times unit: LLMK_TERM_RATIO for the first of two terms, which the last multiply does too, else 1 */
+VEC_INLINE vec_i
+one_whole(const LlmType type, const int unit, const OneScales *o, const PanelTerm *p, const vec_i *half)
 {
-	const vec_f a_d = vec_bcast_f(&p->d);
 	vec_i		whole;
 
 	if (type == LLM_TYPE_Q8_0)
-		whole = vec_add32(half[0], half[1]);
-	else if (dot_has_halves(type))
+		return vec_add32(half[0], half[1]);
+	if (dot_has_halves(type))
 	{
+		vec_i		scaled[2];
+
 		for (int h = 0; h < 2; h++)
-			half[h] = vec_madd(dot_offset(type) != 0 ? vec_add16(half[h], vec_bcast(&p->start[h])) : half[h], o->half[h]);
-		whole = vec_add32(half[0], half[1]);
+			scaled[h] = vec_madd(dot_offset(type) != 0 ? vec_add16(half[h], vec_bcast(&p->start[h])) : half[h], o->half[h]);
+		whole = vec_add32(scaled[0], scaled[1]);
+		return unit == 1 ? whole : vec_mul32(whole, vec_set32(unit));
 	}
-	else if (type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q5_K)
-		whole = vec_add32(vec_madd(half[0], vec_set16(1)), vec_madd(half[1], vec_set16(1)));
-	else
-	{
-		whole = vec_add16(half[0], half[1]);
-		if (dot_offset(type) != 0)
-			whole = vec_add16(whole, vec_bcast(&p->start[0]));
-		whole = vec_madd(whole, vec_set16(1));
-	}
+	if (type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q5_K)
+		return vec_add32(vec_madd(half[0], vec_set16(unit)), vec_madd(half[1], vec_set16(unit)));
+	whole = vec_add16(half[0], half[1]);
+	if (dot_offset(type) != 0)
+		whole = vec_add16(whole, vec_bcast(&p->start[0]));
+	return vec_madd(whole, vec_set16(unit));
+}
+
+/* sums of the halves of n_terms terms to the output's chain, as add_step */
+VEC_INLINE vec_f
+one_add(const LlmType type, const int n_terms, const OneScales *o, const PanelTerm *p, vec_i half[][2], vec_f sum)
+{
+	const PanelTerm *last = p + n_terms - 1;
+	const vec_f a_d = vec_bcast_f(&last->d);
+	vec_i		whole = one_whole(type, n_terms == 2 ? LLMK_TERM_RATIO : 1, o, p, half[0]);
+
+	if (n_terms == 2)
+		whole = vec_add32(whole, one_whole(type, 1, o, last, half[1]));
 	sum = vec_fma(vec_to_f(whole), vec_mul_f(o->d, a_d), sum);
 	if (one_has_min(type))
-		sum = vec_fma(o->m, vec_bcast_f(&p->m), sum);
+		sum = vec_fma(o->m, vec_bcast_f(&last->m), sum);
 	if (type == LLM_TYPE_Q2_K)
-		sum = vec_fma(vec_to_f(vec_madd(o->min, vec_bcast(&p->start[0]))), vec_mul_f(o->m, a_d), sum);
+	{
+		vec_i		minima = vec_madd(o->min, vec_bcast(&p->start[0]));
+
+		if (n_terms == 2)
+			minima = dot_join(minima, vec_madd(o->min, vec_bcast(&last->start[0])));
+		sum = vec_fma(vec_to_f(minima), vec_mul_f(o->m, a_d), sum);
+	}
 	return sum;
 }
 
@@ -316,15 +336,18 @@ one_block(const LlmType type, const int n_groups, const int n_terms, const uint8
 			else
 				one_quads(type, from, k, w);
 			for (int t = 0; t < n_terms; t++)
-				one_products(type, w, k, &p[t], half[g][t]);
+				one_products(type, t + 1 < n_terms ? LLMK_TERM_RATIO : 1, w, k, &p[t], half[g][t]);
 		}
 	for (int g = 0; g < n_groups; g++)
 	{
 		OneScales	own;
 
 		one_scales(type, super + (size_t) g * group_bytes, part, &shared[g], &own);
-		for (int t = 0; t < n_terms; t++)
-			sum[g] = one_add(type, &own, &p[t], half[g][t], sum[g]);
+		if (llmk_terms_join(type))
+			sum[g] = one_add(type, n_terms, &own, p, half[g], sum[g]);
+		else
+			for (int t = 0; t < n_terms; t++)
+				sum[g] = one_add(type, 1, &own, &p[t], &half[g][t], sum[g]);
 	}
 }
 
@@ -355,7 +378,7 @@ one_groups(const LlmType type, const int n_groups, const uint8_t *group, size_t 
 		prefetch_ahead(group, group_bytes, n_groups, at, block_bytes);
 		for (int g = 0; g < n_groups && one_is_k(type) && part == 0 && b > 0; g++)
 			one_super(type, super + (size_t) g * group_bytes, &shared[g]);
-		if (panel->end[b] - i == 1)
+		if (i < panel->end_one[b])
 			one_block(type, n_groups, 1, super, group_bytes, part, shared, &panel->terms[i], sum);
 		else
 			one_block(type, n_groups, 2, super, group_bytes, part, shared, &panel->terms[i], sum);

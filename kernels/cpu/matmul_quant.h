@@ -3,7 +3,7 @@
  *
  * The level's file includes a vector width (vec256.h, vec512.h) and a way to make integer sums (dot_maddubs.h,
  * dot_vnni.h) before this file. The numbers are those of matmul_generic.c: a lane is an output row, blocks of 32 columns
- * ascend, the first term of a block before the second, every output is one chain of fused multiply-adds.
+ * ascend, two terms of a block are joined as integers, every output is one chain of fused multiply-adds.
  *
  * Order of work: a tile of up to TILE_TOKENS tokens; of its blocks as many as a panel holds; then all groups of rows. For
  * each group and block the weights are decoded into 8 registers, and each token's terms are added to its sums, which lie
@@ -40,43 +40,74 @@ dot_block(const LlmType type, const DecodedBlock *block, size_t group_stride, co
 }
 
 /*
- * Activations of one tile of tokens, of as many blocks as fit. A token has one or two terms in a block; the terms of block b
- * end at end[b].
+ * Activations of one tile of tokens, of as many blocks as fit. The terms of block b end at end[b], those of tokens with one at
+ * end_one[b], as it would be hard to foresee how many terms a token has.
  */
 typedef struct Panel
 {
 	int64_t		first_block;
 	int64_t		n_blocks;
+	int			end_one[PANEL_TERMS];
 	int			end[PANEL_TERMS];
 	_Alignas(64) PanelTerm terms[PANEL_TERMS];
 } Panel;
 
-/* a term of NVFP4, which has a float scale for each half of the block */
+/* n_terms terms, p and p + 1 if two, of NVFP4, which has a float scale for each half of the block */
 VEC_INLINE vec_f
-add_two_scales(const LlmType type, const DecodedBlock *block, const PanelTerm *p, vec_f sum)
+add_two_scales(const LlmType type, const int n_terms, const DecodedBlock *block, const PanelTerm *p, vec_f sum)
 {
-	vec_f		a_d = vec_bcast_f(&p->d);
+	const vec_f a_d = vec_bcast_f(&p[n_terms - 1].d);
 	vec_i		half[2];
+	vec_i		second[2];
 
 	dot_halves(type, block->w, block->scale, p, half);
-	sum = vec_fma(vec_to_f(half[0]), vec_mul_f(block->d, a_d), sum);
-	return vec_fma(vec_to_f(half[1]), vec_mul_f(block->d1, a_d), sum);
+	if (n_terms == 2)
+		dot_halves(type, block->w, block->scale, p + 1, second);
+	for (int h = 0; h < 2; h++)
+		sum = vec_fma(vec_to_f(n_terms == 2 ? dot_join(half[h], second[h]) : half[h]),
+					  vec_mul_f(h == 0 ? block->d : block->d1, a_d), sum);
+	return sum;
 }
 
-/* a term of a block added to the sums of its token */
-VEC_INLINE vec_f
-add_term(const LlmType type, const DecodedBlock *block, size_t group_stride, const PanelTerm *p, vec_f sum)
+/* minima of 16 columns times the sums of q over them */
+VEC_INLINE vec_i
+dot_minima(const DecodedBlock *block, const PanelTerm *p)
 {
-	vec_f		a_d = vec_bcast_f(&p->d);
+	return vec_madd(block->min, vec_bcast(&p->start[0]));
+}
+
+/* one step of a token's sums: a term, or both terms joined */
+VEC_INLINE vec_f
+add_step(const LlmType type, const int n_terms, const DecodedBlock *block, size_t group_stride, const PanelTerm *p, vec_f sum)
+{
+	const PanelTerm *last = p + n_terms - 1;
+	const vec_f a_d = vec_bcast_f(&last->d);
+	vec_i		isum;
 
 	if (type == LLM_TYPE_NVFP4)
-		return add_two_scales(type, block, p, sum);
-	sum = vec_fma(vec_to_f(dot_block(type, block, group_stride, p)), vec_mul_f(block->d, a_d), sum);
+		return add_two_scales(type, n_terms, block, p, sum);
+	isum = dot_block(type, block, group_stride, p);
+	if (n_terms == 2)
+		isum = dot_join(isum, dot_block(type, block, group_stride, last));
+	sum = vec_fma(vec_to_f(isum), vec_mul_f(block->d, a_d), sum);
 	if (type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
-		sum = vec_fma(block->m, vec_bcast_f(&p->m), sum);
+		sum = vec_fma(block->m, vec_bcast_f(&last->m), sum);
 	if (type == LLM_TYPE_Q2_K)
-		sum = vec_fma(vec_to_f(vec_madd(block->min, vec_bcast(&p->start[0]))), vec_mul_f(block->m, a_d), sum);
+	{
+		isum = n_terms == 2 ? dot_join(dot_minima(block, p), dot_minima(block, last)) : dot_minima(block, p);
+		sum = vec_fma(vec_to_f(isum), vec_mul_f(block->m, a_d), sum);
+	}
 	return sum;
+}
+
+/* the n_terms terms of a block added to the sums of their token; n_terms is a constant */
+VEC_INLINE vec_f
+add_terms(const LlmType type, const int n_terms, const DecodedBlock *block, size_t group_stride, const PanelTerm *p, vec_f sum)
+{
+	if (n_terms == 1 || llmk_terms_join(type))
+		return add_step(type, n_terms, block, group_stride, p, sum);
+	sum = add_step(type, 1, block, group_stride, p, sum);
+	return add_step(type, 1, block, group_stride, p + 1, sum);
 }
 
 VEC_INLINE void
@@ -130,11 +161,22 @@ quant_one(const LlmType type, const uint8_t *group, size_t group_bytes, size_t g
 								&scales);
 			use_k_scales(&scales, (int) (at % 8), &block);
 		}
-		sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
-		if (i < panel->end[b])
-			sum = add_term(type, &block, group_stride, &panel->terms[i++], sum);
+		if (i < panel->end_one[b])
+			sum = add_terms(type, 1, &block, group_stride, &panel->terms[i], sum);
+		else
+			sum = add_terms(type, 2, &block, group_stride, &panel->terms[i], sum);
+		i = panel->end[b];
 	}
 	vec_store_acc(acc, sum);
+}
+
+/* add n_terms terms to the sums of their token among those of all tokens */
+VEC_INLINE void
+add_to_token(const LlmType type, const int n_terms, const DecodedBlock *block, size_t group_stride, const PanelTerm *p, float *acc)
+{
+	float	   *sums = acc + p->token * VEC_LANES;
+
+	vec_store_acc(sums, add_terms(type, n_terms, block, group_stride, p, vec_load_acc(sums)));
 }
 
 /* add the panel's blocks of VEC_GROUPS groups to the sums acc (n_tokens, VEC_LANES) */
@@ -149,26 +191,58 @@ quant_tile(const LlmType type, const uint8_t *group, size_t group_stride, const 
 		DecodedBlock block;
 
 		decode_block(type, group, group_stride, panel->first_block + b, &block);
-		for (; i < panel->end[b]; i++)
-		{
-			const PanelTerm *p = &panel->terms[i];
-			float	   *sums = acc + p->token * VEC_LANES;
-
-			vec_store_acc(sums, add_term(type, &block, group_stride, p, vec_load_acc(sums)));
-		}
+		for (; i < panel->end_one[b]; i++)
+			add_to_token(type, 1, &block, group_stride, &panel->terms[i], acc);
+		for (; i < panel->end[b]; i += 2)
+			add_to_token(type, 2, &block, group_stride, &panel->terms[i], acc);
 	}
 }
 
-VEC_INLINE void
-fill_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, PanelTerm *p)
+/* d times the sum of block `at`, if its last term is term i */
+VEC_INLINE float
+act_sum(const LlmkActs *acts, int i, int64_t at)
 {
-	const int16_t *s = term->s + 2 * at;
+	const int16_t *first = acts->term[0].s + 2 * at;
+	const int16_t *last = acts->term[i].s + 2 * at;
+	const int	sum = last[0] + last[1] + (i > 0 ? LLMK_TERM_RATIO * (first[0] + first[1]) : 0);
 
-	memcpy(p->q, term->q + LLM_QK * at, LLM_QK);
-	p->d = term->d[at];
-	p->m = p->d * (float) (s[0] + s[1]);
+	return acts->term[i].d[at] * (float) sum;
+}
+
+/* term i of block `at` */
+VEC_INLINE void
+fill_term(const LlmType type, const LlmkActs *acts, int i, int64_t at, int token, PanelTerm *p)
+{
+	memcpy(p->q, acts->term[i].q + LLM_QK * at, LLM_QK);
+	p->d = acts->term[i].d[at];
+	p->m = act_sum(acts, i, at);
 	p->token = (uint32_t) token;
-	dot_start(type, p->q, s, p->start);
+	dot_start(type, p->q, acts->term[i].s + 2 * at, p->start);
+}
+
+/*
+ * Tokens 0 .. n_tokens - 1 from t0 on by how many terms they have in block b: those with one, whose number is returned, then
+ * those with two. order has room for one more. Without a branch, which could not be foreseen.
+ */
+VEC_INLINE int
+order_tokens(const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b, int *order)
+{
+	const int64_t row_blocks = acts->n_cols / LLM_QK;
+	int			two[TILE_TOKENS + 1];
+	int			n_one = 0;
+	int			n_two = 0;
+
+	for (int t = 0; t < n_tokens; t++)
+	{
+		const bool	second = acts->term[1].d[(t0 + t) * row_blocks + b] != 0.0f;
+
+		order[n_one] = t;
+		two[n_two] = t;
+		n_one += !second;
+		n_two += second;
+	}
+	memcpy(order + n_one, two, (size_t) n_two * sizeof(int));
+	return n_one;
 }
 
 /* lay out tokens [t0, t0 + n_tokens) from block b0 on: at least one block, as the panel holds more than two terms a token */
@@ -178,15 +252,16 @@ fill_panel(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, i
 	const int64_t row_blocks = acts->n_cols / LLM_QK;
 	int			n = 0;
 	int64_t		b;
-	int			t;
 
 	for (b = b0; b < row_blocks && n + 2 * n_tokens <= PANEL_TERMS; b++)
 	{
-		for (t = 0; t < n_tokens; t++)
-			fill_term(type, &acts->term[0], (t0 + t) * row_blocks + b, t, &panel->terms[n++]);
-		for (t = 0; t < n_tokens; t++)
-			if (acts->term[1].d[(t0 + t) * row_blocks + b] != 0.0f)
-				fill_term(type, &acts->term[1], (t0 + t) * row_blocks + b, t, &panel->terms[n++]);
+		int			order[TILE_TOKENS + 1];
+		const int	n_one = order_tokens(acts, t0, n_tokens, b, order);
+
+		panel->end_one[b - b0] = n + n_one;
+		for (int j = 0; j < n_tokens; j++)
+			for (int i = 0; i < (j < n_one ? 1 : 2); i++)
+				fill_term(type, acts, i, (t0 + order[j]) * row_blocks + b, order[j], &panel->terms[n++]);
 		panel->end[b - b0] = n;
 	}
 	panel->first_block = b0;

@@ -30,11 +30,12 @@ typedef struct SpreadTerm
 } SpreadTerm;
 
 /*
- * dot_nibbles of dot_maddubs.h. The empty statements fix the order of additions: else compilers begin many products early,
- * and weights lose their registers to them.
+ * dot_nibbles of dot_maddubs.h, times unit: LLMK_TERM_RATIO for the first of two terms, which the last multiply does too, else 1.
+ * The empty statements fix the order of additions: else compilers begin many products early, and weights lose their registers
+ * to them.
  */
 VEC_INLINE vec_i
-spread_nibbles(const LlmType type, const vec_i *w, const SpreadTerm *p)
+spread_nibbles(const LlmType type, const int unit, const vec_i *w, const SpreadTerm *p)
 {
 	vec_i		even = vec_maddubs(w[0], p->q[0]);
 	vec_i		odd = vec_maddubs(w[1], p->q[1]);
@@ -49,10 +50,10 @@ spread_nibbles(const LlmType type, const vec_i *w, const SpreadTerm *p)
 		odd = vec_add16(odd, vec_maddubs(w[k + 1], p->q[k + 1]));
 	}
 	if (type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q5_K)
-		return vec_add32(vec_madd(even, vec_set16(1)), vec_madd(odd, vec_set16(1)));
+		return vec_add32(vec_madd(even, vec_set16(unit)), vec_madd(odd, vec_set16(unit)));
 	if (dot_offset(type) != 0)
 		even = vec_add16(even, p->start[0]);
-	return vec_madd(vec_add16(even, odd), vec_set16(1));
+	return vec_madd(vec_add16(even, odd), vec_set16(unit));
 }
 
 /* half h of dot_halves */
@@ -73,9 +74,9 @@ spread_half(const LlmType type, const DecodedBlock *block, const SpreadTerm *p, 
 	return vec_madd(vec_add16(even, odd), block->scale[h]);
 }
 
-/* dot_signed of dot_maddubs.h; w: signed weights, in memory */
+/* dot_signed of dot_maddubs.h, times unit; w: signed weights, in memory */
 VEC_INLINE vec_i
-spread_signed(const vec_i *magnitude, const void *w, const SpreadTerm *p)
+spread_signed(const int unit, const vec_i *magnitude, const void *w, const SpreadTerm *p)
 {
 	vec_i		sum[2];
 	int			k;
@@ -84,7 +85,7 @@ spread_signed(const vec_i *magnitude, const void *w, const SpreadTerm *p)
 	for (k = 0; k < 8; k++)
 	{
 		const vec_i q = vec_sign8(p->q[k], vec_load((const uint8_t *) w + 32 * k, 0));
-		const vec_i product = vec_madd(vec_maddubs(magnitude[k], q), vec_set16(1));
+		const vec_i product = vec_madd(vec_maddubs(magnitude[k], q), vec_set16(unit));
 
 		sum[k % 2] = k < 2 ? product : vec_add32(sum[k % 2], product);
 		__asm__ volatile("":"+x" (sum[k % 2]));
@@ -92,50 +93,83 @@ spread_signed(const vec_i *magnitude, const void *w, const SpreadTerm *p)
 	return vec_add32(sum[0], sum[1]);
 }
 
+/* integer sums of a term, times unit */
 VEC_INLINE vec_i
-dot_spread(const LlmType type, const DecodedBlock *block, const SpreadTerm *p)
+dot_spread(const LlmType type, const int unit, const DecodedBlock *block, const SpreadTerm *p)
 {
 	if (dot_has_halves(type))
-		return vec_add32(spread_half(type, block, p, 0), spread_half(type, block, p, 1));
+	{
+		const vec_i sum = vec_add32(spread_half(type, block, p, 0), spread_half(type, block, p, 1));
+
+		return unit == 1 ? sum : vec_mul32(sum, vec_set32(unit));
+	}
 	if (dot_is_iq4(type))
-		return spread_signed(block->w, block->w + 8, p);
+		return spread_signed(unit, block->w, block->w + 8, p);
 	if (type == LLM_TYPE_Q8_0)
-		return spread_signed(block->w, block->bytes, p);
-	return spread_nibbles(type, block->w, p);
+		return spread_signed(unit, block->w, block->bytes, p);
+	return spread_nibbles(type, unit, block->w, p);
 }
 
-/* add a term to the sums of its token */
-VEC_INLINE void
-add_spread(const LlmType type, const DecodedBlock *block, const SpreadTerm *p, float *sums)
+/* the same of n_terms terms, p and p + 1 if two, joined; one half of them; minima times sums */
+VEC_INLINE vec_i
+join_spread(const LlmType type, const int n_terms, const DecodedBlock *block, const SpreadTerm *p)
 {
+	if (n_terms == 1)
+		return dot_spread(type, 1, block, p);
+	return vec_add32(dot_spread(type, LLMK_TERM_RATIO, block, p), dot_spread(type, 1, block, p + 1));
+}
+
+VEC_INLINE vec_i
+join_half(const LlmType type, const int n_terms, const DecodedBlock *block, const SpreadTerm *p, int h)
+{
+	const vec_i sum = spread_half(type, block, p, h);
+
+	return n_terms == 1 ? sum : dot_join(sum, spread_half(type, block, p + 1, h));
+}
+
+VEC_INLINE vec_i
+join_minima(const int n_terms, const DecodedBlock *block, const SpreadTerm *p)
+{
+	const vec_i sum = vec_madd(block->min, p->start[0]);
+
+	return n_terms == 1 ? sum : dot_join(sum, vec_madd(block->min, p[1].start[0]));
+}
+
+/* add a step of n_terms terms to the sums of their token, as add_step of matmul_quant.h */
+VEC_INLINE void
+add_spread(const LlmType type, const int n_terms, const DecodedBlock *block, const SpreadTerm *p, float *acc)
+{
+	const SpreadTerm *last = p + n_terms - 1;
+	float	   *sums = acc + last->sums;
 	vec_f		sum = vec_load_acc(sums);
 
 	if (type == LLM_TYPE_NVFP4)
 	{
-		sum = vec_fma(vec_to_f(spread_half(type, block, p, 0)), vec_mul_f(block->d, p->d), sum);
-		sum = vec_fma(vec_to_f(spread_half(type, block, p, 1)), vec_mul_f(block->d1, p->d), sum);
+		sum = vec_fma(vec_to_f(join_half(type, n_terms, block, p, 0)), vec_mul_f(block->d, last->d), sum);
+		sum = vec_fma(vec_to_f(join_half(type, n_terms, block, p, 1)), vec_mul_f(block->d1, last->d), sum);
 	}
 	else
-		sum = vec_fma(vec_to_f(dot_spread(type, block, p)), vec_mul_f(block->d, p->d), sum);
+		sum = vec_fma(vec_to_f(join_spread(type, n_terms, block, p)), vec_mul_f(block->d, last->d), sum);
 	if (type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
-		sum = vec_fma(block->m, p->m, sum);
+		sum = vec_fma(block->m, last->m, sum);
 	if (type == LLM_TYPE_Q2_K)
-		sum = vec_fma(vec_to_f(vec_madd(block->min, p->start[0])), vec_mul_f(block->m, p->d), sum);
+		sum = vec_fma(vec_to_f(join_minima(n_terms, block, p)), vec_mul_f(block->m, last->d), sum);
 	vec_store_acc(sums, sum);
 }
 
+/* term i of block `at` */
 VEC_INLINE void
-spread_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, SpreadTerm *p)
+spread_term(const LlmType type, const LlmkActs *acts, int i, int64_t at, int token, SpreadTerm *p)
 {
+	const LlmkTerm *term = &acts->term[i];
 	const int8_t *q = term->q + LLM_QK * at;
-	const int16_t *s = term->s + 2 * at;
-	const float m = term->d[at] * (float) (s[0] + s[1]);
+	const float m = act_sum(acts, i, at);
 	uint32_t	start[2] = {0, 0};
 	int			k;
 
 	for (k = 0; k < 8; k++)
 		p->q[k] = vec_bcast(q + 4 * k);
-	dot_start(type, q, s, start);
+	dot_start(type, q, term->s + 2 * at, start);
 	if (dot_offset(type) != 0 || type == LLM_TYPE_Q2_K)
 		p->start[0] = vec_bcast(&start[0]);
 	if (dot_offset(type) != 0 && dot_has_halves(type))
@@ -145,28 +179,37 @@ spread_term(const LlmType type, const LlmkTerm *term, int64_t at, int token, Spr
 	p->sums = (size_t) token * VEC_LANES;
 }
 
-/* the terms of block b of n_tokens tokens from t0 on: first ones in order, then second ones; returns how many */
+/* the terms of block b of n_tokens tokens from t0 on, in the order of order_tokens; returns how many tokens have one */
 VEC_INLINE int
 spread_block(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b, SpreadTerm *terms)
 {
 	const int64_t row_blocks = acts->n_cols / LLM_QK;
-	int			second[TILE_TOKENS + 1];
-	int			n_second = 0;
+	int			order[TILE_TOKENS + 1];
+	const int	n_one = order_tokens(acts, t0, n_tokens, b, order);
 	int			i;
 
-	for (i = 0; i < n_tokens; i++)
-	{
-		const int64_t at = (t0 + i) * row_blocks + b;
+	for (i = 0; i < n_one; i++)
+		spread_term(type, acts, 0, (t0 + order[i]) * row_blocks + b, order[i], &terms[i]);
+	for (; i < n_tokens; i++)
+		for (int j = 0; j < 2; j++)
+			spread_term(type, acts, j, (t0 + order[i]) * row_blocks + b, order[i], &terms[2 * i - n_one + j]);
+	return n_one;
+}
 
-		spread_term(type, &acts->term[0], at, i, &terms[i]);
+/* a step of every token: n_one tokens with one term, the others up to n_tokens with two */
+VEC_INLINE void
+add_tile(const LlmType type, const DecodedBlock *block, const SpreadTerm *terms, int n_one, int n_tokens, float *acc)
+{
+	const SpreadTerm *end_one = terms + n_one;
+	const SpreadTerm *end = end_one + 2 * (n_tokens - n_one);
+	const SpreadTerm *p;
 
-		/* without a branch, which could not be foreseen */
-		second[n_second] = i;
-		n_second += acts->term[1].d[at] != 0.0f;
-	}
-	for (i = 0; i < n_second; i++)
-		spread_term(type, &acts->term[1], (t0 + second[i]) * row_blocks + b, second[i], &terms[n_tokens + i]);
-	return n_tokens + n_second;
+	for (p = terms; p < end_one; p++)
+		add_spread(type, 1, block, p, acc);
+	for (; p < end && llmk_terms_join(type); p += 2)
+		add_spread(type, 2, block, p, acc);
+	for (; p < end; p++)
+		add_spread(type, 1, block, p, acc);
 }
 
 /* the sums (n_tokens, 8) of groups [g0, g1), one after the other in acc, of a tile of tokens */
@@ -185,8 +228,7 @@ spread_chunk(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 	memset(acc, 0, (size_t) ((g1 - g0) * n_tokens * VEC_LANES) * sizeof(float));
 	for (b = 0; b < n_blocks; b++)
 	{
-		const int	n = spread_block(type, acts, t0, n_tokens, b, terms);
-		const SpreadTerm *end = terms + n;
+		const int	n_one = spread_block(type, acts, t0, n_tokens, b, terms);
 		float	   *sums = acc;
 		int64_t		g;
 
@@ -194,15 +236,13 @@ spread_chunk(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 		{
 			const uint8_t *group = w->data + (size_t) g * group_bytes;
 			DecodedBlock block;
-			const SpreadTerm *p;
 
 			if (g + ahead < g1)
 				prefetch(group + (size_t) ahead * group_bytes + (size_t) b * block_bytes, block_bytes);
 			else if (ahead <= n_groups && b + 1 < n_blocks)
 				prefetch(group - (size_t) (n_groups - ahead) * group_bytes + (size_t) (b + 1) * block_bytes, block_bytes);
 			decode_block(type, group, group_bytes, b, &block);
-			for (p = terms; p < end; p++)
-				add_spread(type, &block, p, sums + p->sums);
+			add_tile(type, &block, terms, n_one, n_tokens, sums);
 		}
 	}
 }

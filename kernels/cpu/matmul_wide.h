@@ -2,9 +2,10 @@
  * matmul_wide.h: the matrix product with weights that plain C decodes into 16-bit numbers: the types that are packed as
  * they are (llmk_is_raw). Compiled for the levels AVX2 and AVX-512; numbers as in matmul_generic.c.
  *
- * Order of work: a tile of tokens; a block of 256 columns, whose activations are widened to 16 bits; then all groups of
- * rows. A group's block is decoded once for the tile. Its sums lie in out between blocks. The multiply adds two products
- * into a 32-bit lane, so nothing can overflow: whole-number scales, which are part of the weights, need no other care.
+ * Order of work: a tile of tokens; a block of 256 columns, whose activations are widened to 16 bits, where two terms are one
+ * number (254 q + r is below 2^15); then all groups of rows. A group's block is decoded once for the tile. Its sums lie in out
+ * between blocks. The multiply adds two products into a 32-bit lane, and sums fit (llmk_terms_join): whole-number scales, which
+ * are part of the weights, need no other care.
  */
 #ifndef LLMK_MATMUL_WIDE_H
 #define LLMK_MATMUL_WIDE_H
@@ -14,11 +15,11 @@
 #define WIDE_TOKENS 32
 #define WIDE_PARTS (LLM_QK_K / LLM_QK)
 
-/* one block of activations of a tile; a scale of 0 in the second term means that there is none */
+/* one block of activations of a tile */
 typedef struct WidePanel
 {
-	_Alignas(64) int16_t q[WIDE_TOKENS][2][LLM_QK_K];
-	float		d[WIDE_TOKENS][2][WIDE_PARTS];
+	_Alignas(64) int16_t a[WIDE_TOKENS][LLM_QK_K];
+	float		d[WIDE_TOKENS][WIDE_PARTS];
 } WidePanel;
 
 /* one block of VEC_GROUPS groups: pairs of columns of all lanes; these types have one scale for all columns */
@@ -32,15 +33,17 @@ VEC_INLINE void
 fill_wide_panel(const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b, WidePanel *panel)
 {
 	for (int t = 0; t < n_tokens; t++)
-		for (int i = 0; i < 2; i++)
+		for (int part = 0; part < WIDE_PARTS; part++)
 		{
-			const int64_t at = (t0 + t) * acts->n_cols + b * LLM_QK_K;
-			const float *d = acts->term[i].d + at / LLM_QK;
+			const int64_t at = (t0 + t) * acts->n_cols + b * LLM_QK_K + LLM_QK * part;
+			const bool	two = acts->term[1].d[at / LLM_QK] != 0.0f;
+			const int8_t *q = acts->term[0].q + at;
+			const int8_t *r = acts->term[1].q + at;
+			int16_t    *a = panel->a[t] + LLM_QK * part;
 
-			memcpy(panel->d[t][i], d, sizeof(panel->d[t][i]));
-			for (int part = 0; part < WIDE_PARTS; part++)
-				for (int c = LLM_QK * part; c < LLM_QK * (part + 1) && (i == 0 || d[part] != 0.0f); c++)
-					panel->q[t][i][c] = acts->term[i].q[at + c];
+			panel->d[t][part] = acts->term[two].d[at / LLM_QK];
+			for (int c = 0; c < LLM_QK; c++)
+				a[c] = (int16_t) (two ? LLMK_TERM_RATIO * q[c] + r[c] : q[c]);
 		}
 }
 
@@ -58,17 +61,17 @@ decode_wide_block(LlmType type, const uint8_t *group, size_t group_stride, int64
 	}
 }
 
-/* integer sums of 32 columns: 16 pairs of w and q */
+/* integer sums of 32 columns: 16 pairs of w and a */
 VEC_INLINE vec_i
-dot_wide(const int16_t (*w)[VEC_LANES][2], const int16_t *q)
+dot_wide(const int16_t (*w)[VEC_LANES][2], const int16_t *a)
 {
 	vec_i		even = vec_set32(0);
 	vec_i		odd = vec_set32(0);
 
 	for (int k = 0; k < LLM_QK / 2; k += 2)
 	{
-		even = vec_add32(even, vec_madd(vec_load(w[k], 32), vec_bcast(q + 2 * k)));
-		odd = vec_add32(odd, vec_madd(vec_load(w[k + 1], 32), vec_bcast(q + 2 * k + 2)));
+		even = vec_add32(even, vec_madd(vec_load(w[k], 32), vec_bcast(a + 2 * k)));
+		odd = vec_add32(odd, vec_madd(vec_load(w[k + 1], 32), vec_bcast(a + 2 * k + 2)));
 	}
 	return vec_add32(even, odd);
 }
@@ -80,14 +83,11 @@ add_wide_block(const WideBlock *block, const WidePanel *panel, int t, vec_f sum)
 	const vec_f d = vec_load_acc(block->d);
 
 	for (int part = 0; part < WIDE_PARTS; part++)
-		for (int i = 0; i < 2; i++)
-		{
-			const float *a_d = &panel->d[t][i][part];
-			const int	c = LLM_QK * part;
+	{
+		const int	c = LLM_QK * part;
 
-			if (i == 0 || *a_d != 0.0f)
-				sum = vec_fma(vec_to_f(dot_wide(&block->w[c / 2], &panel->q[t][i][c])), vec_mul_f(d, vec_bcast_f(a_d)), sum);
-		}
+		sum = vec_fma(vec_to_f(dot_wide(&block->w[c / 2], &panel->a[t][c])), vec_mul_f(d, vec_bcast_f(&panel->d[t][part])), sum);
+	}
 	return sum;
 }
 

@@ -1,6 +1,6 @@
 /*
- * panel.h: activations of a few tokens laid out for the quantized matrix kernels: block after block, in a block token
- * after token, first terms before second ones.
+ * panel.h: activations of a few tokens laid out for the quantized matrix kernels: block after block, in a block first the
+ * tokens with one term, then those with two, whose terms follow each other.
  *
  * A product makes a panel on its stack for the tokens and columns at hand and uses it for all its groups of rows; one
  * pointer then reaches all that a token brings to a block.
@@ -8,7 +8,7 @@
 #ifndef LLMK_PANEL_H
 #define LLMK_PANEL_H
 
-#include "kernels.h"
+#include "cpu/codes.h"
 
 /* what decoded weights are above their values, so that bytes are unsigned; 0 also where a level has its own way */
 static inline int
@@ -62,9 +62,16 @@ typedef struct PanelTerm
 	int8_t		q[LLM_QK];
 	uint32_t	start[2];		/* see dot_start of the level */
 	float		d;
-	float		m;				/* d times the sum of q */
+	float		m;				/* d times the sum of q; for a second term, times that of both terms joined */
 	uint32_t	token;			/* in the tile */
 } PanelTerm;
+
+/* integer sums of both terms of a block as one */
+VEC_INLINE vec_i
+dot_join(vec_i first, vec_i second)
+{
+	return vec_add32(vec_mul32(first, vec_set32(LLMK_TERM_RATIO)), second);
+}
 
 /* terms of a panel: 26 KB, so that it stays in the first-level cache beside the weights in use */
 #define PANEL_TERMS 512

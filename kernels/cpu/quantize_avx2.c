@@ -76,15 +76,17 @@ block_round(const float *x, float d, int8_t *q, int16_t *s)
 }
 
 static inline void
-block_rest(const float *x, const int8_t *q, float d, float *rest)
+block_rest(const float *x, const int8_t *q, float d2, float *rest)
 {
+	const __m256 scale = _mm256_set1_ps(d2);
+	const __m256 ratio = _mm256_set1_ps(LLMK_TERM_RATIO);
 	int			i;
 
 	for (i = 0; i < LLM_QK; i += 8)
 	{
 		__m256		v = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *) (q + i))));
 
-		_mm256_storeu_ps(rest + i, _mm256_fnmadd_ps(_mm256_set1_ps(d), v, _mm256_loadu_ps(x + i)));
+		_mm256_storeu_ps(rest + i, _mm256_fnmadd_ps(scale, _mm256_mul_ps(ratio, v), _mm256_loadu_ps(x + i)));
 	}
 }
 

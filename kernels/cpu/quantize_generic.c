@@ -46,12 +46,12 @@ block_round(const float *x, float d, int8_t *q, int16_t *s)
 }
 
 static inline void
-block_rest(const float *x, const int8_t *q, float d, float *rest)
+block_rest(const float *x, const int8_t *q, float d2, float *rest)
 {
 	int			i;
 
 	for (i = 0; i < LLM_QK; i++)
-		rest[i] = __builtin_fmaf(-d, (float) q[i], x[i]);
+		rest[i] = __builtin_fmaf(-d2, (float) (LLMK_TERM_RATIO * q[i]), x[i]);
 }
 
 #include "cpu/quantize.h"

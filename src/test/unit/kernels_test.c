@@ -185,7 +185,6 @@ static void
 check_quantized(const float *x, int n, const LlmkTerm *term)
 {
 	float		squares = 0;
-	float		top = 0;
 	float		limit;
 	int			b;
 	int			i;
@@ -203,28 +202,27 @@ check_quantized(const float *x, int n, const LlmkTerm *term)
 		}
 		CHECK(finite ? d == (float) largest / 127.0f : isnan(d));
 		squares = fmaf(d, d, squares);
-		top = fmaxf(top, d);
 		check_block(x + 32 * b, term[0].q + 32 * b, d, term[0].s + 2 * b);
 	}
-	limit = squares / (float) (n / 32);
-	limit *= top * top <= 4.0f * limit ? 1.5f : 1.0f;
+	limit = 1.5f * (squares / (float) (n / 32));
 	for (b = 0; b < n / 32; b++)
 	{
 		float		d = term[0].d[b];
+		float		d2 = term[1].d[b];
 		float		rest[32];
 
-		if (!(d * d > limit) || d / 254.0f == 0.0f)
+		if (!(d * d > limit))
 		{
 			CHECK(term[1].d[b] == 0.0f);
 			continue;
 		}
-		CHECK(term[1].d[b] == d / 254.0f);
+		CHECK(d2 == d / 254.0f);
 		for (i = 0; i < 32; i++)
-			rest[i] = fmaf(-d, (float) term[0].q[32 * b + i], x[32 * b + i]);
-		check_block(rest, term[1].q + 32 * b, term[1].d[b], term[1].s + 2 * b);
+			rest[i] = fmaf(-d2, 254.0f * (float) term[0].q[32 * b + i], x[32 * b + i]);
+		check_block(rest, term[1].q + 32 * b, d2, term[1].s + 2 * b);
 		for (i = 0; i < 32; i++)
-			CHECK(d < 1e-30f || fabs((double) x[32 * b + i] - (double) d * term[0].q[32 * b + i] -
-									 (double) term[1].d[b] * term[1].q[32 * b + i]) <= 0.51 * (double) term[1].d[b]);
+			CHECK(fabs((double) x[32 * b + i] - (double) d2 * (254 * term[0].q[32 * b + i] + term[1].q[32 * b + i])) <=
+				  0.501 * (double) d2);
 	}
 }
 

@@ -212,11 +212,18 @@ term_at(const LlmkTerm *term, int64_t t, int64_t n_cols)
 	return (LlmkTerm) {term->q + t * n_cols, term->d + t * (n_cols / 32), term->s + t * (n_cols / 16)};
 }
 
-/* what element i of a term stands for */
+/* what element i of quantized activations stands for */
 static double
-term_value(const LlmkTerm *term, int64_t i)
+act_value(LlmType type, const LlmkActs *acts, int64_t i)
 {
-	return term->d[i / 32] != 0.0f ? (double) term->q[i] * (double) term->d[i / 32] : 0.0;
+	const double d = acts->term[0].d[i / 32];
+	const double d2 = acts->term[1].d[i / 32];
+
+	if (d2 == 0.0)
+		return d * acts->term[0].q[i];
+
+	/* the first scale of two terms counts only where sums are not joined */
+	return d2 * acts->term[1].q[i] + (type == LLM_TYPE_Q6_K ? d : 254.0 * d2) * acts->term[0].q[i];
 }
 
 /* n numbers at the ends of their range; a second term in every other block */
@@ -348,8 +355,7 @@ check_generic(const Case *c, const float *out)
 			for (i = 0; i < c->n_cols; i++)
 			{
 				double		w = row[i];
-				double		a = info->quantized
-					? term_value(&c->acts.term[0], t * c->n_cols + i) + term_value(&c->acts.term[1], t * c->n_cols + i)
+				double		a = info->quantized ? act_value(c->type, &c->acts, t * c->n_cols + i)
 					: (double) c->acts.x[t * c->acts.ld_x + i];
 
 				sum += w * a;
