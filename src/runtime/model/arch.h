@@ -46,7 +46,8 @@ typedef enum LlmFfnKind
 	LLM_FFN_RELU_SQR,			/* max(up, 0)^2, no gate */
 	LLM_FFN_SWIGLU_CLAMPED,		/* gpt-oss: gate and up limited, see llm_ffn_activate */
 	LLM_FFN_GELU,				/* gelu by erf: of gate, times up; of up where the file has no gate */
-	LLM_FFN_GELU_TANH			/* gelu by tanh, no gate */
+	LLM_FFN_GELU_TANH,			/* the same by tanh */
+	LLM_FFN_XIELU				/* no gate; with numbers of each layer, see llm_ffn_activate */
 } LlmFfnKind;
 
 /* what mixes the tokens of a layer */
@@ -73,6 +74,16 @@ typedef enum LlmSharedExpert
 	LLM_SHARED_ALWAYS,			/* as wide as n_ff where metadata has no width */
 	LLM_SHARED_BY_WIDTH			/* where metadata has a width */
 } LlmSharedExpert;
+
+/* numbers of xIELU; the alphas before softplus */
+enum
+{
+	LLM_XIELU_ALPHA_P,
+	LLM_XIELU_ALPHA_N,
+	LLM_XIELU_BETA,
+	LLM_XIELU_EPS,
+	LLM_XIELU_COUNT
+};
 
 /* how the vectors of a text's tokens become one; numbers as in pooling_type */
 typedef enum LlmPooling
@@ -110,6 +121,7 @@ typedef enum LlmTrait
 	LLM_TRAIT_PLAIN_NORM = 1 << 16, /* norms have no weights */
 	LLM_TRAIT_CLAMP_QKV = 1 << 17,	/* attention.clamp_kqv: numbers of queries, keys and values are cut at it */
 	LLM_TRAIT_NORM_AHEAD = 1 << 18, /* blocks in parallel, each with a norm of its own, unless use_parallel_residual = false */
+	LLM_TRAIT_NORMS_TURNED = 1 << 19,	/* attn_norm is the feed-forward's, and attention's attn_norm_2, where the file has it */
 	LLM_TRAIT_LATENT = 1 << 20, /* latent attention, see latent_attention.c */
 	LLM_TRAIT_DENSE_LEAD = 1 << 21,	/* leading layers without experts; shared experts, where there are any, are counted, each as wide as another */
 	LLM_TRAIT_ONE_BLOCK = 1 << 22,	/* a layer is one block, mixer or feed-forward, behind one norm */
@@ -142,6 +154,7 @@ typedef struct LlmArch
 	LlmSharedExpert shared_expert;
 	float		attn_cap;		/* soft caps, where metadata has none */
 	float		logit_cap;
+	bool		multipliers_required;	/* MULTIPLIERS: without their keys a file's numbers are not known */
 	uint32_t	wide_scale_layers;	/* models of this many layers scale scores by n_embd / n_head, not by the head's size */
 } LlmArch;
 
@@ -245,6 +258,7 @@ typedef struct LlmHparams
 	bool		causal;			/* a token sees those before it only */
 	uint32_t	n_layer_kept;	/* layers whose keys and values are kept: all that attend; 1 if not causal, as then nothing follows */
 	LlmFfnKind	ffn;
+	const LlmMetaArray *xielu[LLM_XIELU_COUNT];	/* LLM_XIELU_*, by layer; NULL: tensors have them */
 	LlmPooling	pooling;		/* as metadata says */
 	LlmPooling	pooling_classifier;	/* what a classifier is over */
 	uint32_t	n_rot;			/* leading dimensions of a head that are rotated */

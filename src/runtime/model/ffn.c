@@ -41,9 +41,31 @@ gelu_tanh(const LlmKernels *k, float *x, int64_t n)
 		k->gelu_mul(x + i, ones, n - i < 256 ? n - i : 256, x + i);
 }
 
-float *
-llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
+/*
+ * xIELU: for x > 0 alpha_p x^2 + beta x, else alpha_n (e^min(x, eps) - 1 - x) + beta x; numbers are the layer's (LLM_XIELU_*).
+ * Source: Huang and Schlag 2024, arXiv 2411.13010; transformers' XIELUActivation.
+ */
+static void
+xielu(const float *numbers, float *x, int64_t n)
 {
+	const float beta = numbers[LLM_XIELU_BETA];
+
+	for (int64_t i = 0; i < n; i++)
+	{
+		float		least = x[i] < numbers[LLM_XIELU_EPS] ? x[i] : numbers[LLM_XIELU_EPS];
+
+		if (x[i] > 0)
+			x[i] = numbers[LLM_XIELU_ALPHA_P] * x[i] * x[i] + beta * x[i];
+		else
+			x[i] = ((float) (llmk_exp(least) - 1) - x[i]) * numbers[LLM_XIELU_ALPHA_N] + beta * x[i];
+	}
+}
+
+float *
+llm_ffn_activate(const LlmPass *pass, float *gate, float *up, int64_t n)
+{
+	const LlmModel *m = pass->model;
+
 	switch (m->hp.ffn)
 	{
 		case LLM_FFN_SWIGLU:
@@ -59,7 +81,15 @@ llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n)
 			m->kernels->gelu_erf(gate ? gate : up, gate ? up : NULL, n, gate ? gate : up);
 			return gate ? gate : up;
 		case LLM_FFN_GELU_TANH:
+			if (gate)
+			{
+				m->kernels->gelu_mul(gate, up, n, gate);
+				return gate;
+			}
 			gelu_tanh(m->kernels, up, n);
+			return up;
+		case LLM_FFN_XIELU:
+			xielu(m->layers[pass->layer].xielu, up, n);
 			return up;
 		case LLM_FFN_RELU_SQR:
 			break;
@@ -84,7 +114,7 @@ act_piece(void *arg, int64_t begin, int64_t end, int thread)
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
 	{
-		llm_ffn_activate(pass->model, job->gated ? pass->gate + row * job->width : NULL, pass->up + row * job->width, job->width);
+		llm_ffn_activate(pass, job->gated ? pass->gate + row * job->width : NULL, pass->up + row * job->width, job->width);
 		if (job->quantize)
 			llm_linear_quantize_row(pass, activated(pass, job->gated), row, job->width);
 	}

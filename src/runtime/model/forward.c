@@ -22,7 +22,7 @@ llm_rows_per_piece(int64_t width)
 
 /* ---- embedding ---- */
 
-/* BERT's embedding: token, its type, its position, normalised; row `row` of norm is scratch here */
+/* embedding of BERT and GPT-2: token, its type, its position, normalised, as the model has them; row `row` of norm is scratch here */
 static void
 add_and_norm(const LlmPass *pass, int64_t row, float *x)
 {
@@ -39,7 +39,8 @@ add_and_norm(const LlmPass *pass, int64_t row, float *x)
 		m->kernels->get_row[m->position_embd.type] (&m->position_embd, position, pass->norm + row * n);
 		m->kernels->add(x, pass->norm + row * n, n);
 	}
-	llm_norm_row(m, &m->embed_norm, x, n, x);
+	if (m->embed_norm.weight)
+		llm_norm_row(m, &m->embed_norm, x, n, x);
 }
 
 static void
@@ -56,7 +57,7 @@ embed_piece(void *arg, int64_t begin, int64_t end, int thread)
 		m->kernels->get_row[m->token_embd.type] (&m->token_embd, pass->row_token[row], x);
 		if (m->hp.embed_scale != 1)
 			m->kernels->scale(x, m->hp.n_embd, m->hp.embed_scale);
-		if (m->embed_norm.weight)
+		if (m->embed_norm.weight || m->position_embd.data)
 			add_and_norm(pass, row, x);
 	}
 }

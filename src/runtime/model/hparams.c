@@ -697,6 +697,11 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 		LLM_TRY(refuse_unless(r, "logit_scale", 0));
 	if (has_trait(r, LLM_TRAIT_MULTIPLIERS))
 	{
+		KeyName		key;
+
+		if (r->arch->multipliers_required && !llm_meta_find(r->meta, key_name(r, "embedding_scale", key)))
+			return llm_fail(r->err, LLM_E_UNSUPPORTED, "model without \"%s\" in its metadata is not supported for architecture \"%s\"", key,
+							r->arch->name);
 		LLM_TRY(read_factor(r, "embedding_scale", &hp->embed_scale));
 		return read_factor(r, "residual_scale", &hp->residual_scale);
 	}
@@ -735,30 +740,66 @@ read_parallel(const KeyReader *r, LlmHparams *hp)
 	return llm_meta_bool(r->meta, key_name(r, "use_parallel_residual", key), false, &hp->norm_ahead, r->err);
 }
 
-/* the activation may be told, for encoders */
+/* is a gate beside what goes up? where the row leaves it open (GELU), the tensors say it */
+static bool
+has_gate(const KeyReader *r)
+{
+	return r->arch->ffn == LLM_FFN_SWIGLU || r->arch->ffn == LLM_FFN_GEGLU || has_trait(r, LLM_TRAIT_FUSED_GATE);
+}
+
+static bool
+is_word(LlmStr name, const char *const *words)
+{
+	for (; *words; words++)
+		if (str_is(name, *words))
+			return true;
+	return false;
+}
+
+/* the activation may be told; only kinds of the row's own form can take its place */
 static LlmStatus
 read_activation(const KeyReader *r, LlmHparams *hp)
 {
-	const bool	fused = has_trait(r, LLM_TRAIT_FUSED_GATE);
-	const bool	by_tanh = fused || r->arch->ffn == LLM_FFN_GEGLU;	/* that form is computed behind a gate only */
+	static const char *const tanh_words[] = {"gelu_pytorch_tanh", "gelu_new", "gelu_fast", NULL};
+	static const char *const silu_words[] = {"silu", "swish", NULL};
+	const bool	any = r->arch->ffn != LLM_FFN_SWIGLU_CLAMPED && r->arch->ffn != LLM_FFN_XIELU;
+	const bool	gate = has_gate(r);
 	LlmStr		name = {NULL, 0};
 	KeyName		key;
 
 	hp->ffn = r->arch->ffn;
-	if (!has_trait(r, LLM_TRAIT_ENCODER))
-		return LLM_OK;
 	LLM_TRY(llm_meta_string(r->meta, key_name(r, "hidden_activation", key), false, &name, r->err));
 	if (!name.data)
 		return LLM_OK;
-	if (str_is(name, "gelu"))
+	if (any && str_is(name, "gelu"))
 		hp->ffn = LLM_FFN_GELU;
-	else if (str_is(name, "silu") && fused)
+	else if (any && gate && is_word(name, silu_words))
 		hp->ffn = LLM_FFN_SWIGLU;
-	else if (by_tanh && (str_is(name, "gelu_pytorch_tanh") || str_is(name, "gelu_new")))
-		hp->ffn = LLM_FFN_GEGLU;
+	else if (any && is_word(name, tanh_words))
+		hp->ffn = gate ? LLM_FFN_GEGLU : LLM_FFN_GELU_TANH;
+	else if (any && !gate && !has_trait(r, LLM_TRAIT_ENCODER) && str_is(name, "relu2"))
+		hp->ffn = LLM_FFN_RELU_SQR;
 	else
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = \"%.*s\" is not supported for architecture \"%s\"", key,
 						(int) (name.len > 40 ? 40 : name.len), name.data, r->arch->name);
+	return LLM_OK;
+}
+
+/* numbers of xIELU: one for all layers or one for each; where there are none, tensors must have them */
+static LlmStatus
+read_xielu(const KeyReader *r, LlmHparams *hp)
+{
+	static const char *const keys[LLM_XIELU_COUNT] = {"xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"};
+
+	for (int i = 0; i < LLM_XIELU_COUNT && r->arch->ffn == LLM_FFN_XIELU; i++)
+	{
+		if (!llm_meta_find(r->meta, keys[i]))
+			continue;
+		LLM_TRY(llm_meta_array(r->meta, keys[i], true, LLM_META_FLOAT32, &hp->xielu[i], r->err));
+		if (hp->xielu[i]->count != 1 && hp->xielu[i]->count < hp->n_layer)
+			return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" has %llu elements for %u layers", keys[i],
+							(unsigned long long) hp->xielu[i]->count, hp->n_layer);
+	}
 	return LLM_OK;
 }
 
@@ -857,6 +898,7 @@ llm_hparams_read_with(const LlmMeta *meta, const LlmRopeOptions *options, const 
 	LLM_TRY(read_direction(&r, hp));
 	LLM_TRY(read_parallel(&r, hp));
 	LLM_TRY(read_activation(&r, hp));
+	LLM_TRY(read_xielu(&r, hp));
 	LLM_TRY(read_pooling(&r, hp));
 	LLM_TRY(refuse_others(&r));
 	*arch_out = r.arch;

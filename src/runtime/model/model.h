@@ -138,6 +138,7 @@ typedef struct LlmLayer
 	int			rope;			/* LLM_ROPE_* */
 	uint32_t	n_head;
 	uint32_t	n_head_kv;
+	const float *xielu;			/* LLM_XIELU_*, the alphas as they are multiplied by; NULL: another activation */
 	LlmNorm		attn_norm;		/* (n_embd) */
 	LlmLinear	wq;				/* (n_head * head_dim_k, n_embd); with gates twice as many rows */
 	LlmLinear	wk;				/* (n_head_kv * head_dim_k, n_embd) */

@@ -304,7 +304,7 @@ expert_act_piece(void *arg, int64_t begin, int64_t end, int thread)
 	(void) thread;
 	for (int64_t slot = begin; slot < end; slot++)
 	{
-		llm_ffn_activate(pass->model, job->experts->gate.w.data ? pass->slot_gate + slot * n : NULL, pass->slot_up + slot * n, n);
+		llm_ffn_activate(pass, job->experts->gate.w.data ? pass->slot_gate + slot * n : NULL, pass->slot_up + slot * n, n);
 		if (job->quantize)
 			llm_linear_quantize_row(pass, activated(pass, job->experts), slot, n);
 	}

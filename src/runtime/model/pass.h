@@ -234,7 +234,7 @@ extern LlmStatus llm_ffn_act(LlmPass *pass, const LlmFfn *ffn);
 extern LlmStatus llm_ffn_down(LlmPass *pass, const LlmFfn *ffn, float *out, const LlmStop *stop);
 
 /* the activation of one row, n wide; the result takes the place of the gate, or of up where there is none (gate NULL) */
-extern float *llm_ffn_activate(const LlmModel *m, float *gate, float *up, int64_t n);
+extern float *llm_ffn_activate(const LlmPass *pass, float *gate, float *up, int64_t n);
 
 /* moe.c: the same with experts */
 extern const LlmOpFn llm_moe_ops[];

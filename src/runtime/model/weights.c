@@ -401,9 +401,54 @@ has_gate(LlmLoader *ld, int layer, const char *role)
 {
 	TensorName	name;
 
-	if (ld->model->hp.ffn == LLM_FFN_GELU)
-		return llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")) != NULL;
-	return ld->model->hp.ffn != LLM_FFN_RELU_SQR && ld->model->hp.ffn != LLM_FFN_GELU_TANH;
+	switch (ld->model->hp.ffn)
+	{
+		case LLM_FFN_GELU:
+		case LLM_FFN_GELU_TANH:
+			return llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")) != NULL;
+		case LLM_FFN_RELU_SQR:
+		case LLM_FFN_XIELU:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* softplus of a number near 0 */
+static float
+softplus(double x)
+{
+	return (float) (x > 20 ? x : llmk_log(1 + llmk_exp(x)));
+}
+
+/* the numbers of a layer's xIELU: in metadata, or (folders) as tensors of one number; the alphas become what they stand for */
+static LlmStatus
+load_xielu(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	static const char *const parts[LLM_XIELU_COUNT] = {"alpha_p", "alpha_n", "beta", "eps"};
+	const LlmHparams *hp = &ld->model->hp;
+	float	   *numbers;
+	TensorName	name;
+	void	   *p;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, LLM_XIELU_COUNT, sizeof(float), &p, ld->err));
+	numbers = p;
+	for (int i = 0; i < LLM_XIELU_COUNT; i++)
+	{
+		const float *one;
+
+		if (hp->xielu[i])
+		{
+			numbers[i] = (float) llm_meta_array_float(hp->xielu[i], (uint64_t) (hp->xielu[i]->count > 1 ? layer : 0));
+			continue;
+		}
+		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ffn_act", parts[i]), 1, true, &one));
+		numbers[i] = *one;
+	}
+	numbers[LLM_XIELU_ALPHA_P] = softplus(numbers[LLM_XIELU_ALPHA_P]);
+	numbers[LLM_XIELU_ALPHA_N] = numbers[LLM_XIELU_BETA] + softplus(numbers[LLM_XIELU_ALPHA_N]);
+	l->xielu = numbers;
+	return LLM_OK;
 }
 
 static LlmStatus
@@ -417,7 +462,8 @@ load_ffn(LlmLoader *ld, int layer, LlmFfn *ffn)
 	TensorName	name;
 
 	up = llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ffn_up", "weight"));
-	if ((arch->traits & LLM_TRAIT_FUSED_GATE) || (hp->ffn == LLM_FFN_GELU && up && up->n_rows == 2 * n_ff))
+	if ((arch->traits & LLM_TRAIT_FUSED_GATE) ||
+		((hp->ffn == LLM_FFN_GELU || hp->ffn == LLM_FFN_GELU_TANH) && up && up->n_rows == 2 * n_ff))
 		LLM_TRY(load_fused(ld, layer, "ffn_up", hp->n_embd, parts, 2));
 	else
 	{
@@ -506,6 +552,24 @@ load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 
 /* ---- layers ---- */
 
+/* norms before blocks */
+static LlmStatus
+load_norms_before(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	const LlmArch *arch = ld->model->arch;
+	const int64_t n = ld->model->hp.n_embd;
+	const bool	turned = (arch->traits & LLM_TRAIT_NORMS_TURNED) != 0;
+	TensorName	name;
+	const char *attn_norm = turned && llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_norm_2", "weight")) ? "attn_norm_2" : "attn_norm";
+	const char *ffn_norm = turned ? "attn_norm" : arch->traits & LLM_TRAIT_FFN_NORM_NAME ? "post_attention_norm" : "ffn_norm";
+
+	/* what comes out of the norm of embeddings need not be normalised again */
+	LLM_TRY(load_norm_if(ld, layer, attn_norm, n, layer == 0 && (arch->traits & LLM_TRAIT_EMBED_NORM), &l->attn_norm));
+	if (!l->has_ffn || (arch->traits & LLM_TRAIT_PARALLEL))
+		return LLM_OK;
+	return load_norm(ld, layer, ffn_norm, n, &l->ffn_norm);
+}
+
 /* what a token sees of its sequence */
 static void
 set_sight(const LlmModel *m, uint32_t layer, LlmLayer *l)
@@ -531,13 +595,7 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	if (l->mixer == LLM_MIXER_NONE)
 		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->ffn_norm));
 	else if (arch->norm_place == LLM_NORM_BEFORE || arch->norm_place == LLM_NORM_AROUND)
-	{
-		/* what comes out of the norm of embeddings need not be normalised again */
-		LLM_TRY(load_norm_if(ld, layer, "attn_norm", hp->n_embd, layer == 0 && (arch->traits & LLM_TRAIT_EMBED_NORM), &l->attn_norm));
-		if (l->has_ffn && !(arch->traits & LLM_TRAIT_PARALLEL))
-			LLM_TRY(load_norm(ld, layer, arch->traits & LLM_TRAIT_FFN_NORM_NAME ? "post_attention_norm" : "ffn_norm", hp->n_embd,
-							  &l->ffn_norm));
-	}
+		LLM_TRY(load_norms_before(ld, layer, l));
 	if (arch->norm_place == LLM_NORM_RESIDUAL)
 	{
 		LLM_TRY(load_norm(ld, layer, "attn_output_norm", hp->n_embd, &l->attn_post_norm));
@@ -555,6 +613,8 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 		LLM_TRY(load_recurrent(ld, layer, l));
 	if (!l->has_ffn)
 		return LLM_OK;
+	if (hp->ffn == LLM_FFN_XIELU)
+		LLM_TRY(load_xielu(ld, layer, l));
 	if (llm_hparams_has_experts(hp, (uint32_t) layer))
 		return load_experts(ld, layer, &l->experts);
 	return load_ffn(ld, layer, &l->ffn);
@@ -700,6 +760,7 @@ llm_load_weights(LlmLoader *ld)
 	else
 	{
 		m->output = (LlmLinear) {.w = m->token_embd};
+		LLM_TRY(llm_load_vector(ld, "output.bias", m->hp.n_vocab, false, &m->output.bias));
 		LLM_TRY(llm_adapters_find(ld, "output.weight", m->hp.n_vocab, m->hp.n_embd, 1, false, &m->output.lora));
 	}
 	LLM_TRY(load_head(ld));

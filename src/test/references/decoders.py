@@ -41,6 +41,7 @@ def overrides(name, config):
 
 OVERRIDES = {
     'cohere2': {'rotary_pct': 1.0},
+    'gpt2': {'n_ctx': 1024},
     'gptneox': {'rotary_pct': 0.5},
     'minimax_m2': {'scoring_func': 'sigmoid'},
     'nemotron_h': {'n_group': None, 'topk_group': None, 'num_experts_per_tok': None, 'n_routed_experts': None, 'layers_block_type': None},
@@ -406,3 +407,114 @@ def olmo(r):
     d = common(r)
     d.pop('rms_norm_eps')
     return t.OlmoConfig(**d, clip_qkv=r.choice([None, 1.5]))
+
+
+@model
+def gpt2(r):
+    head_dim, heads = r.choice([16, 24]), r.choice([3, 4])
+    return t.GPT2Config(vocab_size=328, n_embd=heads * head_dim, n_head=heads, n_layer=r.choice([3, 4]), n_positions=1024, bos_token_id=1, eos_token_id=2)
+
+
+def falcon_sizes(r, **more):
+    heads = more['num_attention_heads']
+    return t.FalconConfig(vocab_size=328, hidden_size=heads * r.choice([16, 24, 32]), num_hidden_layers=r.choice([3, 4]), max_position_embeddings=2048,
+                          bos_token_id=1, eos_token_id=2, **more)
+
+
+@model
+def falcon(r):
+    return falcon_sizes(r, num_attention_heads=r.choice([3, 5]), num_kv_heads=1)
+
+
+@model
+def falcon_groups(r):
+    kv = r.choice([2, 3])
+    return falcon_sizes(r, num_attention_heads=kv * 2, num_kv_heads=kv, new_decoder_architecture=True)
+
+
+@model
+def apertus(r):
+    return t.ApertusConfig(**common(r, tie_word_embeddings=False), rope_parameters=dict(
+        rope_type='llama3', rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64))
+
+
+@model
+def chatglm(r):
+    d = common(r, tie_word_embeddings=False)
+    return t.GlmConfig(**d, head_dim=d['hidden_size'] // d['num_attention_heads'], attention_bias=r.random() < 0.5)
+
+
+# ---- files of one architecture under another's name, which computes the same ----
+
+
+@model
+def internlm2(r):
+    return t.LlamaConfig(**common(r, tie_word_embeddings=False))
+
+
+@model
+def exaone(r):
+    return t.Qwen2Config(**common(r))
+
+
+@model
+def minicpm(r):
+    d = common(r)
+    return t.GraniteConfig(**d, embedding_multiplier=12.0, logits_scaling=4.0, residual_multiplier=0.35,
+                           attention_multiplier=(d['hidden_size'] // d['num_attention_heads']) ** -0.5)
+
+
+@model
+def qwen2vl(r):
+    return t.Qwen2Config(**common(r))
+
+
+@model
+def qwen3vl(r):
+    return t.Qwen3Config(**free_head(r))
+
+
+@model
+def qwen3vlmoe(r):
+    return t.Qwen3MoeConfig(**free_head(r), **experts(r, norm_topk_prob=True))
+
+
+# name: (as the converter calls it, as the file is to be called, with this metadata)
+RENAMED = {
+    'internlm2': ('llama', 'internlm2', {}),
+    'exaone': ('qwen2', 'exaone', {}),
+    'minicpm': ('granite', 'minicpm', {}),
+    'qwen2vl': ('qwen2', 'qwen2vl', {'rope.dimension_sections': [4, 2, 2, 0]}),
+    'qwen3vl': ('qwen3', 'qwen3vl', {'rope.dimension_sections': [4, 2, 2, 0], 'n_deepstack_layers': 0}),
+    'qwen3vlmoe': ('qwen3moe', 'qwen3vlmoe', {'rope.dimension_sections': [4, 2, 2, 0], 'n_deepstack_layers': 0}),
+}
+
+
+def rename(name, path):
+    """The file of another architecture: the same tensors, metadata under its name."""
+    import os
+    import gguf
+    if name not in RENAMED:
+        return
+    old, new, more = RENAMED[name]
+    reader = gguf.GGUFReader(path)
+    writer = gguf.GGUFWriter(path + '.new', new)
+    for key, field in reader.fields.items():
+        if key.startswith('GGUF.') or key == 'general.architecture':
+            continue
+        if key.startswith(old + '.'):
+            key = new + key[len(old):]
+        sub = field.types[-1] if len(field.types) > 1 else None
+        writer.add_key_value(key, field.contents(), field.types[0], sub_type=sub)
+    for key, value in more.items():
+        if isinstance(value, list):
+            writer.add_key_value('%s.%s' % (new, key), value, gguf.GGUFValueType.ARRAY, sub_type=gguf.GGUFValueType.INT32)
+        else:
+            writer.add_uint32('%s.%s' % (new, key), value)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    os.replace(path + '.new', path)

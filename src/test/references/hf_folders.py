@@ -41,6 +41,13 @@ SEES = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_atten
 MAMBA = dict(mamba_num_heads=8, mamba_head_dim=8, ssm_state_size=16, n_groups=2)
 
 
+GPT2 = dict(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2)
+FALCON = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128, bos_token_id=1, eos_token_id=2)
+SECTIONS = dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1])
+VISION_2 = dict(depth=1, num_heads=2)
+VISION_3 = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, out_hidden_size=32, deepstack_visual_indexes=[0])
+
+
 def without(d, *keys):
     return {k: v for k, v in d.items() if k not in keys}
 
@@ -210,6 +217,58 @@ MODELS = {
     "starcoder2-window": ("Starcoder2Config", "Starcoder2ForCausalLM", dict(WIDE, sliding_window=9), "bfloat16", None),
     "stablelm": ("StableLmConfig", "StableLmForCausalLM", dict(BASE, partial_rotary_factor=0.5, use_qkv_bias=True), "float32", None),
     "stablelm-norm": ("StableLmConfig", "StableLmForCausalLM", dict(WIDE, partial_rotary_factor=0.25, qk_layernorm=True), "float32", None),
+    "gpt2": ("GPT2Config", "GPT2LMHeadModel", dict(GPT2), "float32", None),
+    "gpt2-inner": ("GPT2Config", "GPT2LMHeadModel", dict(
+        GPT2, n_embd=96, n_head=6, n_layer=3, n_inner=136, activation_function="gelu", tie_word_embeddings=False), "bfloat16", 60000),
+    "falcon": ("FalconConfig", "FalconForCausalLM", dict(FALCON), "float32", None),
+    "falcon-groups": ("FalconConfig", "FalconForCausalLM", dict(
+        FALCON, hidden_size=96, num_attention_heads=6, num_kv_heads=2, new_decoder_architecture=True, ffn_hidden_size=136), "bfloat16", 60000),
+    "falcon-one-norm": ("FalconConfig", "FalconForCausalLM", dict(
+        FALCON, num_kv_heads=4, new_decoder_architecture=True, num_ln_in_parallel_attn=1, bias=True, tie_word_embeddings=False), "float32", None),
+    "falcon-heads": ("FalconConfig", "FalconForCausalLM", dict(FALCON, multi_query=False), "float32", None),
+    "apertus": ("ApertusConfig", "ApertusForCausalLM", dict(BASE, head_dim=16, rope_parameters=LLAMA3), "float32", None),
+    "glm": ("GlmConfig", "GlmForCausalLM", dict(BASE, head_dim=16), "float32", None),
+    "glm-plain": ("GlmConfig", "GlmForCausalLM", dict(WIDE, head_dim=24, attention_bias=False), "bfloat16", 100000),
+    "qwen2-vl": ("Qwen2VLConfig", "Qwen2VLForConditionalGeneration", dict(
+        text_config=dict(BASE, rope_parameters=SECTIONS), vision_config=dict(VISION_2, embed_dim=16, hidden_size=32, mlp_ratio=2)), "float32", None),
+    "qwen2_5-vl": ("Qwen2_5_VLConfig", "Qwen2_5_VLForConditionalGeneration", dict(
+        text_config=dict(BASE, rope_parameters=SECTIONS), vision_config=dict(VISION_2, hidden_size=16, intermediate_size=16, out_hidden_size=32)),
+        "bfloat16", None),
+    "qwen3-vl": ("Qwen3VLConfig", "Qwen3VLForConditionalGeneration", dict(
+        text_config=dict(BASE, head_dim=16, rope_parameters=SECTIONS), vision_config=VISION_3), "float32", None),
+    "qwen3-vl-moe": ("Qwen3VLMoeConfig", "Qwen3VLMoeForConditionalGeneration", dict(text_config=dict(
+        BASE, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, rope_parameters=SECTIONS), vision_config=VISION_3),
+        "float32", None),
+    "llama-gelu": ("LlamaConfig", "LlamaForCausalLM", dict(BASE, hidden_act="gelu"), "float32", None),
+    "qwen3moe-tanh": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", dict(
+        BASE, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, hidden_act="gelu_new"), "float32", None),
+    "gemma2-gelu": ("Gemma2Config", "Gemma2ForCausalLM", dict(BASE, head_dim=16, sliding_window=8, hidden_activation="gelu"), "float32", None),
+    "gpt-neox-fast": ("GPTNeoXConfig", "GPTNeoXForCausalLM", dict(without(BASE, "num_key_value_heads"), hidden_act="gelu_fast"), "float32", None),
+    "gpt-neox-new": ("GPTNeoXConfig", "GPTNeoXForCausalLM", dict(
+        without(BASE, "num_key_value_heads"), hidden_act="gelu_new", use_parallel_residual=False), "float32", None),
+    "starcoder2-gelu": ("Starcoder2Config", "Starcoder2ForCausalLM", dict(BASE, hidden_act="gelu"), "float32", None),
+    "bert-tanh": ("BertConfig", "BertModel", dict(ENCODER, hidden_act="gelu_new"), "float32", None),
+    "gemma3-caps": ("Gemma3TextConfig", "Gemma3ForCausalLM", dict(
+        BASE, head_dim=16, sliding_window=8, attn_logit_softcapping=5.0, final_logit_softcapping=3.0), "float32", None),
+    "gemma-embedding-near": ("Gemma3TextConfig", "Gemma3TextModel", dict(
+        BASE, head_dim=16, sliding_window=1, use_bidirectional_attention=True), "float32", None),
+    "lfm2moe-no-bias": ("Lfm2MoeConfig", "Lfm2MoeForCausalLM", dict(
+        BASE, layer_types=["conv", "full_attention"], num_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, num_dense_layers=1,
+        use_expert_bias=False), "float32", None),
+    "nemotron_h-tied": ("NemotronHConfig", "NemotronHForCausalLM", dict(
+        without(BASE, "num_hidden_layers"), **MAMBA, head_dim=16, layers_block_type=["mamba", "mlp", "attention"], tie_word_embeddings=True),
+        "float32", None),
+    "deepseek_v2-norm": ("DeepseekV2Config", "DeepseekV2ForCausalLM", dict(
+        BASE, num_key_value_heads=4, **MLA, q_lora_rank=None, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1, norm_topk_prob=True,
+        topk_method="greedy"), "float32", None),
+    "phi-tied": ("PhiConfig", "PhiForCausalLM", dict(without(BASE, "num_key_value_heads"), tie_word_embeddings=True), "float32", None),
+    "ernie4_5moe-bias": ("Ernie4_5_MoeConfig", "Ernie4_5_MoeForCausalLM", dict(
+        BASE, moe_num_experts=8, moe_k=3, moe_intermediate_size=16, moe_num_shared_experts=1, moe_layer_start_index=1, use_bias=True), "float32", None),
+    "qwen3_5-untied": ("Qwen3_5Config", "Qwen3_5ForConditionalGeneration", dict(
+        text_config=dict(BASE, head_dim=64, tie_word_embeddings=True, **DELTA), vision_config=VISION), "float32", None),
+    "gemma3-text-caps": ("Gemma3Config", "Gemma3ForConditionalGeneration", dict(
+        text_config=dict(BASE, num_hidden_layers=2, head_dim=16, sliding_window=8, final_logit_softcapping=2.0), vision_config=SEES,
+        mm_tokens_per_image=4, boi_token_index=5, eoi_token_index=6, image_token_index=7), "float32", None),
     "arcee": ("ArceeConfig", "ArceeForCausalLM", dict(BASE, head_dim=16), "float32", None),
 }
 
@@ -236,7 +295,7 @@ def case(model, model_class, ids, digits):
     import torch
 
     with torch.no_grad():
-        if model_class.endswith(("ForCausalLM", "ForConditionalGeneration")):
+        if model_class.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")):
             kind, values = "logits", model(torch.tensor([ids]), use_cache=False).logits[0, -1]
         elif model_class.endswith("Classification"):
             kind, values = "outputs", model(torch.tensor([ids])).logits[0]

@@ -69,6 +69,7 @@ def make(name, args):
         model.save_pretrained(folder)
         tiny_tokenizer.load().save(os.path.join(folder, 'tokenizer.json'))
         llama_converter.convert(folder, path, decoders.overrides(name, config))
+        decoders.rename(name, path)
     tokenizer = tiny_tokenizer.load()
     prompts = []
     for text in tiny_tokenizer.PROMPTS:

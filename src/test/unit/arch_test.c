@@ -352,6 +352,79 @@ static const Case cases[] = {
 			KEY("expert_shared_count", 1), KEY("leading_dense_block_count", 2)},
 	},
 	{
+		.what = "learned positions", .tied = true,
+		.d = {.arch = "gpt2", .n_layer = 3, .n_head_kv = 4, .n_rot = 16, .n_ff = 96, .rope_base = 10000, .layer_norm = true, .norm_before = true,
+			.biases = true, .fused_qkv = true, .act = NAIVE_GELU_PLAIN, .no_rope_every = 1, .positions = true},
+	},
+	{
+		.what = "blocks in parallel with one norm", .tied = true,
+		.d = {.arch = "falcon", .n_layer = 3, .n_head_kv = 1, .n_rot = 16, .n_ff = 96, .rope_base = 10000, .layer_norm = true,
+			.norm_before = true, .norm_ahead = true, .ffn_norm = "attn_norm", .fused_qkv = true, .act = NAIVE_GELU_ERF, .neox = true},
+	},
+	{
+		.what = "blocks in parallel, norms turned",
+		.d = {.arch = "falcon", SHAPE(3, 16, 10000), .layer_norm = true, .norm_before = true, .norm_ahead = true, .attn_norm = "attn_norm_2",
+			.ffn_norm = "attn_norm", .fused_qkv = true, .act = NAIVE_GELU_ERF, .neox = true},
+	},
+	{
+		.what = "xIELU",
+		.d = {.arch = "apertus", SHAPE(3, 16, 10000), .norm_before = true, .qk_norm = 1, .act = NAIVE_XIELU, .neox = true},
+	},
+	{
+		.what = "joined gate, partly rotated heads",
+		.d = {.arch = "chatglm", SHAPE(2, 8, 10000), .norm_before = true, .biases = true, .fused_gate = true},
+	},
+	{
+		.what = "internlm",
+		.d = {.arch = "internlm2", SHAPE(2, 16, 10000), .norm_before = true},
+	},
+	{
+		.what = "exaone 3", .tied = true,
+		.d = {.arch = "exaone", SHAPE(2, 16, 10000), .norm_before = true, .neox = true},
+	},
+	{
+		.what = "multipliers that the file must have",
+		.d = {.arch = "minicpm", SHAPE(2, 16, 10000), .norm_before = true, .embed_scale = 12, .residual_scale = 0.625, .logit_scale = 0.25},
+		.keys = {KEY("embedding_scale", 12), KEY("residual_scale", 0.625), KEY("logit_scale", 4)},
+	},
+	{
+		.what = "text of a model that sees", .tied = true,
+		.d = {.arch = "qwen2vl", SHAPE(2, 16, 10000), .norm_before = true, .biases = true, .neox = true},
+		.keys = {{.suffix = "rope.dimension_sections", .by_layer = (const int32_t[]) {4, 2, 2, 0}}},
+	},
+	{
+		.what = "the same, heads normalised",
+		.d = {.arch = "qwen3vl", SHAPE(2, 16, 10000), .norm_before = true, .qk_norm = 1, .neox = true},
+		.keys = {{.suffix = "rope.dimension_sections", .by_layer = (const int32_t[]) {4, 2, 2, 0}}},
+	},
+	{
+		.what = "the same with experts",
+		.d = {.arch = "qwen3vlmoe", SHAPE(2, 16, 10000), .norm_before = true, .qk_norm = 1, .neox = true, .n_expert = 8, .n_used = 3, .router = 1,
+			.renorm = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3)},
+	},
+	{
+		.what = "softmax router, shared experts, leading dense layer",
+		.d = {.arch = "deepseek", SHAPE(3, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 3, .router = 1, .n_ff_shared = 192,
+			.shared_plain = true, .dense_lead = 1},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3), KEY("expert_shared_count", 2), KEY("leading_dense_block_count", 1)},
+	},
+	{
+		.what = "ling",
+		.d = {.arch = "bailingmoe", SHAPE(2, 16, 10000), .norm_before = true, .n_expert = 8, .n_used = 3, .router = 1, .renorm = true,
+			.n_ff_shared = 192, .shared_plain = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3), KEY("expert_shared_count", 2), SWITCH("expert_weights_norm", true)},
+	},
+	{
+		.what = "ling 2",
+		.d = {.arch = "bailingmoe2", SHAPE(3, 8, 10000), .norm_before = true, .qk_norm = 1, .fused_qkv = true, .neox = true, .n_expert = 12,
+			.n_used = 3, .router = 2, .renorm = true, .n_groups = 4, .n_groups_used = 2, .expert_scale = 2.5, .choice_bias = true,
+			.n_ff_shared = 96, .shared_plain = true, .dense_lead = 1},
+		.keys = {KEY("expert_count", 12), KEY("expert_used_count", 3), KEY("expert_gating_func", 2), KEY("expert_group_count", 4),
+			KEY("expert_group_used_count", 2), KEY("expert_weights_scale", 2.5), SWITCH("expert_weights_norm", true),
+			KEY("expert_shared_count", 1), KEY("expert_shared_feed_forward_length", 96), KEY("leading_dense_block_count", 1)},
+	},
+	{
 		.what = "scales of stacks",
 		.d = {.arch = "llama", SHAPE(2, 16, 10000), .norm_before = true, .n_expert = 4, .n_used = 2, .router = 1,
 			.renorm = true, .scales = 1},

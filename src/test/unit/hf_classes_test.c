@@ -161,7 +161,7 @@ main(void)
 		test_class(name, model);
 		n++;
 	}
-	CHECK_MSG(n >= 85, "%d models", n);
+	CHECK_MSG(n >= 110, "%d models", n);
 	test_further_layers(models);
 	json_object_put(root);
 	CHECK_DONE();

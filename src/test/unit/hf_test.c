@@ -304,7 +304,7 @@ test_configs(void)
 		{HF_CONFIG ", \"transformers_version\": \"5.0\", \"a_new_key\": null, \"b\": false, \"c\": [], \"d\": {}", LLM_OK, NULL},
 		{HF_CONFIG ", \"a_new_key\": 1.5", LLM_E_UNSUPPORTED, "\"a_new_key\" = 1.5"},
 		{HF_CONFIG ", \"quantization_config\": {\"quant_method\": \"poetry\"}", LLM_E_UNSUPPORTED, "quant_method"},
-		{HF_CONFIG ", \"hidden_act\": \"gelu\"", LLM_E_UNSUPPORTED, "\"hidden_act\" = \"gelu\""},
+		{HF_CONFIG ", \"hidden_act\": \"quick_gelu\"", LLM_E_UNSUPPORTED, "\"hidden_act\" = \"quick_gelu\""},
 		{HF_CONFIG ", \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", LLM_OK, NULL},
 		{HF_CONFIG ", \"rope_scaling\": {\"type\": \"helix\", \"factor\": 2.0}", LLM_E_UNSUPPORTED, "rope type \"helix\""},
 		{HF_CONFIG ", \"rope_scaling\": {\"rope_type\": \"default\", \"unheard\": 2.0}", LLM_E_UNSUPPORTED, "\"unheard\""},

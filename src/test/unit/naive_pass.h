@@ -21,6 +21,7 @@ typedef enum NaiveAct
 	NAIVE_RELU_SQR,
 	NAIVE_GELU_PLAIN,			/* without gate */
 	NAIVE_GELU_ERF,				/* the same by erf */
+	NAIVE_XIELU,				/* without gate too */
 	NAIVE_CLAMPED
 } NaiveAct;
 
@@ -35,7 +36,9 @@ typedef struct NaiveModel
 	bool		layer_norm;
 	bool		norm_before;
 	bool		norm_after;
-	const char *ffn_norm;		/* its name */
+	const char *attn_norm;		/* names; NULL: the usual ones */
+	const char *ffn_norm;
+	bool		positions;		/* learned ones */
 	int			qk_norm;		/* 1: per head, 2: whole, 3: per head with weights of its own */
 	bool		qk_norm_late;	/* after rope */
 	bool		fused_qkv;
@@ -446,9 +449,34 @@ naive_activate(NaiveAct act, double g, double u)
 		case NAIVE_GELU_ERF:
 			return 0.5 * u * (1 + erf(u / sqrt(2)));
 		case NAIVE_RELU_SQR:
+		case NAIVE_XIELU:
 			break;
 	}
 	return u > 0 ? u * u : 0;
+}
+
+static inline bool
+naive_has_gate(const NaiveModel *d)
+{
+	return d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN && d->act != NAIVE_GELU_ERF && d->act != NAIVE_XIELU;
+}
+
+/* Huang and Schlag 2024, with alphas before softplus */
+static inline void
+naive_xielu(const Naive *v, double *x, int n)
+{
+	double	   *p = naive_tensor(v, "ffn_act.alpha_p", 0, 0, 1, 1, true);
+	double	   *m = naive_tensor(v, "ffn_act.alpha_n", 0, 0, 1, 1, true);
+	double	   *beta = naive_tensor(v, "ffn_act.beta", 0, 0, 1, 1, true);
+	double	   *eps = naive_tensor(v, "ffn_act.eps", 0, 0, 1, 1, true);
+
+	for (int i = 0; p && m && beta && eps && i < n; i++)
+		x[i] = x[i] > 0 ? log(1 + exp(p[0])) * x[i] * x[i] + beta[0] * x[i] :
+			(expm1(fmin(x[i], eps[0])) - x[i]) * (beta[0] + log(1 + exp(m[0]))) + beta[0] * x[i];
+	free(p);
+	free(m);
+	free(beta);
+	free(eps);
 }
 
 /* suffix: "", "_exps" (of expert `index`) or "_shexp" */
@@ -461,11 +489,13 @@ naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double 
 	double		up[512];
 
 	snprintf(role, sizeof role, "ffn_%s%s", d->fused_gate ? "up" : "gate", suffix);
-	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN && d->act != NAIVE_GELU_ERF)
+	if (naive_has_gate(d))
 		naive_linear(v, role, index, 0, n_ff, NAIVE_EMBD, x, gate);
 	snprintf(role, sizeof role, "ffn_up%s", suffix);
 	naive_linear(v, role, index, d->fused_gate ? n_ff : 0, n_ff, NAIVE_EMBD, x, up);
-	for (int i = 0; i < n_ff; i++)
+	if (d->act == NAIVE_XIELU)
+		naive_xielu(v, up, n_ff);
+	for (int i = 0; d->act != NAIVE_XIELU && i < n_ff; i++)
 		up[i] = naive_activate(d->act, gate[i], up[i]);
 	snprintf(role, sizeof role, "ffn_down%s", suffix);
 	naive_linear(v, role, index, 0, NAIVE_EMBD, n_ff, up, out);
@@ -588,12 +618,16 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 		for (int i = 0; row && i < NAIVE_EMBD; i++)
 			x[t][i] = row[i] * naive_or_one(d->embed_scale);
 		free(row);
+		row = d->positions ? naive_tensor(&v, "position_embd.weight", 0, t, 1, NAIVE_EMBD, true) : NULL;
+		for (int i = 0; row && i < NAIVE_EMBD; i++)
+			x[t][i] += row[i];
+		free(row);
 	}
 	for (v.layer = 0; v.layer < d->n_layer; v.layer++)
 	{
 		memcpy(h, x, sizeof h);
 		for (int t = 0; d->norm_before && t < n_tokens; t++)
-			naive_norm(&v, "attn_norm", h[t], NAIVE_EMBD);
+			naive_norm(&v, d->attn_norm ? d->attn_norm : "attn_norm", h[t], NAIVE_EMBD);
 		(d->kv_rank ? naive_latent_attention : naive_attention) (&v, h[0], n_tokens, block[0]);
 		for (int t = 0; t < n_tokens; t++)
 		{

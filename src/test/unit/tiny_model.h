@@ -156,7 +156,7 @@ tiny_ffn(TinyMaker *k, const char *suffix, int n_ff, int n_stack)
 	char		name[48];
 
 	snprintf(name, sizeof name, "ffn_gate%s.weight", suffix);
-	if (d->act != NAIVE_RELU_SQR && d->act != NAIVE_GELU_PLAIN && d->act != NAIVE_GELU_ERF && !d->fused_gate)
+	if (naive_has_gate(d) && !d->fused_gate)
 		tiny_matrix(k, name, NAIVE_EMBD, n_ff, n_stack);
 	snprintf(name, sizeof name, "ffn_up%s.weight", suffix);
 	tiny_matrix(k, name, NAIVE_EMBD, d->fused_gate ? 2 * n_ff : n_ff, n_stack);
@@ -175,11 +175,20 @@ static inline void
 tiny_layer(TinyMaker *k)
 {
 	const NaiveModel *d = k->d;
+	const char *attn_norm = d->attn_norm ? d->attn_norm : "attn_norm";
+	const char *ffn_norm = d->ffn_norm ? d->ffn_norm : "ffn_norm";
 
 	if (d->norm_before)
-		tiny_norm(k, "attn_norm", NAIVE_EMBD);
-	if (d->norm_before && !d->parallel)
-		tiny_norm(k, d->ffn_norm ? d->ffn_norm : "ffn_norm", NAIVE_EMBD);
+		tiny_norm(k, attn_norm, NAIVE_EMBD);
+	if (d->norm_before && !d->parallel && strcmp(ffn_norm, attn_norm) != 0)
+		tiny_norm(k, ffn_norm, NAIVE_EMBD);
+	if (d->act == NAIVE_XIELU)
+	{
+		tiny_tensor(k, "ffn_act.alpha_p", 1, 0, 0, 0.5f, 0.5f);
+		tiny_tensor(k, "ffn_act.alpha_n", 1, 0, 0, 0, 0.5f);
+		tiny_tensor(k, "ffn_act.beta", 1, 0, 0, 0.5f, 0.25f);
+		tiny_tensor(k, "ffn_act.eps", 1, 0, 0, -1e-6f, 0);
+	}
 	if (d->norm_after)
 	{
 		tiny_norm(k, "post_attention_norm", NAIVE_EMBD);
@@ -259,6 +268,8 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 		tiny_key(k, keys);
 	mixed_add_vocabulary(&k->w);
 	tiny_tensor(k, "token_embd.weight", NAIVE_EMBD, TINY_VOCAB, 0, 0, 1.5f);
+	if (d->positions)
+		tiny_tensor(k, "position_embd.weight", NAIVE_EMBD, TINY_CTX, 0, 0, 1);
 	tiny_norm(k, "output_norm", NAIVE_EMBD);
 	if (!tied)
 		tiny_matrix(k, "output.weight", NAIVE_EMBD, TINY_VOCAB, 0);

@@ -142,5 +142,7 @@ llm_hf_modern_bert(LlmHfParams *p)
 	}
 	LLM_TRY(llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer));
 	LLM_TRY(llm_hf_must_be(&p->config, "position_embedding_type", "absolute"));
+	if (p->family->has & LLM_HF_HAS_CLASSIFIER)
+		LLM_TRY(llm_hf_must_be(&p->config, "classifier_activation", "gelu"));
 	return write_classifier_pooling(p);
 }

@@ -24,12 +24,18 @@ llm_hf_layer_norm(LlmHfParams *p)
 	return llm_hf_copy_float(p, "norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon", "attention.layer_norm_epsilon");
 }
 
-LlmStatus
-llm_hf_experts(LlmHfParams *p)
+static LlmStatus
+expert_counts(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_must_agree(&p->config, "num_local_experts|num_experts|n_routed_experts"));
 	LLM_TRY(llm_hf_copy_uint(p, "num_local_experts|num_experts|n_routed_experts", "expert_count"));
-	LLM_TRY(llm_hf_copy_uint(p, "num_experts_per_tok", "expert_used_count"));
+	return llm_hf_copy_uint(p, "num_experts_per_tok", "expert_used_count");
+}
+
+LlmStatus
+llm_hf_experts(LlmHfParams *p)
+{
+	LLM_TRY(expert_counts(p));
 	return llm_hf_copy_bool(p, "norm_topk_prob", "expert_weights_norm");
 }
 
@@ -90,9 +96,11 @@ gpt_oss(LlmHfParams *p)
 	return llm_hf_copy_uint(p, "intermediate_size", "expert_feed_forward_length");
 }
 
+/* the class that also sees images leaves the soft cap of logits out */
 LlmStatus
 llm_hf_gemma_keys(LlmHfParams *p)
 {
+	const bool	sees = strcmp(p->family->architecture, "Gemma3ForConditionalGeneration") == 0;
 	double		scalar;
 	bool		found;
 
@@ -100,8 +108,10 @@ llm_hf_gemma_keys(LlmHfParams *p)
 	LLM_TRY(llm_hf_float(&p->config, "query_pre_attn_scalar", &found, &scalar));
 	if (found && scalar > 0)
 		LLM_TRY(llm_hf_put_float(p, "attention.scale", 1 / sqrt(scalar)));
-	LLM_TRY(llm_hf_copy_float(p, "attn_logit_softcapping", "attn_logit_softcapping"));
-	return llm_hf_copy_float(p, "final_logit_softcapping", "final_logit_softcapping");
+	(void) llm_hf_get(&p->config, "attn_logit_softcapping");	/* only the second generation has it in its scores */
+	if (sees)
+		(void) llm_hf_get(&p->config, "final_logit_softcapping");
+	return sees ? LLM_OK : llm_hf_copy_float(p, "final_logit_softcapping", "final_logit_softcapping");
 }
 
 static LlmStatus
@@ -124,6 +134,7 @@ gemma2(LlmHfParams *p)
 {
 	if (!llm_hf_get(&p->config, "attn_logit_softcapping") || !llm_hf_get(&p->config, "final_logit_softcapping"))
 		return llm_fail(p->err, LLM_E_UNSUPPORTED, "Gemma 2 without attn_logit_softcapping or final_logit_softcapping in config.json is not supported");
+	LLM_TRY(llm_hf_copy_float(p, "attn_logit_softcapping", "attn_logit_softcapping"));
 	return gemma(p);
 }
 
@@ -176,8 +187,70 @@ phi(LlmHfParams *p)
 static LlmStatus
 gpt_neox(LlmHfParams *p)
 {
+	p->n_head_kv = p->n_head;
 	LLM_TRY(llm_hf_layer_norm(p));
 	return llm_hf_copy_bool(p, "use_parallel_residual", "use_parallel_residual");
+}
+
+/* four times the width where the file does not say it */
+static LlmStatus
+wide_feed_forward(LlmHfParams *p, const char *key)
+{
+	uint64_t	n_ff = 4 * p->n_embd;
+	bool		found;
+
+	LLM_TRY(llm_hf_uint(&p->config, key, &found, &n_ff));
+	return llm_hf_put_uint(p, "feed_forward_length", n_ff);
+}
+
+static LlmStatus
+gpt2(LlmHfParams *p)
+{
+	static const char *const off[] = {"scale_attn_by_inverse_layer_idx", "add_cross_attention"};
+
+	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+		LLM_TRY(llm_hf_must_equal(&p->config, off[i], 0));
+	LLM_TRY(llm_hf_must_equal(&p->config, "scale_attn_weights", 1));
+	(void) llm_hf_get(&p->config, "reorder_and_upcast_attn|n_ctx");	/* the order of a product; the same as n_positions */
+	LLM_TRY(llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_epsilon"));
+	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
+	return wide_feed_forward(p, "n_inner");
+}
+
+/* the blocks are in parallel in all but the smallest models of the class, which have ALiBi too */
+static LlmStatus
+falcon(LlmHfParams *p)
+{
+	bool		grouped = false;
+	bool		one = true;
+	bool		found;
+	uint64_t	n_kv = p->n_head;
+
+	LLM_TRY(llm_hf_must_equal(&p->config, "alibi", 0));
+	LLM_TRY(llm_hf_must_equal(&p->config, "parallel_attn", 1));
+	LLM_TRY(llm_hf_bool(&p->config, "new_decoder_architecture", &found, &grouped));
+	LLM_TRY(llm_hf_bool(&p->config, "multi_query", &found, &one));
+	LLM_TRY(llm_hf_uint(&p->config, "num_kv_heads|n_head_kv", &found, &n_kv));
+	(void) llm_hf_get(&p->config, "num_ln_in_parallel_attn|bias");	/* the tensors say it */
+	p->n_head_kv = grouped || !one ? n_kv : 1;
+	if (p->n_head_kv == 0)
+		return llm_fail(p->err, LLM_E_FORMAT, "key \"num_kv_heads\" of config.json is 0");
+	LLM_TRY(llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_epsilon"));
+	return wide_feed_forward(p, "ffn_hidden_size");
+}
+
+/* of images; a text has none */
+static void
+ignore_images(LlmHfParams *p)
+{
+	(void) llm_hf_get(&p->config, "vision_config|image_token_id|video_token_id|vision_start_token_id|vision_end_token_id|vision_token_id");
+}
+
+static LlmStatus
+qwen_vl(LlmHfParams *p)
+{
+	ignore_images(p);
+	return llm_hf_dense(p);
 }
 
 /* its norms have no weights, and an epsilon that is not in the file */
@@ -270,7 +343,11 @@ llm_hf_deepseek(LlmHfParams *p)
 {
 	LLM_TRY(llm_hf_dense(p));
 	LLM_TRY(latent_sizes(p));
-	LLM_TRY(llm_hf_experts(p));
+	if (strcmp(p->family->architecture, "DeepseekV2ForCausalLM") == 0)
+		(void) llm_hf_get(&p->config, "norm_topk_prob");	/* the class does not compute with it */
+	else
+		LLM_TRY(llm_hf_copy_bool(p, "norm_topk_prob", "expert_weights_norm"));
+	LLM_TRY(expert_counts(p));
 	LLM_TRY(llm_hf_must_equal(&p->config, "moe_layer_freq", 1));
 	LLM_TRY(llm_hf_must_equal(&p->config, "rope_interleave", 1));
 	(void) llm_hf_get(&p->config, "num_nextn_predict_layers");
@@ -363,13 +440,13 @@ static const LlmHfFamily families[] = {
 	"{\"use_sliding_window\": false}", llm_hf_dense},
 	{"Qwen3ForSequenceClassification", "qwen3", {llm_hf_rules_score, COMMON}, "silu", LLAMA_LIKE | LLM_HF_HAS_CLASSIFIER,
 	"{\"head_dim\": 128, \"use_sliding_window\": false}", llm_hf_dense},
-	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu", LLAMA_LIKE,
+	{"Gemma2ForCausalLM", "gemma2", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu_new|gelu_fast", LLAMA_LIKE,
 	"{\"head_dim\": 256, \"query_pre_attn_scalar\": 256, \"sliding_window\": 4096, \"tie_word_embeddings\": true}", gemma2},
-	{"Gemma3ForCausalLM", "gemma3", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
+	{"Gemma3ForCausalLM", "gemma3", {llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu_new|gelu_fast", LLAMA_LIKE,
 	GEMMA3_DEFAULTS, gemma},
-	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
+	{"Gemma3ForConditionalGeneration", "gemma3", {llm_hf_rules_text_part, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu_new|gelu_fast", LLAMA_LIKE,
 	GEMMA3_DEFAULTS, gemma},
-	{"GemmaForCausalLM", "gemma", {llm_hf_rules_gemma1, COMMON}, "gelu_pytorch_tanh|gelu", LLM_HF_HAS_ROPE,
+	{"GemmaForCausalLM", "gemma", {llm_hf_rules_gemma1, COMMON}, "gelu_pytorch_tanh|gelu|gelu_new|gelu_fast", LLM_HF_HAS_ROPE,
 	"{\"head_dim\": 256, \"tie_word_embeddings\": true, \"rms_norm_eps\": 1e-06}", gemma1},
 	{"ArceeForCausalLM", "arcee", {PAIRS, COMMON}, "relu2", LLM_HF_HAS_ROPE, NULL, llm_hf_dense},
 	{"Ernie4_5ForCausalLM", "ernie4_5", {COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"tie_word_embeddings\": true, \"rope_theta\": 500000.0}",
@@ -385,11 +462,25 @@ static const LlmHfFamily families[] = {
 	{"SeedOssForCausalLM", "seed_oss", {llm_hf_rules_second_norm, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, seed_oss},
 	{"CohereForCausalLM", "command-r", {COMMON}, "silu", LLM_HF_HAS_ROPE,
 	"{\"tie_word_embeddings\": true, \"logit_scale\": 0.0625, \"rope_theta\": 500000.0}", cohere},
-	{"PhiForCausalLM", "phi2", {llm_hf_rules_phi, COMMON}, "gelu_new", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", phi},
-	{"Starcoder2ForCausalLM", "starcoder2", {llm_hf_rules_starcoder2, COMMON}, "gelu_pytorch_tanh", LLAMA_LIKE,
+	{"PhiForCausalLM", "phi2", {llm_hf_rules_phi, COMMON}, "gelu_new|gelu_pytorch_tanh|gelu_fast", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.5}", phi},
+	{"Starcoder2ForCausalLM", "starcoder2", {llm_hf_rules_starcoder2, COMMON}, "gelu_pytorch_tanh|gelu_new|gelu_fast", LLAMA_LIKE,
 	"{\"tie_word_embeddings\": true}", starcoder2},
 	{"StableLmForCausalLM", "stablelm", {llm_hf_rules_stablelm, COMMON}, "silu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", stablelm},
 	{"GPTNeoXForCausalLM", "gptneox", {llm_hf_rules_gpt_neox}, "gelu", LLM_HF_HAS_ROPE, "{\"partial_rotary_factor\": 0.25}", gpt_neox},
+	{"GPT2LMHeadModel", "gpt2", {llm_hf_rules_gpt2}, "gelu_new|gelu_pytorch_tanh|gelu_fast", 0,
+	"{\"tie_word_embeddings\": true, \"layer_norm_epsilon\": 1e-05, \"n_positions\": 1024}", gpt2},
+	{"FalconForCausalLM", "falcon", {llm_hf_rules_falcon}, "gelu", LLM_HF_HAS_ROPE,
+	"{\"tie_word_embeddings\": true, \"layer_norm_epsilon\": 1e-05, \"max_position_embeddings\": 2048}", falcon},
+	{"ApertusForCausalLM", "apertus", {llm_hf_rules_apertus, COMMON}, "xielu", LLM_HF_HAS_ROPE, "{\"rms_norm_eps\": 1e-05}", llm_hf_dense},
+	{"GlmForCausalLM", "chatglm", {COMMON}, "silu", LLM_HF_HAS_ROPE,
+	"{\"partial_rotary_factor\": 0.5, \"head_dim\": 128, \"num_key_value_heads\": 2, \"rms_norm_eps\": 1.5625e-07}", llm_hf_dense},
+	{"Qwen2VLForConditionalGeneration", "qwen2vl", {llm_hf_rules_text_part, COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}", qwen_vl},
+	{"Qwen2_5_VLForConditionalGeneration", "qwen2vl", {llm_hf_rules_text_part, COMMON}, "silu", LLAMA_LIKE, "{\"use_sliding_window\": false}",
+	qwen_vl},
+	{"Qwen3VLForConditionalGeneration", "qwen3vl", {llm_hf_rules_text_part, COMMON}, "silu", LLM_HF_HAS_ROPE,
+	"{\"head_dim\": 128, \"rope_theta\": 500000.0}", llm_hf_dense},
+	{"Qwen3VLMoeForConditionalGeneration", "qwen3vlmoe", {llm_hf_rules_text_part, llm_hf_rules_qwen3_vl_experts, llm_hf_rules_experts, COMMON}, "silu",
+	LLM_HF_HAS_ROPE, "{\"rope_theta\": 500000.0}", llm_hf_qwen_experts},
 	{"OlmoForCausalLM", "olmo", {PAIRS, COMMON}, "silu", LLM_HF_HAS_ROPE, NULL, olmo},
 	{"MiniMaxM2ForCausalLM", "minimax-m2", {llm_hf_rules_minimax, llm_hf_rules_mixtral, COMMON}, "silu", LLM_HF_HAS_ROPE,
 	"{\"partial_rotary_factor\": 1.0, \"head_dim\": 128}", llm_hf_minimax_m2},
@@ -442,7 +533,7 @@ static const LlmHfFamily families[] = {
 	{"XLMRobertaModel", "bert", {llm_hf_rules_bert}, "gelu", ENCODER | LLM_HF_OFFSET_POSITIONS, NULL, llm_hf_bert},
 	{"XLMRobertaForSequenceClassification", "bert", {llm_hf_rules_roberta, llm_hf_rules_bert}, "gelu",
 	ENCODER | LLM_HF_OFFSET_POSITIONS | LLM_HF_HAS_CLASSIFIER, NULL, llm_hf_bert},
-	{"Gemma3TextModel", "gemma-embedding", {llm_hf_rules_dense_after, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh",
+	{"Gemma3TextModel", "gemma-embedding", {llm_hf_rules_dense_after, llm_hf_rules_gemma, COMMON}, "gelu_pytorch_tanh|gelu_new|gelu_fast",
 	LLAMA_LIKE | ENCODER, GEMMA3_DEFAULTS, llm_hf_gemma_embedding},
 	{"EuroBertModel", "eurobert", {COMMON}, "silu", ENCODER | LLM_HF_HAS_ROPE, NULL, llm_hf_eurobert},
 	{"JinaEmbeddingsV3Model", "jina-bert-v3", {llm_hf_rules_jina_v3, llm_hf_rules_nomic_bert, llm_hf_rules_bert}, "gelu",

@@ -423,20 +423,36 @@ write_heads(LlmHfParams *p)
 	return llm_hf_put_uint(p, "attention.value_length", p->head_dim);
 }
 
+/* of a model with a text part, what the whole says counts, if it says it */
 static LlmStatus
 read_tied(LlmHfParams *p)
 {
+	struct json_object *value;
 	bool		found;
 
 	LLM_TRY(llm_hf_bool(&p->config, "tie_word_embeddings|tie_embedding", &found, &p->tied));
-	if (p->config.text != p->config.root && !found)
-	{
-		struct json_object *value;
-
-		if (json_object_object_get_ex(p->config.root, "tie_word_embeddings", &value))
-			p->tied = json_object_get_boolean(value);
-	}
+	if (p->config.text != p->config.root && json_object_object_get_ex(p->config.root, "tie_word_embeddings", &value) && value)
+		p->tied = json_object_get_boolean(value);
 	return LLM_OK;
+}
+
+/*
+ * The activation, where it is not that of the architecture's row: hparams.c computes it or refuses it. Of the two keys the newer
+ * one counts where a class has it.
+ */
+static LlmStatus
+write_activation(LlmHfParams *p)
+{
+	struct json_object *value = llm_hf_get(&p->config, "hidden_activation");
+	struct json_object *older = llm_hf_get(&p->config, "hidden_act|activation_function|activation");
+
+	if (!value || strcmp(p->arch, "gemma") == 0)
+		value = older;
+	if (!value || word_in(value, p->family->activation))
+		return LLM_OK;
+	if (!json_object_is_type(value, json_type_string) || !word_in(value, "silu|swish|gelu|gelu_new|gelu_fast|gelu_pytorch_tanh|relu2"))
+		return llm_hf_refuse(&p->config, "hidden_act", value);
+	return llm_hf_put_string(p, "hidden_activation", json_object_get_string(value));
 }
 
 LlmStatus
@@ -461,10 +477,7 @@ llm_hf_params_read(LlmHfParams *p, const LlmStop *stop)
 	if (p->family->has & LLM_HF_HAS_WINDOWS)
 		LLM_TRY(llm_hf_windows(p));
 	if (p->family->activation)
-	{
-		LLM_TRY(llm_hf_must_be(&p->config, "hidden_act", p->family->activation));
-		LLM_TRY(llm_hf_must_be(&p->config, "hidden_activation", p->family->activation));
-	}
+		LLM_TRY(write_activation(p));
 	if (p->family->has & LLM_HF_IS_ENCODER)
 		LLM_TRY(write_encoder(p));
 	if (p->family->has & LLM_HF_HAS_CLASSIFIER)

@@ -132,6 +132,7 @@ llm_hf_nemotron_h(LlmHfParams *p)
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
 	LLM_TRY(llm_hf_put_uint(p, "attention.key_length", p->head_dim));
 	LLM_TRY(llm_hf_put_uint(p, "attention.value_length", p->head_dim));
+	p->tied = false;			/* this class has its output matrix in any case */
 	LLM_TRY(llm_hf_must_be(&p->config, "mlp_hidden_act", "relu2"));
 	LLM_TRY(llm_hf_must_be(&p->config, "mamba_hidden_act", "silu"));
 	LLM_TRY(llm_hf_copy_float(p, "time_step_min", "ssm.time_step_min"));	/* this class, unlike others, computes with it */
@@ -216,10 +217,16 @@ llm_hf_lfm2(LlmHfParams *p)
 LlmStatus
 llm_hf_lfm2_experts(LlmHfParams *p)
 {
+	static const LlmHfRule *const plain_rules[LLM_HF_MAX_RULES] = {llm_hf_rules_lfm2_no_bias, llm_hf_rules_lfm2_experts,
+		llm_hf_rules_lfm2, llm_hf_rules_llama};
 	bool	   *attends;
+	bool		with_bias = true;
+	bool		found;
 
 	LLM_TRY(lfm2_layers(p, &attends));
-	(void) llm_hf_get(&p->config, "use_expert_bias");	/* the tensors say it */
+	LLM_TRY(llm_hf_bool(&p->config, "use_expert_bias", &found, &with_bias));
+	if (!with_bias)
+		p->rules = plain_rules;
 	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "feed_forward_length"));
 	LLM_TRY(llm_hf_experts(p));
 	LLM_TRY(llm_hf_copy_uint(p, "moe_intermediate_size", "expert_feed_forward_length"));

@@ -91,6 +91,53 @@ const LlmHfRule llm_hf_rules_gpt_neox[] = {
 	END
 };
 
+const LlmHfRule llm_hf_rules_gpt2[] = {
+	{"wte", "token_embd", LLM_HF_KEEP, NULL},
+	{"wpe", "position_embd", LLM_HF_KEEP, NULL},
+	{"ln_f", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"h.*.ln_1", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.ln_2", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.attn.c_attn", "blk.*.attn_qkv", LLM_HF_COLUMNS, NULL},
+	{"h.*.attn.c_proj", "blk.*.attn_output", LLM_HF_COLUMNS, NULL},
+	{"h.*.mlp.c_fc", "blk.*.ffn_up", LLM_HF_COLUMNS, NULL},
+	{"h.*.mlp.c_proj", "blk.*.ffn_down", LLM_HF_COLUMNS, NULL},
+	{"h.*.attn", NULL, LLM_HF_DROP, NULL},	/* .bias of older files: which tokens are seen */
+	{"h.*.attn.masked_bias", NULL, LLM_HF_DROP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_falcon[] = {
+	{"word_embeddings", "token_embd", LLM_HF_KEEP, NULL},
+	{"ln_f", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"h.*.input_layernorm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.ln_mlp", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.ln_attn", "blk.*.attn_norm_2", LLM_HF_KEEP, NULL},
+	{"h.*.self_attention.query_key_value", "blk.*.attn_qkv", LLM_HF_QKV_BY_HEAD, NULL},
+	{"h.*.self_attention.dense", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"h.*.mlp.dense_h_to_4h", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"h.*.mlp.dense_4h_to_h", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_apertus[] = {
+	{"layers.*.attention_layernorm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.feedforward_layernorm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.act_fn.alpha_p", "blk.*.ffn_act.alpha_p", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.act_fn.alpha_n", "blk.*.ffn_act.alpha_n", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.act_fn.beta", "blk.*.ffn_act.beta", LLM_HF_KEEP, NULL},
+	{"layers.*.mlp.act_fn.eps", "blk.*.ffn_act.eps", LLM_HF_KEEP, NULL},
+	END
+};
+
+/* experts with inputs as rows, but as columns where transformers 5 has saved them */
+const LlmHfRule llm_hf_rules_qwen3_vl_experts[] = {
+	{"layers.*.mlp.experts.gate_up_proj", "blk.*.ffn_gate_exps.weight", LLM_HF_EITHER, "blk.*.ffn_up_exps.weight"},
+	{"layers.*.mlp.experts.down_proj", "blk.*.ffn_down_exps.weight", LLM_HF_EITHER, NULL},
+	END
+};
+
 const LlmHfRule llm_hf_rules_minimax[] = {
 	{"layers.*.block_sparse_moe.e_score_correction_bias", "blk.*.exp_probs_b.bias", LLM_HF_KEEP, NULL},
 	{"mtp.", NULL, LLM_HF_DROP, NULL},
@@ -304,6 +351,11 @@ const LlmHfRule llm_hf_rules_lfm2_experts[] = {
 	{"layers.*.feed_forward.experts.#.w1", "blk.*.ffn_gate_exps", LLM_HF_KEEP, NULL},
 	{"layers.*.feed_forward.experts.#.w2", "blk.*.ffn_down_exps", LLM_HF_KEEP, NULL},
 	{"layers.*.feed_forward.experts.#.w3", "blk.*.ffn_up_exps", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_lfm2_no_bias[] = {
+	{"layers.*.feed_forward.expert_bias", NULL, LLM_HF_DROP, NULL},
 	END
 };
 

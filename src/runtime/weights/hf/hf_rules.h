@@ -22,11 +22,12 @@ typedef enum LlmHfHow
 	LLM_HF_GROUPS,				/* a vector cut into the groups of the state space, one a row */
 	LLM_HF_SPLIT_ROWS,			/* the first half of each matrix's rows, and with to2 the second */
 	LLM_HF_SPLIT_QKVZ,			/* delta net: rows q, k, v, z of each key head; (q, k, v) of all heads, and z */
-	LLM_HF_QKV_BY_HEAD,			/* rows q, k, v of each head; those of all heads, one kind after the other */
+	LLM_HF_QKV_BY_HEAD,			/* rows q (of heads that share them), k, v of each key/value head; those of all heads, one kind after the other */
 	LLM_HF_SPLIT_KV_B,			/* DeepSeek's kv_b: keys of each head, transposed, and values */
 	LLM_HF_EVEN_ODD,			/* gpt-oss: inputs are rows; outputs in turn of one and of the other */
 	LLM_HF_EVEN_ODD_BIAS,
 	LLM_HF_TRANSPOSE,			/* a stack with inputs as rows */
+	LLM_HF_EITHER,				/* a stack with inputs as rows or as columns; with to2 the halves of each matrix's outputs */
 	LLM_HF_COLUMNS,				/* a matrix with inputs as rows */
 	LLM_HF_POSITIONS			/* RoBERTa: the first rows are not positions */
 } LlmHfHow;
@@ -49,6 +50,10 @@ extern const LlmHfRule llm_hf_rules_hunyuan[];
 extern const LlmHfRule llm_hf_rules_phi[];
 extern const LlmHfRule llm_hf_rules_starcoder2[];
 extern const LlmHfRule llm_hf_rules_gpt_neox[];
+extern const LlmHfRule llm_hf_rules_gpt2[];
+extern const LlmHfRule llm_hf_rules_falcon[];
+extern const LlmHfRule llm_hf_rules_apertus[];
+extern const LlmHfRule llm_hf_rules_qwen3_vl_experts[];
 extern const LlmHfRule llm_hf_rules_minimax[];
 extern const LlmHfRule llm_hf_rules_stablelm[];
 extern const LlmHfRule llm_hf_rules_dense_after[];	/* what EmbeddingGemma has after its mean */
@@ -70,6 +75,7 @@ extern const LlmHfRule llm_hf_rules_delta_net[];	/* Qwen 3 Next, 3.5 */
 extern const LlmHfRule llm_hf_rules_score[];	/* a classifier over the last token */
 extern const LlmHfRule llm_hf_rules_lfm2[];
 extern const LlmHfRule llm_hf_rules_lfm2_experts[];
+extern const LlmHfRule llm_hf_rules_lfm2_no_bias[];	/* use_expert_bias is off */
 extern const LlmHfRule llm_hf_rules_bert[];
 extern const LlmHfRule llm_hf_rules_bert_classifier[];
 extern const LlmHfRule llm_hf_rules_roberta[];

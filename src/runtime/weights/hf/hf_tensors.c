@@ -18,7 +18,7 @@
 /* prefixes that models of a family have or have not, the longer ones first */
 static const char *const prefixes[] = {
 	"model.language_model.", "language_model.model.", "language_model.", "model.text_model.", "text_model.", "model.backbone.",
-	"backbone.", "model.", "bert.", "roberta.", "gpt_neox.",
+	"backbone.", "model.", "bert.", "roberta.", "gpt_neox.", "transformer.",
 };
 
 typedef struct Piece
@@ -195,7 +195,7 @@ add_pieces(Builder *b, const LlmHfWeight *w)
 	rule = find_rule(b->p->rules, name, &layer, &expert, &ending);
 	if (!rule)
 		return unknown_weight(b, w);
-	if (rule->how == LLM_HF_DROP || (b->p->tied && strcmp(rule->to, "output") == 0))
+	if (rule->how == LLM_HF_DROP || (b->p->tied && strcmp(rule->to, "output") == 0 && !str_is(ending, ".bias")))
 		return LLM_OK;
 	for (int i = 0; i < (rule->to2 ? 2 : 1); i++)
 	{
@@ -293,17 +293,20 @@ split_qkvz(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 	return LLM_OK;
 }
 
-/* groups are heads; a bias has the same order */
+/* groups are key/value heads, each with the queries of the heads that share it; a bias has the same order */
 static LlmStatus
 qkv_by_head(const Builder *b, const LlmHfWeight *w, LlmHfView *v)
 {
 	const int64_t n = (int64_t) b->p->head_dim;
+	const int64_t n_kv = (int64_t) b->p->n_head_kv;
+	const int64_t queries = (int64_t) b->p->n_head / n_kv * n;
 
-	if (w->n_dims > 2 || w->n_rows != 3 * n * (int64_t) b->p->n_head)
-		return wrong_shape(b, w, "its rows are queries, keys and values of each head");
-	v->group_rows = 3 * n;
-	for (int i = 0; i < 3; i++)
-		v->spans[i] = (LlmHfSpan) {n, i * n};
+	if (w->n_dims > 2 || (int64_t) b->p->n_head % n_kv != 0 || w->n_rows != n_kv * (queries + 2 * n))
+		return wrong_shape(b, w, "its rows are queries, keys and values of each key/value head");
+	v->group_rows = queries + 2 * n;
+	v->spans[0] = (LlmHfSpan) {queries, 0};
+	v->spans[1] = (LlmHfSpan) {n, queries};
+	v->spans[2] = (LlmHfSpan) {n, queries + n};
 	return LLM_OK;
 }
 
@@ -329,7 +332,7 @@ split_kv_b(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 	return LLM_OK;
 }
 
-/* a stack of matrices with inputs as rows; of outputs, each (step 1) or every other */
+/* a stack of matrices with inputs as rows; of outputs all (step 1), or every other */
 static LlmStatus
 transpose_stack(const Builder *b, const Piece *piece, int step, LlmTensor *t, LlmHfView *v)
 {
@@ -352,9 +355,34 @@ transpose_stack(const Builder *b, const Piece *piece, int step, LlmTensor *t, Ll
 	return LLM_OK;
 }
 
+/* a stack whose inputs are rows or columns, as hidden_size tells; gate and up in one, or down. Where both fit, inputs are columns. */
+static LlmStatus
+either_stack(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
+{
+	const LlmHfWeight *w = piece->weight;
+	const bool	halves = piece->rule->to2 != NULL;
+	const int64_t first = piece->second ? 1 : 0;
+
+	if (w->n_dims == 3 && w->dim[halves ? 2 : 1] == (int64_t) b->p->n_embd)
+		return halves ? split_rows(b, piece, t, v) : LLM_OK;
+	LLM_TRY(transpose_stack(b, piece, 1, t, v));
+	if (!halves)
+		return LLM_OK;
+	if (v->n_rows % 2 != 0)
+		return wrong_shape(b, w, "it has gate and up one after the other as outputs");
+	v->n_rows /= 2;
+	t->dim[1] = v->n_rows;
+	v->row_off = w->out_first ? first * v->n_rows : 0;
+	v->col_off = w->out_first ? 0 : first * v->n_rows;
+	return LLM_OK;
+}
+
+/* a bias beside it stays as it is */
 static void
 transpose_matrix(const LlmHfWeight *w, LlmTensor *t, LlmHfView *v)
 {
+	if (w->n_dims != 2)
+		return;
 	t->dim[0] = w->n_rows;
 	t->dim[1] = w->n_cols;
 	v->n_rows = w->n_cols;
@@ -427,6 +455,8 @@ shape_of(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 			return even_odd_bias(b, piece, t, v);
 		case LLM_HF_TRANSPOSE:
 			return transpose_stack(b, piece, 1, t, v);
+		case LLM_HF_EITHER:
+			return either_stack(b, piece, t, v);
 		case LLM_HF_COLUMNS:
 			transpose_matrix(w, t, v);
 			return LLM_OK;

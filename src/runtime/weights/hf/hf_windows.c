@@ -66,6 +66,8 @@ llm_hf_windows(LlmHfParams *p)
 	LLM_TRY(llm_hf_uint(&p->config, "sliding_window", &found, &window));
 	if (!used)
 		window = 0;
+	else if (found && window == 0 && strcmp(p->arch, "gemma-embedding") == 0)
+		window = 1;				/* what is seen to both sides together, without the token itself */
 	LLM_TRY(llm_hf_put_uint(p, "attention.sliding_window", window));
 	if (local)
 		return llm_hf_put_bools(p, "attention.sliding_window_pattern", local, p->n_layer);
