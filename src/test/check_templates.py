@@ -54,10 +54,36 @@ def strftime_now(form):
     return datetime.datetime.fromtimestamp(NOW).strftime(form)
 
 
+class TemplateDict:
+    def __call__(self, *args, **kwargs):
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args, **kwargs):
+        return dict.fromkeys(*args, **kwargs)
+
+
+class TemplateNamespace(jinja2.utils.Namespace):
+    """A namespace that takes no attribute which begins with an underscore."""
+    def __init__(*args, **kwargs):
+        self, attributes = args[0], dict(*args[1:], **kwargs)
+        for name in attributes:
+            TemplateNamespace._check_name(name)
+        jinja2.utils.Namespace.__init__(self, attributes)
+
+    def __setitem__(self, name, value):
+        TemplateNamespace._check_name(name)
+        jinja2.utils.Namespace.__setitem__(self, name, value)
+
+    @staticmethod
+    def _check_name(name):
+        if isinstance(name, str) and name.startswith("_"):
+            raise jinja2.exceptions.SecurityError(name)
+
+
 ENVIRONMENT = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
 ENVIRONMENT.filters["tojson"] = tojson
 ENVIRONMENT.globals["raise_exception"] = raise_exception
-ENVIRONMENT.globals["strftime_now"] = strftime_now
+ENVIRONMENT.globals.update(strftime_now=strftime_now, dict=TemplateDict(), namespace=TemplateNamespace)
 
 
 def expected(template, many):

@@ -183,6 +183,8 @@ struct LlmTemplate
 	uint32_t	caller_name;
 	uint32_t	kwargs_name;
 	uint32_t	varargs_name;
+	uint32_t	self_name;
+	JinjaList	blocks;			/* block tags, which self.NAME() renders */
 };
 
 /* parser state: one token ahead, a second one on demand */
@@ -198,7 +200,6 @@ typedef struct JinjaParser
 	bool		soft;			/* inside a condition: an unknown filter fails only when reached */
 	const JinjaNode *unknown;	/* first unknown filter or test that fails the template as a whole */
 	int			uses;			/* JINJA_USES_ flags of names read since the macro began */
-	JinjaList	blocks;			/* block tags so far */
 	LlmError   *err;
 } JinjaParser;
 
@@ -249,6 +250,7 @@ struct Jinja
 	LlmValue  **context;		/* per name: value given from outside or global; NULL: not looked up yet */
 	int64_t		now;
 	LlmArena	arena;
+	JinjaScope *root;			/* scope of the template as a whole */
 	LlmBuf		out;
 	LlmBuf		origin;			/* as long as out */
 	const LlmStop *stop;
@@ -266,7 +268,7 @@ struct Jinja
 typedef enum JinjaObjectKind
 {
 	JINJA_OBJ_FUNCTION, JINJA_OBJ_MACRO, JINJA_OBJ_LOOP, JINJA_OBJ_NAMESPACE, JINJA_OBJ_CYCLER, JINJA_OBJ_JOINER,
-	JINJA_OBJ_GENERATOR, JINJA_OBJ_RANGE
+	JINJA_OBJ_GENERATOR, JINJA_OBJ_RANGE, JINJA_OBJ_SELF, JINJA_OBJ_BLOCK
 } JinjaObjectKind;
 
 /* behind LlmValue.u.function of kind LLM_VALUE_FUNCTION */
@@ -275,7 +277,7 @@ typedef struct JinjaObject
 	JinjaObjectKind kind;
 	const JinjaFunction *function;	/* FUNCTION */
 	LlmValue   *self;			/* FUNCTION: object of the method, or NULL; NAMESPACE: map; CYCLER, GENERATOR: list; JOINER: separator */
-	const JinjaNode *node;		/* MACRO, LOOP */
+	const JinjaNode *node;		/* MACRO, LOOP, BLOCK */
 	JinjaScope *scope;			/* MACRO, LOOP: where it was written */
 	LlmValue  **items;			/* LOOP */
 	size_t		n_items;
@@ -301,6 +303,7 @@ extern LlmStatus llm_jinja_run(Jinja *j);
 extern LlmStatus llm_jinja_step(Jinja *j, uint64_t n);
 extern LlmStatus llm_jinja_call_macro(Jinja *j, const JinjaObject *macro, const JinjaArgs *args, LlmValue **out);
 extern LlmStatus llm_jinja_call_loop(Jinja *j, const JinjaObject *loop, LlmValue *iterable, LlmValue **out);
+extern LlmStatus llm_jinja_call_block(Jinja *j, const JinjaObject *block, LlmValue **out);
 extern LlmStatus llm_jinja_lookup(Jinja *j, JinjaScope *scope, uint32_t name, LlmValue **out);
 
 /* jinja_expr.c */
@@ -381,6 +384,7 @@ extern int64_t llm_jinja_range_length(const JinjaObject *range);
 /* jinja_access.c */
 extern LlmStatus llm_jinja_getattr(Jinja *j, LlmValue *v, LlmValue *name, LlmValue **out);
 extern LlmStatus llm_jinja_getitem(Jinja *j, LlmValue *v, LlmValue *key, LlmValue **out);
+extern LlmStatus llm_jinja_check_attribute(Jinja *j, const LlmValue *name);	/* of a namespace, to be set */
 extern LlmStatus llm_jinja_attribute(Jinja *j, LlmValue *v, LlmValue *name, LlmValue **out);	/* NULL if there is none */
 extern LlmStatus llm_jinja_slice(Jinja *j, LlmValue *v, LlmValue *start, LlmValue *stop, LlmValue *step, LlmValue **out);
 extern LlmStatus llm_jinja_map_find(Jinja *j, const LlmValue *map, const LlmValue *key, LlmValue **out);	/* NULL if absent */
@@ -400,6 +404,7 @@ extern const JinjaFunction llm_jinja_loop_methods[];
 extern const JinjaFunction llm_jinja_cycler_methods[];
 extern const JinjaFunction llm_jinja_float_methods[];
 extern const JinjaFunction llm_jinja_globals[];
+extern const JinjaFunction llm_jinja_dict_class[];	/* dict.NAME */
 extern const JinjaFunction llm_jinja_list_filters[];
 extern const JinjaFunction llm_jinja_select_filters[];
 extern const JinjaFunction *llm_jinja_find_function(const JinjaFunction *table, LlmStr name);

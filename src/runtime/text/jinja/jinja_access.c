@@ -122,6 +122,37 @@ loop_attribute(Jinja *j, LlmValue *v, const LlmValue *name, LlmValue **out)
 	return LLM_OK;
 }
 
+/* names that begin with "_" cannot be read from a namespace, so none is set */
+LlmStatus
+llm_jinja_check_attribute(Jinja *j, const LlmValue *name)
+{
+	if (name->kind == LLM_VALUE_STRING && name->u.text.len > 0 && name->u.text.bytes[0] == '_')
+		return llm_jinja_fail(j, "attribute \"%.*s\" of a namespace begins with \"_\"",
+							  (int) (name->u.text.len < 60 ? name->u.text.len : 60), name->u.text.bytes);
+	return LLM_OK;
+}
+
+/* self.NAME: a block of the template */
+static LlmStatus
+block_of_name(Jinja *j, const LlmValue *name, LlmValue **out)
+{
+	const JinjaList *blocks = &j->t->blocks;
+	JinjaObject *object;
+
+	for (size_t i = 0; i < blocks->n; i++)
+	{
+		const LlmText *block = &j->t->names[blocks->items[i]->name]->u.text;
+
+		LLM_TRY(llm_jinja_step(j, 1));
+		if (block->len != name->u.text.len || memcmp(block->bytes, name->u.text.bytes, block->len) != 0)
+			continue;
+		LLM_TRY(llm_jinja_object(j, JINJA_OBJ_BLOCK, &object, out));
+		object->node = blocks->items[i];
+		break;
+	}
+	return LLM_OK;
+}
+
 static LlmStatus
 object_attribute(Jinja *j, LlmValue *v, LlmValue *name, LlmValue **out)
 {
@@ -143,6 +174,12 @@ object_attribute(Jinja *j, LlmValue *v, LlmValue *name, LlmValue **out)
 		case JINJA_OBJ_MACRO:
 			if (text_is(name, "name"))
 				*out = j->t->names[object->node->name];
+			return LLM_OK;
+		case JINJA_OBJ_SELF:
+			return block_of_name(j, name, out);
+		case JINJA_OBJ_FUNCTION:
+			if (object->function == llm_jinja_find_function(llm_jinja_globals, (LlmStr) {"dict", 4}))
+				return bind_method(j, llm_jinja_dict_class, v, name, out);
 			return LLM_OK;
 		case JINJA_OBJ_RANGE:
 			if (text_is(name, "start"))

@@ -115,6 +115,27 @@ global_dict(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmVa
 	return build_map(j, args, out);
 }
 
+/* dict.fromkeys(keys, value=none) */
+static LlmStatus
+dict_fromkeys(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmValue **out)
+{
+	LlmValue  **keys;
+	size_t		n;
+
+	(void) self;
+	(void) args;
+	LLM_TRY(llm_jinja_items(j, v[0], &keys, &n));
+	LLM_TRY(llm_jinja_new(j, LLM_VALUE_MAP, out));
+	for (size_t i = 0; i < n; i++)
+		LLM_TRY(llm_jinja_map_put(j, *out, keys[i], v[1] ? v[1] : llm_jinja_none()));
+	return LLM_OK;
+}
+
+const JinjaFunction llm_jinja_dict_class[] = {
+	{"fromkeys", dict_fromkeys, "/keys value", 1},
+	{NULL, NULL, NULL, 0}
+};
+
 static LlmStatus
 global_namespace(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmValue **out)
 {
@@ -124,6 +145,8 @@ global_namespace(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, 
 	(void) self;
 	(void) v;
 	LLM_TRY(build_map(j, args, &map));
+	for (size_t i = 0; i < map->u.seq.n; i++)
+		LLM_TRY(llm_jinja_check_attribute(j, map->u.seq.keys[i]));
 	LLM_TRY(llm_jinja_object(j, JINJA_OBJ_NAMESPACE, &object, out));
 	object->self = map;
 	return LLM_OK;
@@ -481,8 +504,14 @@ llm_jinja_call_object(Jinja *j, JinjaObject *object, const JinjaArgs *args, LlmV
 				return LLM_OK;
 			}
 			return llm_jinja_cstring(j, "", out);
+		case JINJA_OBJ_BLOCK:
+			if (args->n_positional || args->n_keywords)
+				return llm_jinja_fail(j, "a block is called without arguments");
+			return llm_jinja_call_block(j, object, out);
 		case JINJA_OBJ_NAMESPACE:
 			return llm_jinja_fail(j, "'Namespace' object is not callable");
+		case JINJA_OBJ_SELF:
+			return llm_jinja_fail(j, "'TemplateReference' object is not callable");
 		case JINJA_OBJ_CYCLER:
 			return llm_jinja_fail(j, "'Cycler' object is not callable");
 		case JINJA_OBJ_GENERATOR:

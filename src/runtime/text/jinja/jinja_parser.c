@@ -448,11 +448,11 @@ parse_block(JinjaParser *p, JinjaNode **out)
 		return llm_jinja_unexpected(p, "a name");
 	name = p->cur.text;
 	LLM_TRY(llm_jinja_intern(p, name, &node->name));
-	for (size_t i = 0; i < p->blocks.n; i++)
-		if (p->blocks.items[i]->name == node->name)
+	for (size_t i = 0; i < p->t->blocks.n; i++)
+		if (p->t->blocks.items[i]->name == node->name)
 			return llm_fail(p->err, LLM_E_FORMAT, "chat template is wrong on line %u: block \"%.*s\" is defined twice", node->line,
 							(int) (name.len < 64 ? name.len : 64), name.data);
-	LLM_TRY(llm_jinja_list_add(p, &p->blocks, node));
+	LLM_TRY(llm_jinja_list_add(p, &p->t->blocks, node));
 	LLM_TRY(llm_jinja_advance(p));
 	LLM_TRY(llm_jinja_skip_name(p, "scoped", &skipped));
 	node->op = skipped;
@@ -606,6 +606,7 @@ llm_jinja_parse(LlmTemplate *t, const char *source, size_t len, LlmError *err)
 	LLM_TRY(llm_jinja_intern(&p, (LlmStr) {"caller", 6}, &t->caller_name));
 	LLM_TRY(llm_jinja_intern(&p, (LlmStr) {"kwargs", 6}, &t->kwargs_name));
 	LLM_TRY(llm_jinja_intern(&p, (LlmStr) {"varargs", 7}, &t->varargs_name));
+	LLM_TRY(llm_jinja_intern(&p, (LlmStr) {"self", 4}, &t->self_name));
 	LLM_TRY(llm_jinja_advance(&p));
 	LLM_TRY(parse_body(&p, NULL, &t->body));
 	if (p.unknown)

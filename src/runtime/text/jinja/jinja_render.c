@@ -64,7 +64,7 @@ set_variable(Jinja *j, JinjaScope *scope, uint32_t name, LlmValue *value)
 	return LLM_OK;
 }
 
-/* a variable that no scope has: from the caller, or a global function, or undefined; remembered for this rendering */
+/* a variable that no scope has: self, from the caller, a global function, or undefined; remembered for this rendering */
 static LlmStatus
 lookup_context(Jinja *j, uint32_t name, LlmValue **out)
 {
@@ -75,7 +75,9 @@ lookup_context(Jinja *j, uint32_t name, LlmValue **out)
 
 	if (!j->context[name])
 	{
-		if (j->variables && j->variables->kind == LLM_VALUE_MAP)
+		if (name == j->t->self_name)
+			LLM_TRY(llm_jinja_object(j, JINJA_OBJ_SELF, &object, &found));
+		else if (j->variables && j->variables->kind == LLM_VALUE_MAP)
 			LLM_TRY(llm_jinja_map_find(j, j->variables, key, &found));
 		f = found ? NULL : llm_jinja_find_function(llm_jinja_globals, (LlmStr) {key->u.text.bytes, key->u.text.len});
 		if (f)
@@ -122,6 +124,7 @@ assign(Jinja *j, JinjaScope *scope, const JinjaNode *target, LlmValue *value)
 			LLM_TRY(llm_jinja_lookup(j, scope, target->name, &object));
 			if (!llm_jinja_is_obj(object, JINJA_OBJ_NAMESPACE))
 				return llm_jinja_fail(j, "cannot assign attribute on non-namespace object");
+			LLM_TRY(llm_jinja_check_attribute(j, target->value));
 			return llm_jinja_map_put(j, llm_jinja_obj(object)->self, target->value, value);
 		default:
 			LLM_TRY(llm_jinja_items(j, value, &items, &n));
@@ -358,6 +361,21 @@ llm_jinja_call_macro(Jinja *j, const JinjaObject *macro, const JinjaArgs *args, 
 	return LLM_OK;
 }
 
+/* self.NAME(): the text of a block, which sees the variables of the template as a whole */
+LlmStatus
+llm_jinja_call_block(Jinja *j, const JinjaObject *block, LlmValue **out)
+{
+	JinjaScope *scope;
+
+	if (j->macro_depth >= LLM_JINJA_MAX_MACROS)
+		return llm_jinja_limit(j, "more than %d macro calls within each other", LLM_JINJA_MAX_MACROS);
+	LLM_TRY(new_scope(j, j->root, &scope));
+	j->macro_depth++;
+	LLM_TRY(capture(j, scope, &block->node->items, out));
+	j->macro_depth--;
+	return LLM_OK;
+}
+
 /* apply the filters of a block to what its body put out */
 static LlmStatus
 filter_block(Jinja *j, JinjaScope *scope, const JinjaNode *node, LlmValue **out)
@@ -469,7 +487,9 @@ run_statement(Jinja *j, JinjaScope *scope, const JinjaNode *node)
 			return run_call_block(j, scope, node);
 		case JINJA_FILTER_BLOCK:
 			LLM_TRY(filter_block(j, scope, node, &value));
-			return llm_jinja_put_str(j, value);
+			if (value->kind != LLM_VALUE_STRING)
+				return llm_jinja_fail(j, "a filter block must give a string, not %s", llm_jinja_type_name(value));
+			return llm_jinja_put(j, value->u.text);
 		case JINJA_WITH:
 			return run_with(j, scope, node);
 		case JINJA_SCOPE:
@@ -515,8 +535,6 @@ run_list(Jinja *j, JinjaScope *scope, const JinjaList *list)
 LlmStatus
 llm_jinja_run(Jinja *j)
 {
-	JinjaScope *root;
-
-	LLM_TRY(new_scope(j, NULL, &root));
-	return run_list(j, root, &j->t->body);
+	LLM_TRY(new_scope(j, NULL, &j->root));
+	return run_list(j, j->root, &j->t->body);
 }

@@ -35,7 +35,8 @@ TEST(test_sequence, self->kind == LLM_VALUE_STRING || self->kind == LLM_VALUE_MA
 	 (self->kind == LLM_VALUE_LIST && self->flavour <= JINJA_GROUP) || llm_jinja_is_obj(self, JINJA_OBJ_RANGE))
 
 TEST(test_callable, self->kind == LLM_VALUE_UNDEFINED || llm_jinja_is_obj(self, JINJA_OBJ_FUNCTION) ||
-	 llm_jinja_is_obj(self, JINJA_OBJ_MACRO) || llm_jinja_is_obj(self, JINJA_OBJ_LOOP) || llm_jinja_is_obj(self, JINJA_OBJ_JOINER))
+	 llm_jinja_is_obj(self, JINJA_OBJ_MACRO) || llm_jinja_is_obj(self, JINJA_OBJ_LOOP) || llm_jinja_is_obj(self, JINJA_OBJ_JOINER) ||
+	 llm_jinja_is_obj(self, JINJA_OBJ_BLOCK))
 
 static LlmStatus
 remainder_is(Jinja *j, LlmValue *self, LlmValue *divisor, int64_t wanted, LlmValue **out)

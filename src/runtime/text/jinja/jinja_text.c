@@ -267,6 +267,10 @@ put_object_repr(Jinja *j, const JinjaObject *object)
 			return put_word(j, "<Joiner>");
 		case JINJA_OBJ_GENERATOR:
 			return put_word(j, "<generator object>");
+		case JINJA_OBJ_SELF:
+			return put_word(j, "<TemplateReference None>");
+		case JINJA_OBJ_BLOCK:
+			return put_word(j, "<BlockReference>");
 	}
 	return LLM_OK;
 }

@@ -245,7 +245,8 @@ llm_jinja_type_name(const LlmValue *v)
 	static const char *const objects[] = {
 		[JINJA_OBJ_FUNCTION] = "function", [JINJA_OBJ_MACRO] = "Macro", [JINJA_OBJ_LOOP] = "LoopContext",
 		[JINJA_OBJ_NAMESPACE] = "Namespace", [JINJA_OBJ_CYCLER] = "Cycler", [JINJA_OBJ_JOINER] = "Joiner",
-		[JINJA_OBJ_GENERATOR] = "generator", [JINJA_OBJ_RANGE] = "range"
+		[JINJA_OBJ_GENERATOR] = "generator", [JINJA_OBJ_RANGE] = "range", [JINJA_OBJ_SELF] = "TemplateReference",
+		[JINJA_OBJ_BLOCK] = "BlockReference"
 	};
 
 	switch (v->kind)
