@@ -1,4 +1,4 @@
-# ERROR, cancel and termination at random moments of loading, prefill, decoding and enriching leave nothing behind: no use of the
+# Cancel, timeout and termination at random moments of loading, prefill, decoding and enriching, and errors by too little memory, leave nothing behind: no use of the
 # cache, lock, temporary file or thread, and the next call is right. A cache smaller than the models in use; sessions that
 # load, drop and alter one model; idle connections.
 #
@@ -34,13 +34,17 @@ my $endless = q(options => '{"logit_bias": {"511": false}}');
 my $right = "SELECT md5(llm_complete('The sea', 'mid', max_tokens => 8, $endless))";
 my $answer = sql($right);
 my $enrich = q{CALL llm_enrich('t', 'answer', $$llm_complete(body, 'mid', max_tokens => 2)$$, batch_rows => 10)};
+my $unload = "SELECT llm_unload('mid')";
+# a job that is done begins anew
+my $again = "UPDATE t SET answer = NULL WHERE (SELECT bool_and(state = 'done') FROM llm_jobs); "
+  . "SELECT llm_drop_job(job) FROM llm_jobs WHERE state = 'done'";
 
-# what is interrupted, what comes before it, and within how many milliseconds
+# what is interrupted, by the number of the try, as no prompt should be found in the prefix cache; and what comes before it
 my %phase = (
-	load => [ "SELECT llm_load('mid')", "SELECT llm_unload('mid')", 60 ],
-	prefill => [ "SELECT llm_complete(repeat('word and ', 5000), 'mid', max_tokens => 1)", undef, 200 ],
-	decode => [ "SELECT llm_complete('x', 'mid', max_tokens => 15000, $endless)", undef, 200 ],
-	enrich => [ $enrich, undef, 300 ]);
+	load => [ sub { "SELECT llm_load('mid')" }, $unload ],
+	prefill => [ sub { "SELECT llm_complete('$_[0] ' || repeat('word and ', 600), 'mid', max_tokens => 1)" } ],
+	decode => [ sub { "SELECT llm_complete('x', 'mid', max_tokens => 3000, $endless)" } ],
+	enrich => [ sub { $enrich }, $again ]);
 
 # what a session that does nothing must not have
 sub traces
@@ -52,48 +56,104 @@ sub traces
 }
 
 my ($session, $threads);
+my $killer = session($node);
+
+sub fresh_session
+{
+	return if $session;
+	$session = session($node);
+	$session->run($right);
+	$threads = $session->thread_count;
+}
+
+# nothing is left of what was ended, and the next call is right
+sub check_after
+{
+	my ($what, $pid) = @_;
+	my $traces = traces($pid);
+	is($traces, '0 locks, 0 models, 0 jobs, 0 files', "$what: nothing is left") if $traces ne '0 locks, 0 models, 0 jobs, 0 files';
+	my $again = $session ? $session->run($right) : sql($right);
+	is($again, $answer, "$what: the next call is right") if $again ne $answer;
+	is($session->thread_count, $threads, "$what: as many threads") if $session && $session->thread_count != $threads;
+}
+
+# how long a statement takes, in seconds
+sub duration
+{
+	my ($make, $before) = @_;
+	fresh_session();
+	sql($before) if $before;
+	my $start = Time::HiRes::time();
+	$session->run($make->(0));
+	return Time::HiRes::time() - $start;
+}
+
+# interrupt a statement so many seconds after its start; whether that was before its end
+sub interrupt
+{
+	my ($how, $statement, $seconds) = @_;
+	my $pid = $session->{pid};
+	if ($how eq 'timeout')
+	{
+		$session->run('SET statement_timeout = ' . (1 + int(1000 * $seconds)));
+		my $ended = ($session->run($statement))[1] =~ /57014/;
+		$session->run('RESET statement_timeout');
+		return $ended;
+	}
+	$session->send($statement);
+	$killer->run("SELECT pg_sleep($seconds), pg_${how}_backend($pid)");
+	return ($session->result)[1] =~ /57014/ if $how eq 'cancel';
+	$session->{in} .= "\\q\n";    # if the statement had ended before, psql waits for the next
+	my $ended = $session->last_words =~ /57P01/;
+	undef $session;
+	wait_until('the session is gone', sub { sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' });
+	return $ended;
+}
+
+# interrupts that come after the end do not count, so the moments spread over the whole of a phase
 for my $name (sort keys %phase)
 {
-	my ($statement, $before, $within) = @{ $phase{$name} };
-	my %seen;
+	my ($make, $before) = @{ $phase{$name} };
+	my $seconds = duration($make, $before);
+	my %hits = (cancel => 0, timeout => 0, terminate => 0);
+	my $tries = 0;
+	while ((my ($how) = sort { $hits{$a} <=> $hits{$b} || $a cmp $b } keys %hits)[0] && $hits{cancel} + $hits{timeout} + $hits{terminate} < $n)
+	{
+		last if ++$tries > 30 * $n;
+		my $moment = rand $seconds;
+		fresh_session();
+		sql($before) if $before;
+		my $pid = $session->{pid};
+		$hits{$how}++ if interrupt($how, $make->($tries), $moment);
+		check_after(sprintf('%s, %s after %.0f ms', $name, $how, 1000 * $moment), $pid);
+	}
+	my $counts = join(', ', map { "$_ $hits{$_}" } sort keys %hits);
+	is($hits{cancel} + $hits{timeout} + $hits{terminate}, $n, "$name: $n interrupts in the middle leave nothing behind ($counts of $tries tries)");
+}
+
+# ---- too little memory, at random sizes: of ours by the setting, of the process by the system ----
+for my $name (sort keys %phase)
+{
+	my ($make, $before) = @{ $phase{$name} };
+	my %seen = (none => 0);
 	for my $i (1 .. $n)
 	{
-		my $how = ('cancel', 'timeout', 'terminate')[ $i % 3 ];
-		my $ms = 1 + int rand $within;
-		if (!$session)
-		{
-			$session = session($node);
-			$session->run($right);
-			$threads = $session->thread_count;
-		}
+		fresh_session();
 		sql($before) if $before;
-		$session->run("SET statement_timeout = $ms") if $how eq 'timeout';
-		$session->send($statement);
-		if ($how ne 'timeout')
-		{
-			Time::HiRes::usleep(1000 * $ms);
-			sql(($how eq 'cancel' ? 'SELECT pg_cancel_backend' : 'SELECT pg_terminate_backend') . "($session->{pid})");
-		}
-		my $pid = $session->{pid};
-		if ($how eq 'terminate')
-		{
-			$session->{in} .= "\\q\n";    # if the statement had ended before, psql waits for the next
-			$seen{$how}++ if $session->last_words =~ /57P01/;
-			undef $session;
-			wait_until('the session is gone', sub { sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' });
-		}
-		else
-		{
-			$seen{$how}++ if ($session->result)[1] =~ /57014/;
-			$session->run('RESET statement_timeout');
-		}
-		my $traces = traces($pid);
-		is($traces, '0 locks, 0 models, 0 jobs, 0 files', "$name, $how after $ms ms: nothing is left") if $traces ne '0 locks, 0 models, 0 jobs, 0 files';
-		my $again = $session ? $session->run($right) : sql($right);
-		is($again, $answer, "$name, $how after $ms ms: the next call is right") if $again ne $answer;
-		is($session->thread_count, $threads, 'as many threads') if $session && $session->thread_count != $threads;
+		my $setting = $i % 2;
+		my $limit = int(4**(2 + rand 6));    # 16 kB to 64 MB
+		my ($size_kb) = slurp_file("/proc/$session->{pid}/status") =~ /^VmSize:\s+(\d+) kB/m;
+		$session->run("SET pg_llm.memory_limit = '${limit}kB'") if $setting;
+		system_or_bail('prlimit', "--pid=$session->{pid}", '--as=' . 1024 * ($size_kb + $limit) . ':') if !$setting;
+		my (undef, $error) = $session->run($make->("m$i"));
+		system_or_bail('prlimit', "--pid=$session->{pid}", '--as=unlimited:') if !$setting;
+		$session->run('RESET pg_llm.memory_limit') if $setting;
+		$seen{ $error =~ /ERROR:  (\w{5})/ ? $1 : 'none' }++;
+		check_after("$name with $limit kB", $session->{pid});
 	}
-	pass("$name: $n interrupts leave nothing behind (ended by them: " . join(', ', map { "$_ $seen{$_}" } sort keys %seen) . ')');
+	my $others = join ' ', grep { !/^(none|53200|54000)$/ } sort keys %seen;
+	is($others, '', "$name: too little memory is said to be that, and leaves nothing behind ("
+		  . join(', ', map { "$_ $seen{$_}" } sort keys %seen) . ')');
 }
 
 # what the interrupted calls of llm_enrich left undone

@@ -414,14 +414,15 @@ def main():
                                      [f"BEGIN; {s} EXPLAIN (COSTS OFF) {b}; ROLLBACK;" for s, b in statements
                                       if b.startswith(("SELECT", "WITH", "UPDATE", "INSERT", "DELETE", "MERGE"))]))
     run(args.psql, CLEANUP, True)
-    failed = errors = 0
+    failed = errors = waited = 0
     for number in range(len(statements)):
         off, on = (outputs[b].get(number) for b in ("off", "eager"))
         errors += "ERROR" in (off or "")
+        waited += number >= args.count and (off or "").startswith("waited")
         if off is None or off != on:
             failed += 1
             print(f"--- statement {number} differs:\n{' '.join(statements[number])}\n--- off:\n{off}\n--- on:\n{on}")
-    print(f"batch_statements: {len(statements)} statements, {errors} of them raise, {nodes.count('LlmBatch')} batch nodes, "
+    print(f"batch_statements: {len(statements)} statements, {errors} of them raise, {waited} wait for another session, {nodes.count('LlmBatch')} batch nodes, "
           f"{'with' if foreign else 'without'} foreign tables: {failed} differ")
     sys.exit(failed > 0)
 

@@ -32,6 +32,9 @@ DETAILS = ['the manual is short but clear', 'the battery hardly lasts an afterno
            'even my father can use it', 'it needs new parts every few weeks', 'it stands on my desk now',
            'nobody could tell me how to clean it', 'the light is too bright at night', 'setting it up took five minutes',
            'it came in a very large box']
+# what SmolLM2's template makes of a text
+CHAT = ('<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n'
+        '<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n')
 SCHEMA = {'type': 'object', 'properties': {'item': {'type': 'string', 'maxLength': 20},
                                            'mood': {'enum': LABELS}}, 'required': ['item', 'mood']}
 
@@ -151,7 +154,8 @@ def choice_grammar(words):
 class Work:
     """A statement and its equivalents. statement has a %s for the number of rows."""
 
-    def __init__(self, name, rows, statement, prompt, n_tokens, grammar=None, schema=None, want=None):
+    def __init__(self, name, rows, statement, prompt, n_tokens, grammar=None, schema=None, want=None, values=None):
+        self.values = values  # a statement that returns the answers, where they can be compared
         self.name, self.rows, self.statement, self.prompt, self.n_tokens = name, rows, statement, prompt, n_tokens
         self.grammar, self.schema = grammar, schema
         self.row = Row('rows', name, 'SmolLM2 Q4_1', unit='rows/s', want_ratio=want)
@@ -160,10 +164,33 @@ class Work:
         more = {'grammar': self.grammar} if self.grammar else {'json_schema': self.schema} if self.schema else {}
         return n / server.seconds([dict(prompt=self.prompt(review(i)), n_predict=self.n_tokens, **more) for i in range(n)])
 
-    def plpython(self, db, n):
+    def call_of_peer(self):
         before, after = self.prompt('\0').split('\0')
-        call = 'peer_complete(%s || body || %s, %s, %d)' % (quote(before), quote(after),
+        return 'peer_complete(%s || body || %s, %s, %d)' % (quote(before), quote(after),
                                                             quote(self.grammar) if self.grammar else 'NULL', self.n_tokens)
+
+    def check_prompts(self, db, n):
+        """the others are given the very tokens that the statement's prompts have"""
+        plan = db.run("SELECT llm_generate('x', max_tokens => 1); EXPLAIN (ANALYZE, COSTS OFF) " + self.statement % n)
+        ours = sum(int(t) for t in re.findall(r'Prompt Tokens: (\d+)', plan))
+        prompts = ', '.join(quote(self.prompt(review(i))) for i in range(n))
+        theirs = int(db.run("SELECT sum(llm_count_tokens(p, parse_special => true)) FROM unnest(ARRAY[%s]) p" % prompts))
+        if ours != theirs:
+            raise Failed('%s: prompts of %d rows have %d tokens here and %d there' % (self.name, n, ours, theirs))
+
+    def say_answers(self, db, server, has_plpython, n):
+        """how often the programs choose the same; ours compares probabilities of whole labels, the others go token by token"""
+        ours = db.run(self.values % n).split('\n')[:n]
+        answers = {"llama.cpp's server": [server.ask(dict(prompt=self.prompt(review(i)), n_predict=self.n_tokens, grammar=self.grammar))
+                                          for i in range(n)]}
+        if has_plpython:
+            answers['PL/Python'] = db.run('SELECT %s FROM reviews WHERE id < %d ORDER BY id' % (self.call_of_peer(), n)).split('\n')[:n]
+        for name, given in answers.items():
+            alike = sum(a == b.strip() for a, b in zip(ours, given))
+            say('  %s: the same answer as %s for %d of %d rows' % (self.name, name, alike, n))
+
+    def plpython(self, db, n):
+        call = self.call_of_peer()
         warm = "SELECT %s FROM reviews WHERE id = 2047;" % call
         return n / db.seconds('SELECT count(%s) FROM reviews WHERE id < %d' % (call, n), warm)
 
@@ -184,11 +211,14 @@ def works():
     yes_shots = json.dumps([{'input': t, 'label': label == 'positive'} for t, label in EXAMPLES])
     head = 'Is this true of each text? Answer yes or no.\nCondition: the customer is happy'
     yes_no = [(t, 'yes' if label == 'positive' else 'no') for t, label in EXAMPLES]
-    chat = lambda text: '<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n' % text
+    chat = lambda text: CHAT % text
     yield Work('classify', ROWS, "SELECT count(llm_classify(body, '{%s}', examples => %s)) FROM reviews WHERE id < %%d" %
-               (','.join(LABELS), quote(shots)), lambda t: plain_prompt(instruction(), EXAMPLES, t), 6, choice_grammar(LABELS), want=4)
+               (','.join(LABELS), quote(shots)), lambda t: plain_prompt(instruction(), EXAMPLES, t), 6, choice_grammar(LABELS), want=4,
+               values="SELECT llm_classify(body, '{%s}', examples => %s) FROM reviews WHERE id < %%d ORDER BY id" % (','.join(LABELS), quote(shots)))
     yield Work('filter', ROWS, "SELECT count(*) FROM reviews WHERE id < %%d AND llm_filter(body, 'the customer is happy', examples => %s)" %
-               quote(yes_shots), lambda t: plain_prompt(head, yes_no, t), 3, choice_grammar(['yes', 'no']), want=4)
+               quote(yes_shots), lambda t: plain_prompt(head, yes_no, t), 3, choice_grammar(['yes', 'no']), want=4,
+               values="SELECT CASE WHEN llm_filter(body, 'the customer is happy', examples => %s) THEN 'yes' ELSE 'no' END FROM reviews "
+                      "WHERE id < %%d ORDER BY id" % quote(yes_shots))
     yield Work('generate 32', ROWS // 8, "SELECT count(llm_generate('Answer this customer: ' || body, max_tokens => 32)) FROM reviews "
                'WHERE id < %d', lambda t: chat('Answer this customer: ' + t), 32, want=3)
     yield Work('extract', ROWS // 8, "SELECT count(llm_generate('Which item is this about, and in what mood? ' || body, max_tokens => 48, "
@@ -242,6 +272,10 @@ def measure(threads, rounds, more):
     done = []
     server = Server(threads)
     try:
+        for work in todo:
+            work.check_prompts(db, 8)
+            if work.values:
+                work.say_answers(db, server, has_plpython, 32)
         for i in range(rounds):
             say('rows: round %d of %d' % (i + 1, rounds))
             for work in todo:
