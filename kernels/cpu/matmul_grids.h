@@ -25,37 +25,42 @@ grid_dot(const vec_i *quads, const vec_i *scale, const int8_t *q)
 	return sum;
 }
 
+/* block b of the activations times a part, added to the sum of one group */
+VEC_INLINE vec_f
+grid_add(const vec_i *quads, const vec_i *scale, vec_f w_d, const LlmkActs *acts, int64_t b, vec_f sum)
+{
+	const float *d = &acts->term[0].d[b];
+	vec_i		isum = grid_dot(quads, scale, acts->term[0].q + LLM_QK * b);
+
+	if (acts->term[1].d[b] != 0.0f)
+	{
+		isum = vec_mul32(isum, vec_set32(LLMK_TERM_RATIO));
+		isum = vec_add32(isum, grid_dot(quads, scale, acts->term[1].q + LLM_QK * b));
+		d = &acts->term[1].d[b];
+	}
+	return vec_fma(vec_to_f(isum), vec_mul_f(w_d, vec_bcast_f(d)), sum);
+}
+
 /* one group and one token */
 VEC_INLINE vec_f
 grid_one(const LlmType type, const uint8_t *group, const LlmkActs *acts)
 {
 	vec_f		sum = vec_zero_f();
-	GridBlock	grid;
 
-	for (int64_t b = 0; b < acts->n_cols / LLM_QK; b++)
+	for (int64_t b = 0; b < acts->n_cols / LLM_QK; b += GRID_PARTS, group += grid_block_bytes(type))
 	{
-		const float *d = &acts->term[0].d[b];
-		const float *d2 = &acts->term[1].d[b];
-		vec_i		quads[8];
-		vec_i		scale[2];
-		vec_i		isum;
+		GridBlock	grid;
 
-		if (b % GRID_PARTS == 0)
+		prefetch(group + AHEAD_BYTES, grid_block_bytes(type));
+		open_grid(type, group, &grid);
+		for (int part = 0; part < GRID_PARTS; part++)
 		{
-			const uint8_t *super = group + (size_t) (b / GRID_PARTS) * grid_block_bytes(type);
+			vec_i		quads[8];
+			vec_i		scale[2];
 
-			prefetch(super + AHEAD_BYTES, grid_block_bytes(type));
-			open_grid(type, super, &grid);
+			decode_grid(type, &grid, part, quads, scale);
+			sum = grid_add(quads, scale, grid.d, acts, b + part, sum);
 		}
-		decode_grid(type, &grid, (int) (b % GRID_PARTS), quads, scale);
-		isum = grid_dot(quads, scale, acts->term[0].q + LLM_QK * b);
-		if (*d2 != 0.0f)
-		{
-			isum = vec_mul32(isum, vec_set32(LLMK_TERM_RATIO));
-			isum = vec_add32(isum, grid_dot(quads, scale, acts->term[1].q + LLM_QK * b));
-			d = d2;
-		}
-		sum = vec_fma(vec_to_f(isum), vec_mul_f(grid.d, vec_bcast_f(d)), sum);
 	}
 	return sum;
 }
