@@ -192,7 +192,10 @@ decode_pairs(const LlmType type, const uint8_t *group, int64_t b, bool is_first,
 	{
 		if (is_first || b % GRID_PARTS == 0)
 			open_grid(type, group + (size_t) (b / GRID_PARTS) * grid_block_bytes(type), grid);
-		decode_grid(type, grid, (int) (b % GRID_PARTS), quads, scale);
+		for (int h = 0; h < 2; h++)
+			scale[h] = grid_half_scale(type, grid, (int) (b % GRID_PARTS), h);
+		for (int i = 0; i < 4; i++)
+			decode_grid(type, grid, (int) (b % GRID_PARTS), i, quads + 2 * i);
 		pair_weights(quads, scale, grid->d, to);
 		return;
 	}
