@@ -7,19 +7,19 @@
  * for a term where they are not. So here are the types of 8-bit numbers, of tables and of grids.
  *
  * Order of work: a tile of tokens and a chunk of groups of rows, whose sums lie in the second-level cache; of their blocks as many
- * as a panel holds; then all groups, two at a time. Their blocks are
- * decoded to memory once for the tile, and multiplied with 4 tokens at a time: weights are loaded once for these, and activations
- * are loaded into all lanes for both groups, which takes no vector unit. With one group loads would bound (14.7 cycles for a block
- * of a token, 11.5 with two; Zen 3). Everything that a block needs stays in the first-level cache.
+ * as a panel holds; then all groups, two at a time. Their blocks are decoded to memory once for the tile, and multiplied with 4
+ * tokens at a time: weights are loaded once for these, and activations are loaded into all lanes for both groups, which takes no
+ * vector unit. With one group loads would bound (14.7 cycles for a block of a token, 11.5 with two; Zen 3). Tiles are large for
+ * the sake of grids, whose decoding costs as much as 10 tokens.
  */
 #ifndef LLMK_MATMUL_PAIRS_H
 #define LLMK_MATMUL_PAIRS_H
 
-#define PAIR_TOKENS 32			/* of a tile */
+#define PAIR_TOKENS 64			/* of a tile */
 #define PAIR_GROUPS 2
-#define PAIR_CHUNK 32			/* groups of a chunk: 32 KB of sums */
+#define PAIR_CHUNK 16			/* groups of a chunk: 32 KB of sums */
 #define PAIR_MIN_TOKENS 4		/* fewer do not pay for the decoding of types that have other ways */
-#define PAIR_ACTS 256			/* blocks of tokens in a panel: 16 KB */
+#define PAIR_ACTS 512			/* blocks of tokens in a panel: 32 KB */
 #define PAIR_BLOCKS 16			/* at most; like the least that fits, a multiple of the parts of a super-block */
 
 _Static_assert(VEC_GROUPS == 1, "a vector is one group");
