@@ -379,19 +379,18 @@ grid_two_quads(const uint64_t *points, const uint16_t *index, vec_i *quads)
 #undef POINT
 }
 
+/* the points of columns 8 i .. 8 i + 7 of a part */
 VEC_INLINE void
-grid_points(const LlmType type, const uint16_t (*index)[LLMK_ROWS], vec_i *quads)
+grid_points(const LlmType type, const uint16_t (*index)[LLMK_ROWS], int i, vec_i *quads)
 {
 	const uint64_t *points = type == LLM_TYPE_IQ2_XXS ? iq2_xxs_grid : type == LLM_TYPE_IQ2_XS ? iq2_xs_grid
 		: type == LLM_TYPE_IQ2_S ? iq2_s_grid : iq1_s_grid;
-	const bool	four = type == LLM_TYPE_IQ3_XXS || type == LLM_TYPE_IQ3_S;
 
-	LLMK_UNROLL
-	for (int k = 0; k < 8; k++)
-		if (four)
-			quads[k] = grid_quad(type == LLM_TYPE_IQ3_S ? iq3_s_grid : iq3_xxs_grid, index[k]);
-		else if (k % 2 == 0)
-			grid_two_quads(points, index[k / 2], quads + k);
+	if (type == LLM_TYPE_IQ3_XXS || type == LLM_TYPE_IQ3_S)
+		for (int k = 0; k < 2; k++)
+			quads[k] = grid_quad(type == LLM_TYPE_IQ3_S ? iq3_s_grid : iq3_xxs_grid, index[2 * i + k]);
+	else
+		grid_two_quads(points, index[i], quads);
 }
 
 /* signs or moves of 8 columns applied to their two quads; signs: byte `byte` of each lane */
@@ -442,22 +441,27 @@ grid_digits(const uint8_t *bytes, int part, int k)
 	return _mm256_sub_epi8(vec_or(digit[0], vec_sll16(digit[1], 8)), vec_set8(1));
 }
 
-/* part `part` of an opened super-block: quads of signed bytes, and the scale of each half */
+/* quads 2 i and 2 i + 1 of part `part` of an opened super-block, signed bytes */
 VEC_INLINE void
-decode_grid(const LlmType type, const GridBlock *grid, int part, vec_i *quads, vec_i *scale)
+decode_grid(const LlmType type, const GridBlock *grid, int part, int i, vec_i *quads)
 {
-	for (int h = 0; h < 2; h++)
-		scale[h] = type == LLM_TYPE_TQ1_0 ? vec_set16(1) : grid_scale(grid->scale[grid_has_halves(type) ? 2 * part + h : part]);
 	if (type == LLM_TYPE_TQ1_0)
 	{
-		for (int k = 0; k < 8; k++)
-			quads[k] = grid_digits(grid->bytes, part, k);
+		for (int k = 0; k < 2; k++)
+			quads[k] = grid_digits(grid->bytes, part, 2 * i + k);
 		return;
 	}
-	grid_points(type, grid->index[part], quads);
-	LLMK_UNROLL
-	for (int i = 0; i < 4; i++)
-		grid_apply(type, grid->signs[part], i, quads + 2 * i);
+	grid_points(type, grid->index[part], i, quads);
+	grid_apply(type, grid->signs[part], i, quads);
+}
+
+/* the scale of half h of a part, in both 16-bit halves of each lane */
+VEC_INLINE vec_i
+grid_half_scale(const LlmType type, const GridBlock *grid, int part, int h)
+{
+	if (type == LLM_TYPE_TQ1_0)
+		return vec_set16(1);
+	return grid_scale(grid->scale[grid_has_halves(type) ? 2 * part + h : part]);
 }
 
 #endif

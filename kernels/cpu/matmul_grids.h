@@ -8,21 +8,38 @@
 #ifndef LLMK_MATMUL_GRIDS_H
 #define LLMK_MATMUL_GRIDS_H
 
-/* integer sums of a part with one term */
+/* two quads, of columns q and on, with one term: 16-bit sums of 4 products */
 VEC_INLINE vec_i
-grid_dot(const vec_i *quads, const vec_i *scale, const int8_t *q)
+grid_products(const vec_i *quads, const int8_t *q)
 {
-	vec_i		sum = vec_set32(0);
+	const vec_i first = vec_maddubs(vec_abs8(quads[0]), vec_sign8(vec_bcast(q), quads[0]));
+	const vec_i second = vec_maddubs(vec_abs8(quads[1]), vec_sign8(vec_bcast(q + 4), quads[1]));
+
+	return vec_add16(first, second);
+}
+
+/* block b of the activations times a part, added to the sum of one group; the empty statement as in spread_nibbles */
+VEC_INLINE vec_f
+grid_part(const LlmType type, const GridBlock *grid, int part, const LlmkActs *acts, int64_t b, vec_f sum)
+{
+	const bool	two = acts->term[1].d[b] != 0.0f;
+	vec_i		isum[2] = {vec_set32(0), vec_set32(0)};
 
 	LLMK_UNROLL
-	for (int k = 0; k < 8; k += 2)
+	for (int i = 0; i < 4; i++)
 	{
-		const vec_i first = vec_maddubs(vec_abs8(quads[k]), vec_sign8(vec_bcast(q + 4 * k), quads[k]));
-		const vec_i second = vec_maddubs(vec_abs8(quads[k + 1]), vec_sign8(vec_bcast(q + 4 * k + 4), quads[k + 1]));
+		const vec_i scale = grid_half_scale(type, grid, part, i / 2);
+		vec_i		quads[2];
 
-		sum = vec_add32(sum, vec_madd(vec_add16(first, second), scale[k / 4]));
+		decode_grid(type, grid, part, i, quads);
+		isum[0] = vec_add32(isum[0], vec_madd(grid_products(quads, acts->term[0].q + LLM_QK * b + 8 * i), scale));
+		if (two)
+			isum[1] = vec_add32(isum[1], vec_madd(grid_products(quads, acts->term[1].q + LLM_QK * b + 8 * i), scale));
+		__asm__ volatile("":"+x" (isum[0]), "+x" (isum[1]));
 	}
-	return sum;
+	if (two)
+		isum[0] = vec_add32(vec_mul32(isum[0], vec_set32(LLMK_TERM_RATIO)), isum[1]);
+	return vec_fma(vec_to_f(isum[0]), vec_mul_f(grid->d, vec_bcast_f(&acts->term[two].d[b])), sum);
 }
 
 /* one group and one token */
@@ -30,32 +47,15 @@ VEC_INLINE vec_f
 grid_one(const LlmType type, const uint8_t *group, const LlmkActs *acts)
 {
 	vec_f		sum = vec_zero_f();
-	GridBlock	grid;
 
-	for (int64_t b = 0; b < acts->n_cols / LLM_QK; b++)
+	for (int64_t b = 0; b < acts->n_cols / LLM_QK; b += GRID_PARTS, group += grid_block_bytes(type))
 	{
-		const float *d = &acts->term[0].d[b];
-		const float *d2 = &acts->term[1].d[b];
-		vec_i		quads[8];
-		vec_i		scale[2];
-		vec_i		isum;
+		GridBlock	grid;
 
-		if (b % GRID_PARTS == 0)
-		{
-			const uint8_t *super = group + (size_t) (b / GRID_PARTS) * grid_block_bytes(type);
-
-			prefetch(super + AHEAD_BYTES, grid_block_bytes(type));
-			open_grid(type, super, &grid);
-		}
-		decode_grid(type, &grid, (int) (b % GRID_PARTS), quads, scale);
-		isum = grid_dot(quads, scale, acts->term[0].q + LLM_QK * b);
-		if (*d2 != 0.0f)
-		{
-			isum = vec_mul32(isum, vec_set32(LLMK_TERM_RATIO));
-			isum = vec_add32(isum, grid_dot(quads, scale, acts->term[1].q + LLM_QK * b));
-			d = d2;
-		}
-		sum = vec_fma(vec_to_f(isum), vec_mul_f(grid.d, vec_bcast_f(d)), sum);
+		prefetch(group + AHEAD_BYTES, grid_block_bytes(type));
+		open_grid(type, group, &grid);
+		for (int part = 0; part < GRID_PARTS; part++)
+			sum = grid_part(type, &grid, part, acts, b + part, sum);
 	}
 	return sum;
 }

@@ -291,7 +291,7 @@ matmul_quant(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 #ifdef LLMK_SPREAD
 	if (acts->n_tokens >= SPREAD_MIN_TOKENS)
 	{
-		if (pairs_has(type))
+		if (pairs_has(type, acts->n_tokens))
 			matmul_pairs(type, w, acts, group_begin, group_end, out, ld_out);
 		else
 			matmul_spread(type, w, acts, group_begin, group_end, out, ld_out);
