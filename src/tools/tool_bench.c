@@ -3,7 +3,7 @@
  *
  * prefill: one prompt of P tokens, up to the logits of its last position. decode: N tokens of one sequence, batch decode:
  * N tokens of each of S sequences at once; both begin from a prompt of one token after D others, and the time runs from the
- * step after which every sequence has its first token. Prompts are pseudo-random tokens, new ones in every run. Medians of R
+ * step after which every sequence has its first token. load: the model was read and packed in that time. Prompts are pseudo-random tokens, new ones in every run. Medians of R
  * runs, after a short one that is not counted.
  */
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 typedef struct Bench
 {
 	ToolModel	m;
+	double		load_seconds;	/* from the file to a model that is ready */
 	uint64_t	random;			/* state of next_token */
 	int32_t    *ids;			/* scratch for a prompt */
 	LlmRequest **requests;		/* scratch for the sequences */
@@ -207,6 +208,7 @@ static LlmStatus
 fill_object(const Bench *b, const ToolOptions *o, const double *results, struct json_object *object, LlmError *err)
 {
 	LLM_TRY(tool_json_set_text(object, "kernels", b->m.model->kernels->name, err));
+	LLM_TRY(tool_json_set_number(object, "load_ms", b->load_seconds * 1000, err));
 	LLM_TRY(tool_json_set_int(object, "threads", llm_pool_threads(b->m.pool), err));
 	LLM_TRY(tool_json_set_int(object, "prompt", o->prompt, err));
 	LLM_TRY(tool_json_set_int(object, "generate", o->generate, err));
@@ -231,6 +233,7 @@ report(const Bench *b, const ToolOptions *o, const double *results, LlmError *er
 	{
 		printf("kernels %s, %d threads, median of %lld runs, tokens per second\n", b->m.model->kernels->name,
 			   llm_pool_threads(b->m.pool), (long long) o->repeat);
+		printf("%-10s %10.2f s\n", "load", b->load_seconds);
 		for (int what = TOOL_PREFILL; what < N_MEASURES; what++)
 		{
 			if (results[what] > 0)
@@ -254,10 +257,12 @@ tool_bench(const ToolOptions *options, LlmError *err)
 	const LlmAllocator *a = &llm_malloc_allocator;
 	Bench		b;
 	double		results[N_MEASURES] = {0};
+	double		start = now_seconds();
 	LlmStatus	status;
 
 	memset(&b, 0, sizeof b);
 	LLM_TRY(tool_model_open(options, &b.m, err));
+	b.load_seconds = now_seconds() - start;
 	status = llm_alloc(a, (size_t) (options->prompt > options->depth ? options->prompt : options->depth + 1), sizeof(int32_t),
 					   (void **) &b.ids, err);
 	if (status == LLM_OK)
