@@ -454,6 +454,7 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 {
 	const LlmAllocator *a;
 	uint8		digest_bytes[LLM_DIGEST_BYTES];
+	uint64_t	seed;
 	PgLlmFileId opened;
 	LlmError	err;
 
@@ -466,7 +467,8 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 	if (!pgllm_file_id_equal(&opened, id))
 		raise_changed(path);
 	llm_buf_init(&work->tables, a);
-	PGLLM_RUN(llm_tokenizer_tables(work->source.meta, a, pgllm_stop(), &work->tables, &err), &err);
+	memcpy(&seed, digest_bytes, sizeof(seed));
+	PGLLM_RUN(llm_tokenizer_tables(work->source.meta, seed, a, pgllm_stop(), &work->tables, &err), &err);
 	PGLLM_CHECK(llm_packer_begin_with(&work->source, digest_bytes, (LlmStr) {work->tables.data, work->tables.len}, a, &work->packer,
 									  &work->total_bytes, &err), &err);
 }
