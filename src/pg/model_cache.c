@@ -166,13 +166,42 @@ free_pool_at_exit(int code, Datum arg)
 	free_pool();
 }
 
+static void
+make_pool(int threads)
+{
+	static bool exit_registered = false;
+	LlmError	err;
+
+	free_pool();
+	if (!exit_registered)
+		on_proc_exit(free_pool_at_exit, (Datum) 0);
+	exit_registered = true;
+	pool_context = AllocSetContextCreate(pgllm_context(), "pg_llm threads", ALLOCSET_SMALL_SIZES);
+	PGLLM_CHECK(llm_pool_create(pgllm_allocator(pool_context), threads, &pool, &err), &err);
+	pool_threads = threads;
+}
+
+/* the pool for work outside of schedulers; it is as large as it may be now, or was when something that runs began */
+LlmPool *
+pgllm_threads_begin(void)
+{
+	if (pool == NULL)
+		make_pool(pgllm_thread_count());
+	llm_pool_set_limit(pool, Min(pgllm_thread_count(), pgllm_cpu_share_begin(pool_threads)));
+	return pool;
+}
+
+void
+pgllm_threads_end(void)
+{
+	pgllm_cpu_share_end();
+}
+
 /* pool and schedulers by the settings as they are now, unless running requests need the old ones */
 static void
 follow_settings(void)
 {
-	static bool exit_registered = false;
 	int			threads = pgllm_thread_count();
-	LlmError	err;
 
 	if (pool && pool_threads == threads && schedulers_batch_tokens == pgllm_batch_tokens &&
 		schedulers_memory_kb == pgllm_memory_limit_kb && schedulers_prefix_cache == pgllm_prefix_cache)
@@ -183,15 +212,8 @@ follow_settings(void)
 	schedulers_batch_tokens = pgllm_batch_tokens;
 	schedulers_memory_kb = pgllm_memory_limit_kb;
 	schedulers_prefix_cache = pgllm_prefix_cache;
-	if (pool && pool_threads == threads)
-		return;
-	free_pool();
-	if (!exit_registered)
-		on_proc_exit(free_pool_at_exit, (Datum) 0);
-	exit_registered = true;
-	pool_context = AllocSetContextCreate(pgllm_context(), "pg_llm threads", ALLOCSET_SMALL_SIZES);
-	PGLLM_CHECK(llm_pool_create(pgllm_allocator(pool_context), threads, &pool, &err), &err);
-	pool_threads = threads;
+	if (pool == NULL || pool_threads != threads)
+		make_pool(threads);
 }
 
 static void

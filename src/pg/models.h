@@ -196,6 +196,10 @@ extern MemoryContext pgllm_context(void);
 extern int	pgllm_cpu_share_begin(int threads);
 extern void pgllm_cpu_share_end(void);
 
+/* model_cache.c: this session's threads, as many as are its share now, for work outside of schedulers; end it on errors too */
+extern LlmPool *pgllm_threads_begin(void);
+extern void pgllm_threads_end(void);
+
 /* ---- module.c ---- */
 
 /* a number that changes from one statement of the client to the next */

@@ -19,6 +19,7 @@
 #include "shared_cache.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -317,6 +318,7 @@ typedef struct PackWork
 	uint64_t	total_bytes;	/* of the pack */
 	int			fd;				/* of the temporary file, or -1 */
 	char	   *temp;			/* its name, NULL once it is renamed */
+	atomic_uint_fast64_t written_end;	/* of all that was written */
 	uint64_t	flushed_bytes;	/* end of what was handed to the disk */
 	PgLlmPlace	place;			/* in the shared cache, until it is published */
 	uint8_t    *memory;
@@ -350,7 +352,7 @@ make_cleanup(int code, Datum arg)
 	work->context = NULL;
 }
 
-/* sink of the packer: the temporary file. What is written is handed to the disk as we go, so that the sync at the end is short. */
+/* sink of the packer: the temporary file; called by threads, so nothing of PostgreSQL's is used */
 static LlmStatus
 write_pack(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err)
 {
@@ -367,15 +369,32 @@ write_pack(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *e
 			return llm_fail_errno(err, n < 0 ? errno : ENOSPC, "could not write pack file \"%s\"", work->temp);
 		done += (size_t) n;
 	}
-	if (offset + len >= work->flushed_bytes + FLUSH_BYTES)
+	for (uint64_t end = atomic_load(&work->written_end); end < offset + len;)
 	{
-		pg_flush_data(work->fd, (off_t) work->flushed_bytes, (off_t) (offset + len - work->flushed_bytes));
-		work->flushed_bytes = offset + len;
+		if (atomic_compare_exchange_weak(&work->written_end, &end, offset + len))
+			break;
 	}
 	return LLM_OK;
 }
 
-/* the same in the shared cache; the packer stays inside of what it said */
+/*
+ * Between pieces: take as many threads as are ours now; and what is written to a file is handed to the disk, so that the sync at the
+ * end is short.
+ */
+static void
+follow_pack(void *ctx)
+{
+	PackWork   *work = ctx;
+	const uint64_t end = atomic_load(&work->written_end);
+
+	(void) pgllm_threads_begin();
+	if (work->fd < 0 || end < work->flushed_bytes + FLUSH_BYTES)
+		return;
+	pg_flush_data(work->fd, (off_t) work->flushed_bytes, (off_t) (end - work->flushed_bytes));
+	work->flushed_bytes = end;
+}
+
+/* the same in the shared cache, called by threads too; the packer stays inside of what it said */
 static LlmStatus
 write_memory(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err)
 {
@@ -435,6 +454,7 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 {
 	const LlmAllocator *a;
 	uint8		digest_bytes[LLM_DIGEST_BYTES];
+	uint64_t	seed;
 	PgLlmFileId opened;
 	LlmError	err;
 
@@ -447,7 +467,8 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 	if (!pgllm_file_id_equal(&opened, id))
 		raise_changed(path);
 	llm_buf_init(&work->tables, a);
-	PGLLM_RUN(llm_tokenizer_tables(work->source.meta, a, pgllm_stop(), &work->tables, &err), &err);
+	memcpy(&seed, digest_bytes, sizeof(seed));
+	PGLLM_RUN(llm_tokenizer_tables(work->source.meta, seed, a, pgllm_stop(), &work->tables, &err), &err);
 	PGLLM_CHECK(llm_packer_begin_with(&work->source, digest_bytes, (LlmStr) {work->tables.data, work->tables.len}, a, &work->packer,
 									  &work->total_bytes, &err), &err);
 }
@@ -455,10 +476,20 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 static void
 run_pack(PackWork *work, LlmStatus (*write) (void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err))
 {
-	LlmPackSink sink = {.write = write, .ctx = work};
+	LlmPackSink sink = {.write = write, .ctx = work, .taken = follow_pack};
+	LlmPool    *pool = pgllm_threads_begin();
 	LlmError	err;
 
-	PGLLM_RUN(llm_packer_run(work->packer, &sink, pgllm_stop(), &err), &err);
+	PG_TRY();
+	{
+		PGLLM_CHECK(llm_packer_share(work->packer, pool, &err), &err);
+		PGLLM_RUN(llm_packer_run(work->packer, &sink, pgllm_stop(), &err), &err);
+	}
+	PG_FINALLY();
+	{
+		pgllm_threads_end();
+	}
+	PG_END_TRY();
 	PGLLM_CHECK(llm_source_check_unchanged(&work->source, &err), &err);
 }
 

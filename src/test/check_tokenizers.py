@@ -22,7 +22,10 @@ import sys
 import tempfile
 import time
 
-import sentencepiece
+try:
+    import sentencepiece
+except ImportError:         # only for vocabularies of that library
+    sentencepiece = None
 from gguf import GGUFReader, GGUFWriter
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 

@@ -273,6 +273,9 @@ check(rc == 0 and "prefill" in out, "bench as text")
 bad("bench", MODEL, "--prompt", "1000000", "--repeat", "1", says="context")
 value, = good("bench", MODEL, "--only", "batch", "--depth", "20", "--generate", "4", "--sequences", "3", "--repeat", "1", "--json")
 check("batch_decode_tps" in value and "prefill_tps" not in value and value["depth"] == 20, "bench of one thing")
+value, = good("bench", MODEL, "--only", "copy", "--prompt", "40", "--generate", "20", "--repeat", "2", "--json")
+check(value["copy_tps"] > 0 and value["copy_without_guesses_tps"] > 0 and value["right_guesses"] <= value["guesses"] and value["load_ms"] > 0 and
+      "prefill_tps" not in value, f"{value}")
 bad("bench", MODEL, "--only", "all", says="--only")
 bad("bench", MODEL, "--sequences", "5000", says="--sequences")
 

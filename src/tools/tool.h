@@ -42,7 +42,8 @@ typedef enum ToolMeasure
 {
 	TOOL_PREFILL = 1,
 	TOOL_DECODE,
-	TOOL_BATCH
+	TOOL_BATCH,
+	TOOL_COPY
 } ToolMeasure;
 
 typedef struct ToolOptions

@@ -11,13 +11,13 @@
 #define PREFIX_CACHE_BYTES ((size_t) 64 << 20)
 
 static LlmStatus
-pack_file(const char *path, const uint8_t **base, size_t *size, LlmError *err)
+pack_file(const char *path, LlmPool *pool, const uint8_t **base, size_t *size, LlmError *err)
 {
 	LlmSource	source;
 	LlmStatus	status;
 
 	LLM_TRY(llm_source_open(path, &llm_malloc_allocator, NULL, &source, err));
-	status = llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, base, size, err);
+	status = llm_pack_to_memory_with(&source, pool, &llm_malloc_allocator, NULL, base, size, err);
 	llm_source_close(&source);
 	return status;
 }
@@ -48,16 +48,16 @@ open_parts(const ToolOptions *options, ToolModel *m, LlmError *err)
 	else
 		scheduler_options.prefix_cache_bytes = PREFIX_CACHE_BYTES;
 	LLM_TRY(select_kernels(options->kernels, &kernels, err));
-	LLM_TRY(pack_file(options->model, &m->base, &m->size, err));
+	LLM_TRY(llm_pool_create(&llm_malloc_allocator, n_threads, &m->pool, err));
+	LLM_TRY(pack_file(options->model, m->pool, &m->base, &m->size, err));
 	if (options->lora)
 	{
 		m->adapter.scale = options->lora_scale;
-		LLM_TRY(pack_file(options->lora, &m->adapter.base, &m->adapter.size, err));
+		LLM_TRY(pack_file(options->lora, m->pool, &m->adapter.base, &m->adapter.size, err));
 		model_options.adapters = &m->adapter;
 		model_options.n_adapters = 1;
 	}
 	LLM_TRY(llm_model_open(m->base, m->size, &model_options, kernels, &llm_malloc_allocator, &m->model, err));
-	LLM_TRY(llm_pool_create(&llm_malloc_allocator, n_threads, &m->pool, err));
 	return llm_scheduler_create(m->model, m->pool, &scheduler_options, &llm_malloc_allocator, &m->scheduler, err);
 }
 

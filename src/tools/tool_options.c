@@ -130,9 +130,10 @@ tool_usage(FILE *to)
 		  "  perplexity MODEL FILE --ctx N [--from I]\n"
 		  "        FILE's tokens in windows of N, each by itself; positions I (1) and later of a window count\n"
 		  "  bench MODEL [--prompt P] [--generate N] [--sequences S] [--depth D] [--repeat R]\n"
-		  "        [--only prefill|decode|batch] [--json]\n"
+		  "        [--only prefill|decode|batch|copy] [--json]\n"
 		  "        tokens per second: a prompt of P (512), N (128) new tokens of one sequence, the same of S (8)\n"
-		  "        sequences at once, each after D (0) other tokens; medians of R (3) runs\n"
+		  "        sequences at once, each after D (0) other tokens; medians of R (3) runs. copy: N tokens after a\n"
+		  "        prompt of P whose halves are alike, with guesses from the prompt and without\n"
 		  "\n"
 		  "Commands that run the model also take:\n"
 		  "  --ctx N            positions of a sequence at most (default: the model's own)\n"
@@ -305,9 +306,9 @@ parse_pooling(const char *name, const char *word, LlmPooling *out, LlmError *err
 static LlmStatus
 parse_measure(const char *name, const char *word, ToolMeasure *out, LlmError *err)
 {
-	static const char *const words[] = {[TOOL_PREFILL] = "prefill", [TOOL_DECODE] = "decode", [TOOL_BATCH] = "batch"};
+	static const char *const words[] = {[TOOL_PREFILL] = "prefill", [TOOL_DECODE] = "decode", [TOOL_BATCH] = "batch", [TOOL_COPY] = "copy"};
 
-	for (int measure = TOOL_PREFILL; measure <= TOOL_BATCH; measure++)
+	for (int measure = TOOL_PREFILL; measure <= TOOL_COPY; measure++)
 	{
 		if (strcmp(word, words[measure]) == 0)
 		{
@@ -315,7 +316,7 @@ parse_measure(const char *name, const char *word, ToolMeasure *out, LlmError *er
 			return LLM_OK;
 		}
 	}
-	return llm_fail(err, LLM_E_ARGUMENT, "%s must be prefill, decode or batch, is \"%s\"", name, word);
+	return llm_fail(err, LLM_E_ARGUMENT, "%s must be prefill, decode, batch or copy, is \"%s\"", name, word);
 }
 
 static LlmStatus

@@ -166,8 +166,8 @@ llm_bpe_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	if (merges->count >= INT32_MAX)
 		return llm_fail(err, LLM_E_LIMIT, "tokenizer.ggml.merges has %llu elements, at most %d are possible",
 						(unsigned long long) merges->count, INT32_MAX - 1);
-	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
-	LLM_TRY(llm_merges_init(&t->merges, (size_t) merges->count, t->allocator, err));
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->seed, t->allocator, err));
+	LLM_TRY(llm_merges_init(&t->merges, (size_t) merges->count, t->seed, t->allocator, err));
 	llm_bpe_alphabet(l.byte_of);
 	llm_buf_init(&l.text, t->allocator);
 	status = load_vocabulary(&l, merges, err);

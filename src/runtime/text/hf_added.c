@@ -123,7 +123,7 @@ llm_hf_read_added(LlmTokenizer *t, LlmStr json, int32_t n_ids, size_t n_words, L
 	{
 		hf->added_of = memory;
 		memset(hf->added_of, 0xFF, n_room * sizeof(int32_t));
-		status = llm_vocab_init(&names, n, hf->allocator, err);
+		status = llm_vocab_init(&names, n, 0, hf->allocator, err);
 		if (status == LLM_OK)
 			status = number_all(t, list, n_ids, (int32_t) n_words, &names, err);
 		llm_vocab_free(&names);
@@ -160,8 +160,8 @@ llm_hf_index_added(LlmTokenizer *t, LlmError *err)
 {
 	LlmHf	   *hf = t->hf;
 
-	LLM_TRY(llm_trie_init(&hf->raw_added, hf->allocator, err));
-	LLM_TRY(llm_trie_init(&hf->normal_added, hf->allocator, err));
+	LLM_TRY(llm_trie_init(&hf->raw_added, t->seed, hf->allocator, err));
+	LLM_TRY(llm_trie_init(&hf->normal_added, t->seed, hf->allocator, err));
 	for (size_t i = 0; i < hf->n_added; i++)
 	{
 		LlmHfAdded *added = &hf->added[i];

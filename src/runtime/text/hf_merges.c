@@ -117,7 +117,7 @@ llm_hf_load_merges(LlmHfLoader *l, LlmStr section, LlmError *err)
 		return llm_fail(err, LLM_E_FORMAT, "the BPE model of tokenizer.json has no merges");
 	l->hf->cut_at_marks = true;
 	LLM_TRY(read_merges(l, section, NULL, &n, err));
-	LLM_TRY(llm_merges_init(&l->t->merges, (size_t) n, l->hf->allocator, err));
+	LLM_TRY(llm_merges_init(&l->t->merges, (size_t) n, l->t->seed, l->hf->allocator, err));
 	llm_buf_init(&pair, l->hf->allocator);
 	status = read_merges(l, section, &pair, &n, err);
 	llm_buf_free(&pair);

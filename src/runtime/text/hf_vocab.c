@@ -292,7 +292,7 @@ load_trie(LlmHfLoader *l, LlmError *err)
 	double		lowest = INFINITY;
 	size_t		n = l->entries.len / sizeof(VocabEntry);
 
-	LLM_TRY(llm_trie_init(&hf->trie, hf->allocator, err));
+	LLM_TRY(llm_trie_init(&hf->trie, l->t->seed, hf->allocator, err));
 	for (size_t id = 0; id < n; id++)
 	{
 		LlmStr		text = llm_vocab_bytes(&l->t->vocab, (int32_t) id);
@@ -399,8 +399,8 @@ load_vocabulary(LlmHfLoader *l, const ModelParts *parts, LlmStr added, LlmError 
 	if (n_ids > SPARE_IDS + 16 * (l->entries.len / sizeof(VocabEntry)))
 		return llm_fail(err, LLM_E_LIMIT, "the vocabulary of tokenizer.json has the id %lu, but only %zu tokens",
 						(unsigned long) l->max_id, l->entries.len / sizeof(VocabEntry));
-	LLM_TRY(llm_vocab_init(&t->vocab, n_ids, hf->allocator, err));
-	LLM_TRY(llm_vocab_init(&hf->words, n_ids, hf->allocator, err));
+	LLM_TRY(llm_vocab_init(&t->vocab, n_ids, t->seed, hf->allocator, err));
+	LLM_TRY(llm_vocab_init(&hf->words, n_ids, t->seed, hf->allocator, err));
 	LLM_TRY(load_words(l, n_ids, &n_words, err));
 	LLM_TRY(load_options(l, parts, err));
 	if (hf->model == LLM_HF_BPE)

@@ -115,7 +115,7 @@ llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LlmStatus	status = LLM_OK;
 
 	LLM_TRY(load_scores(t, meta, err));
-	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->seed, t->allocator, err));
 	t->cut_at_spaces = true;
 	for (int b = 0; b < 256; b++)
 		t->byte_token[b] = -1;

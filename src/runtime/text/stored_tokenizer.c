@@ -83,7 +83,7 @@ put(const LlmTokenizer *t, const LlmMeta *meta, LlmBuf *out, LlmError *err)
 }
 
 LlmStatus
-llm_tokenizer_tables(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmBuf *out, LlmError *err)
+llm_tokenizer_tables(const LlmMeta *meta, uint64_t seed, const LlmAllocator *a, const LlmStop *stop, LlmBuf *out, LlmError *err)
 {
 	const size_t len = out->len;
 	LlmTokenizer *t;
@@ -92,7 +92,7 @@ llm_tokenizer_tables(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *
 
 	if (!llm_meta_find(meta, "tokenizer.ggml.model"))
 		return LLM_OK;
-	status = llm_tokenizer_create_with(meta, a, stop, &t, &own);
+	status = llm_tokenizer_create_seeded(meta, seed, a, stop, &t, &own);
 	if (status == LLM_OK)
 	{
 		status = put(t, meta, out, &own);

@@ -203,7 +203,7 @@ static LlmStatus
 load_none(LlmTokenizer *t, LlmError *err)
 {
 	snprintf(t->kind_name, sizeof(t->kind_name), "none");
-	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->seed, t->allocator, err));
 	for (int32_t id = 0; id < t->n_vocab; id++)
 	{
 		LlmStr		text = llm_token_string(t, id);
@@ -243,13 +243,14 @@ load(LlmTokenizer *t, const LlmMeta *meta, const LlmStop *stop, LlmError *err)
 }
 
 LlmStatus
-llm_tokenizer_create_with(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmTokenizer **out, LlmError *err)
+llm_tokenizer_create_seeded(const LlmMeta *meta, uint64_t seed, const LlmAllocator *a, const LlmStop *stop, LlmTokenizer **out, LlmError *err)
 {
 	void	   *t;
 	LlmStatus	status;
 
 	LLM_TRY(llm_alloc_zero(a, 1, sizeof(LlmTokenizer), &t, err));
 	((LlmTokenizer *) t)->allocator = a;
+	((LlmTokenizer *) t)->seed = seed;
 	status = load(t, meta, stop, err);
 	if (status != LLM_OK)
 	{
@@ -258,6 +259,12 @@ llm_tokenizer_create_with(const LlmMeta *meta, const LlmAllocator *a, const LlmS
 	}
 	*out = t;
 	return LLM_OK;
+}
+
+LlmStatus
+llm_tokenizer_create_with(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmTokenizer **out, LlmError *err)
+{
+	return llm_tokenizer_create_seeded(meta, 0, a, stop, out, err);
 }
 
 LlmStatus

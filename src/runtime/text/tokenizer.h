@@ -55,9 +55,11 @@ extern LlmStatus llm_tokenizer_create_with(const LlmMeta *meta, const LlmAllocat
 /*
  * What it takes long to make of a tokenizer, appended to out; nothing if the metadata has no tokenizer, or one that cannot be made.
  * A tokenizer that is opened with these bytes, which must outlive it and begin at a multiple of 16, is as one that is created, and
- * only borrows them. n_bytes 0: it is created. Errors of open: as above; LLM_E_FORMAT for tables that do not fit together.
+ * only borrows them. n_bytes 0: it is created. seed is of hashes; the same one gives the same bytes. It must be one that whoever made the
+ * metadata could not choose (a digest of the file), else he could make strings that collide. Errors of open: as above; LLM_E_FORMAT for tables that do not fit together.
  */
-extern LlmStatus llm_tokenizer_tables(const LlmMeta *meta, const LlmAllocator *a, const LlmStop *stop, LlmBuf *out, LlmError *err);
+extern LlmStatus llm_tokenizer_tables(const LlmMeta *meta, uint64_t seed, const LlmAllocator *a, const LlmStop *stop, LlmBuf *out,
+									  LlmError *err);
 extern LlmStatus llm_tokenizer_open(const LlmMeta *meta, const void *bytes, size_t n_bytes, const LlmAllocator *a, const LlmStop *stop,
 									LlmTokenizer **out, LlmError *err);
 extern void llm_tokenizer_free(LlmTokenizer *t);

@@ -38,6 +38,7 @@ struct LlmTokenizer
 {
 	const LlmAllocator *allocator;
 	bool		borrowed;		/* tables lie elsewhere (stored_tokenizer.c) */
+	uint64_t	seed;			/* of hashes, 0: by the addresses of tables */
 	LlmTokenizerKind kind;
 	char		kind_name[64];
 	const LlmMetaArray *tokens; /* texts as in the metadata, borrowed from it */
@@ -102,6 +103,10 @@ llm_encoder_worked(LlmEncoder *e, size_t n_bytes)
 	e->work_bytes = 0;
 	return llm_should_stop(e->stop) ? LLM_PAUSED : LLM_OK;
 }
+
+/* tokenizer.c: as llm_tokenizer_create_with; with a seed that is not 0, tables are always the same */
+extern LlmStatus llm_tokenizer_create_seeded(const LlmMeta *meta, uint64_t seed, const LlmAllocator *a, const LlmStop *stop, LlmTokenizer **out,
+											 LlmError *err);
 
 /* hf_tokenizer.c */
 extern LlmStr llm_hf_token_text(const LlmTokenizer *t, int32_t id);

@@ -20,11 +20,11 @@ make_slots(LlmTrie *t, size_t n_slots, LlmError *err)
 }
 
 LlmStatus
-llm_trie_init(LlmTrie *t, const LlmAllocator *a, LlmError *err)
+llm_trie_init(LlmTrie *t, uint64_t seed, const LlmAllocator *a, LlmError *err)
 {
 	memset(t, 0, sizeof(*t));
 	t->allocator = a;
-	t->seed = llm_hash_mix((uint64_t) (uintptr_t) t ^ UINT64_C(0x8EBC6AF09C88C6E3), UINT64_C(0x589965CC75374CC3));
+	t->seed = llm_hash_seed(seed, t);
 	return make_slots(t, FIRST_SLOTS, err);
 }
 

@@ -1,7 +1,7 @@
 /*
  * trie.h: strings by their bytes, to find all that begin at a place of a text in one walk.
  *
- * Nodes are numbers, the root 0; edges lie in one hash table, seeded with an address (see vocab.h).
+ * Nodes are numbers, the root 0; edges lie in one hash table, seeded as those of vocab.h.
  */
 #ifndef LLM_TRIE_H
 #define LLM_TRIE_H
@@ -24,7 +24,8 @@ typedef struct LlmTrie
 	uint32_t	n_nodes;		/* without the root */
 } LlmTrie;
 
-extern LlmStatus llm_trie_init(LlmTrie *t, const LlmAllocator *a, LlmError *err);
+/* seed 0: by address */
+extern LlmStatus llm_trie_init(LlmTrie *t, uint64_t seed, const LlmAllocator *a, LlmError *err);
 extern void llm_trie_free(LlmTrie *t);
 
 /* bytes must not be empty; a string that is there already gets the new value, and *before its old one (else -1) */

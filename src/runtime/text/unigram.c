@@ -100,7 +100,7 @@ llm_unigram_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.remove_extra_whitespaces", false, &t->merge_spaces, err));
 	LLM_TRY(llm_char_map_load(meta, &t->char_map, err));
 	LLM_TRY(load_scores(t, meta, err));
-	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->seed, t->allocator, err));
 	for (int b = 0; b < 256; b++)
 		t->byte_token[b] = -1;
 	llm_buf_init(&text, t->allocator);

@@ -44,12 +44,6 @@ hash_bytes(uint64_t seed, const char *bytes, size_t len)
 	return (uint32_t) (h ^ h >> 32);
 }
 
-static uint64_t
-seed_from(const void *address)
-{
-	return llm_hash_mix((uint64_t) (uintptr_t) address ^ UINT64_C(0x8EBC6AF09C88C6E3), UINT64_C(0x589965CC75374CC3));
-}
-
 static LlmStatus
 make_slots(LlmVocab *v, size_t n_slots, LlmError *err)
 {
@@ -64,11 +58,11 @@ make_slots(LlmVocab *v, size_t n_slots, LlmError *err)
 }
 
 LlmStatus
-llm_vocab_init(LlmVocab *v, size_t n_expected, const LlmAllocator *a, LlmError *err)
+llm_vocab_init(LlmVocab *v, size_t n_expected, uint64_t seed, const LlmAllocator *a, LlmError *err)
 {
 	memset(v, 0, sizeof(*v));
 	v->allocator = a;
-	v->seed = seed_from(v);
+	v->seed = llm_hash_seed(seed, v);
 	llm_buf_init(&v->bytes, a);
 	llm_buf_init(&v->ends, a);
 	LLM_TRY(llm_buf_reserve(&v->bytes, 8 * n_expected + 1, err));
@@ -274,14 +268,14 @@ llm_vocab_get(LlmVocab *v, LlmTables *tables, LlmError *err)
 }
 
 LlmStatus
-llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err)
+llm_merges_init(LlmMergeTable *m, size_t n_merges, uint64_t seed, const LlmAllocator *a, LlmError *err)
 {
 	const size_t n_slots = LLM_SLOTS_FOR(n_merges);
 	void	   *slots;
 
 	memset(m, 0, sizeof(*m));
 	m->allocator = a;
-	m->seed = seed_from(m);
+	m->seed = llm_hash_seed(seed, m);
 	LLM_TRY(llm_alloc(a, n_slots, sizeof(LlmMerge), &slots, err));
 	m->slots = slots;
 	m->n_slots = n_slots;

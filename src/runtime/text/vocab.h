@@ -3,7 +3,7 @@
  *
  * A symbol is a token (its number is its id) or a string that merges pass through without its being a token (numbers from
  * n_tokens on). Every symbol has bytes; only those that were indexed are found by content. Hashes are seeded with an
- * address, so a file cannot be made whose strings collide; nothing depends on their order. Finished ones can be kept (tables.h) and
+ * address, or with what nobody can choose, so a file cannot be made whose strings collide; nothing depends on their order. Finished ones can be kept (tables.h) and
  * used where they lie: then there is no allocator, and nothing may be added.
  */
 #ifndef LLM_VOCAB_H
@@ -29,8 +29,8 @@ typedef struct LlmVocab
 	size_t		n_indexed;
 } LlmVocab;
 
-/* n_expected: of symbols, to size the index once */
-extern LlmStatus llm_vocab_init(LlmVocab *v, size_t n_expected, const LlmAllocator *a, LlmError *err);
+/* n_expected: of symbols, to size the index once; seed 0: by address */
+extern LlmStatus llm_vocab_init(LlmVocab *v, size_t n_expected, uint64_t seed, const LlmAllocator *a, LlmError *err);
 extern void llm_vocab_free(LlmVocab *v);
 
 /* append a symbol without indexing it; its number is n_symbols before the call */
@@ -96,7 +96,7 @@ typedef struct LlmMergeTable
 	size_t		n_slots;
 } LlmMergeTable;
 
-extern LlmStatus llm_merges_init(LlmMergeTable *m, size_t n_merges, const LlmAllocator *a, LlmError *err);
+extern LlmStatus llm_merges_init(LlmMergeTable *m, size_t n_merges, uint64_t seed, const LlmAllocator *a, LlmError *err);
 extern void llm_merges_free(LlmMergeTable *m);
 
 /* at most n_merges of them; the first of equal pairs stays, or (_set) the last */
@@ -113,6 +113,13 @@ llm_hash_mix(uint64_t a, uint64_t b)
 	unsigned __int128 product = (unsigned __int128) a * b;
 
 	return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
+/* a seed for a table: given, or 0 and then made from its address */
+static inline uint64_t
+llm_hash_seed(uint64_t given, const void *table)
+{
+	return llm_hash_mix((given ? given : (uint64_t) (uintptr_t) table) ^ UINT64_C(0x8EBC6AF09C88C6E3), UINT64_C(0x589965CC75374CC3));
 }
 
 /* the merge of a pair, NULL if it has none */

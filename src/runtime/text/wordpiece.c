@@ -55,7 +55,7 @@ llm_wordpiece_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.normalizer.lowercase", false, &t->lowercase, err));
 	t->strip_accents = t->lowercase;
 	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.normalizer.strip_accents", false, &t->strip_accents, err));
-	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->allocator, err));
+	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->seed, t->allocator, err));
 	llm_buf_init(&text, t->allocator);
 	for (int32_t id = 0; id < t->n_vocab && status == LLM_OK; id++)
 		status = load_token(t, id, &text, err);

@@ -47,18 +47,32 @@ run_packer(LlmPacker *packer, uint64_t total_bytes, int protection, LlmPackSink 
 }
 
 LlmStatus
-llm_pack_to_memory(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
-				   const uint8_t **base, size_t *size, LlmError *err)
+llm_pack_to_memory_with(const LlmSource *source, LlmPool *pool, const LlmAllocator *a, const LlmStop *stop,
+						const uint8_t **base, size_t *size, LlmError *err)
 {
 	LlmPacker  *packer;
 	LlmPackSink sink = {.write = write_memory};
 	uint64_t	total_bytes;
+	LlmStatus	status;
 
 	LLM_TRY(llm_packer_begin(source, NULL, a, &packer, &total_bytes, err));
+	status = pool ? llm_packer_share(packer, pool, err) : LLM_OK;
+	if (status != LLM_OK)
+	{
+		llm_packer_free(packer);
+		return status;
+	}
 	LLM_TRY(run_packer(packer, total_bytes, PROT_READ | PROT_WRITE, &sink, &sink.ctx, stop, err));
 	*base = sink.ctx;
 	*size = total_bytes;
 	return LLM_OK;
+}
+
+LlmStatus
+llm_pack_to_memory(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
+				   const uint8_t **base, size_t *size, LlmError *err)
+{
+	return llm_pack_to_memory_with(source, NULL, a, stop, base, size, err);
 }
 
 /* memory that can be read, of which the front can be written: only that much is counted against the system's memory */
@@ -90,7 +104,7 @@ llm_pack_outline(const LlmSource *source, const LlmAllocator *a, const LlmStop *
 {
 	LlmPacker  *packer;
 	Outline		outline = {0};
-	LlmPackSink sink = {write_outline, &outline};
+	LlmPackSink sink = {.write = write_outline, .ctx = &outline};
 	uint64_t	total_bytes;
 
 	LLM_TRY(llm_packer_begin_outline(source, a, &packer, &total_bytes, err));

@@ -14,6 +14,10 @@
 extern LlmStatus llm_pack_to_memory(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
 									const uint8_t **base, size_t *size, LlmError *err);
 
+/* the same by the threads of pool */
+extern LlmStatus llm_pack_to_memory_with(const LlmSource *source, LlmPool *pool, const LlmAllocator *a, const LlmStop *stop,
+										 const uint8_t **base, size_t *size, LlmError *err);
+
 /* an outline of source (llm_packer_begin_outline), which costs memory for what is written into it, and address space for the rest */
 extern LlmStatus llm_pack_outline(const LlmSource *source, const LlmAllocator *a, const LlmStop *stop,
 								  const uint8_t **base, size_t *size, LlmError *err);

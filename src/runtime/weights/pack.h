@@ -12,6 +12,7 @@
 #ifndef LLM_PACK_H
 #define LLM_PACK_H
 
+#include "base/threads.h"
 #include "weights/source.h"
 #include "kernels.h"
 
@@ -44,11 +45,16 @@ typedef struct LlmPack
 	LlmArena	arena;
 } LlmPack;
 
-/* where a pack is written; offsets ascend, but for the header, which comes last; they may leave gaps, which read as zeros */
+/*
+ * Where a pack is written. Offsets ascend, but for the header, which comes last; they may leave gaps, which read as zeros. Where a packer
+ * is shared by threads (llm_packer_share), all of them call write, and offsets ascend roughly. taken (may be NULL) is called now and
+ * then by the caller of llm_packer_run alone, while nothing is being written.
+ */
 typedef struct LlmPackSink
 {
 	LlmStatus	(*write) (void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err);
 	void	   *ctx;
+	void		(*taken) (void *ctx);
 } LlmPackSink;
 
 /*
@@ -66,6 +72,8 @@ extern LlmStatus llm_packer_begin(const LlmSource *source, const uint8_t *digest
 /* the same with tables, which must outlive the packer */
 extern LlmStatus llm_packer_begin_with(const LlmSource *source, const uint8_t *digest, LlmStr tables, const LlmAllocator *a,
 									   LlmPacker **out, uint64_t *total_bytes, LlmError *err);
+/* before run: let the threads of pool pack and write too, with the same result. Errors: LLM_E_NOMEM. */
+extern LlmStatus llm_packer_share(LlmPacker *packer, LlmPool *pool, LlmError *err);
 extern LlmStatus llm_packer_run(LlmPacker *packer, const LlmPackSink *sink, const LlmStop *stop, LlmError *err);
 extern void llm_packer_free(LlmPacker *packer);
 

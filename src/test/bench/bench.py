@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What `make bench` runs: measures groups of work beside other programs and writes build/bench/GROUP.json after every round.
 
-Groups: smollm2, types, shapes, threads, busy (speed.py), masks (masks.py), embed (embed.py), quality (quality.py), rows (rows.py; needs a server, so
-`make bench-rows`). report.py makes the table and the plot of docs/performance.md from all results that are there.
+Groups: smollm2, types, shapes, threads, busy (speed.py), masks (masks.py), embed (embed.py), quality (quality.py), load (load.py), text (text.py), blas (blas.py), rows
+(rows.py; needs a server, so `make bench-rows`). report.py makes the table and the plot of docs/performance.md from all results that are there.
 """
 import argparse
 import datetime
@@ -33,7 +33,7 @@ def cpu_name():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument('--what', default=' '.join(SPEED + ('masks', 'embed', 'quality')))
+    parser.add_argument('--what', default=' '.join(SPEED + ('masks', 'embed', 'quality', 'load', 'text', 'blas')))
     parser.add_argument('--threads', type=int, required=True)
     parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--minutes', type=float, default=0, help='stop a group after these; 0: after its rounds')

@@ -1,7 +1,7 @@
 """Quality beside llama.cpp: perplexity of SmolLM2 in every 32-block type, and divergence from exact logits for other types.
 
 The text is the beginning of docs/functions.md, BENCH_WINDOWS (20) whole windows of 512 tokens; the second half of each window is scored, by both programs
-alike. References of exact logits are files NAME.json beside NAME.gguf in the folder BENCH_REFERENCES, left out without it.
+alike. BENCH_TYPES names other types than all ("file" is Q4_1). References of exact logits are files NAME.json beside NAME.gguf in the folder BENCH_REFERENCES, left out without it.
 """
 import glob
 import json
@@ -14,7 +14,7 @@ from common import Failed, LLM, PEER, PYTHON, Row, SMOLLM, run, say
 
 WINDOW = 512
 WINDOWS = int(os.environ.get('BENCH_WINDOWS') or 20)
-TYPES = ('file', 'Q4_0', 'Q5_0', 'Q5_1', 'Q8_0', 'IQ4_NL', 'MXFP4')
+TYPES = (os.environ.get('BENCH_TYPES') or 'file Q4_0 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4').split()
 OTHER = re.compile(r'\.(Q\d_K\w*|IQ\d_\w+|TQ\d_\d)\.json$')
 
 

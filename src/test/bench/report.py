@@ -11,7 +11,8 @@ END = '<!-- end of the tables that make bench writes -->'
 TITLES = [('smollm2', 'SmolLM2 135M (576 wide), Q4_1'), ('types', 'SmolLM2 in other types'),
           ('shapes', 'Random weights in the shape of larger models'), ('threads', 'Threads'),
           ('busy', 'One core kept busy by another process'), ('masks', 'Answers with a shape'), ('embed', 'Embeddings: all-MiniLM-L6-v2'),
-          ('quality', 'Quality'), ('rows', 'Rows of a table')]
+          ('quality', 'Quality'), ('load', 'Loading'), ('text', 'Tokenizers, and guesses from the prompt'),
+          ('blas', 'Float products alone'), ('rows', 'Rows of a table')]
 
 
 def number(x):

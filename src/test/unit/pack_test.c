@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 static const LlmAllocator *const alloc = &llm_malloc_allocator;
@@ -249,7 +250,7 @@ test_pauses(const Source *s, const uint8_t *expected, size_t size)
 	{
 		MemorySink	memory = {.base = base, .size = size, .fail_at = mode == 0 ? -1 : 0,
 		.fail_status = mode == 1 ? LLM_E_IO : LLM_PAUSED};
-		LlmPackSink sink = {memory_sink_write, &memory};
+		LlmPackSink sink = {.write = memory_sink_write, .ctx = &memory};
 		LlmPacker  *packer;
 		LlmError	err;
 		LlmStatus	status;
@@ -280,6 +281,74 @@ test_pauses(const Source *s, const uint8_t *expected, size_t size)
 	free(base);
 }
 
+/* ---- packed by threads ---- */
+
+typedef struct SharedSink
+{
+	uint8_t    *base;
+	size_t		size;
+	atomic_long	n_writes;
+	uint64_t	fail_off[2];	/* writes that hold these offsets fail; 0: none */
+} SharedSink;
+
+static LlmStatus
+shared_sink_write(void *ctx, uint64_t offset, const void *data, size_t len, LlmError *err)
+{
+	SharedSink *sink = ctx;
+
+	atomic_fetch_add(&sink->n_writes, 1);
+	for (int i = 0; i < 2; i++)
+		if (sink->fail_off[i] && offset <= sink->fail_off[i] && sink->fail_off[i] - offset < len)
+			return llm_fail_errno(err, ENOSPC, "could not write %d", i);
+	if (offset > sink->size || len > sink->size - offset)
+		return llm_fail(err, LLM_E_LIMIT, "outside");
+	memcpy(sink->base + offset, data, len);
+	return LLM_OK;
+}
+
+/* any number of threads, pauses at any place, failing writes: the same bytes, and the error of the lowest place */
+static void
+test_threads(const Source *s, const uint8_t *expected, size_t size)
+{
+	uint8_t    *base = aligned_alloc(LLMK_ALIGN, size);
+
+	for (int n_threads = 1; n_threads <= 20; n_threads = n_threads * 2 + 1)
+	{
+		LlmPool    *pool;
+		LlmError	err;
+
+		CHECK(llm_pool_create(alloc, n_threads, &pool, &err) == LLM_OK);
+		for (int mode = 0; mode < 3; mode++)
+		{
+			SharedSink	memory = {.base = base, .size = size};
+			LlmPackSink sink = {.write = shared_sink_write, .ctx = &memory};
+			LlmStop		stop = {mode == 1 ? always : NULL, NULL};
+			LlmPacker  *packer;
+			LlmStatus	status;
+			uint64_t	total = 0;
+			long		n_calls = 0;
+
+			memset(base, 0, size);
+			CHECK(llm_packer_begin(&s->weights, NULL, alloc, &packer, &total, &err) == LLM_OK && total == size);
+			CHECK(llm_packer_share(packer, pool, &err) == LLM_OK);
+			if (mode == 2)
+			{
+				memory.fail_off[0] = size / 3;
+				memory.fail_off[1] = size / 3 + 4096;
+				CHECK(llm_packer_run(packer, &sink, NULL, &err) == LLM_E_IO && err.sys_errno == ENOSPC && strstr(err.message, "write 0"));
+				memset(memory.fail_off, 0, sizeof(memory.fail_off));
+			}
+			while ((status = llm_packer_run(packer, &sink, &stop, &err)) == LLM_PAUSED && n_calls < 100000)
+				n_calls++;
+			CHECK(status == LLM_OK && (mode == 1) == (n_calls > 0));
+			CHECK(memcmp(base, expected, size) == 0);
+			llm_packer_free(packer);
+		}
+		llm_pool_free(pool);
+	}
+	free(base);
+}
+
 /* a pack that was not finished cannot be opened */
 static void
 test_unfinished(const Source *s, size_t size)
@@ -291,7 +360,7 @@ test_unfinished(const Source *s, size_t size)
 	for (long fail_at = 0; fail_at < 10; fail_at++)
 	{
 		MemorySink	memory = {.base = base, .size = size, .fail_at = fail_at, .fail_status = LLM_E_IO};
-		LlmPackSink sink = {memory_sink_write, &memory};
+		LlmPackSink sink = {.write = memory_sink_write, .ctx = &memory};
 		LlmPacker  *packer;
 		uint64_t	total;
 
@@ -611,6 +680,7 @@ main(void)
 	check_lookups(&pack);
 	llm_pack_close(&pack);
 	test_pauses(&s, base, size);
+	test_threads(&s, base, size);
 	test_unfinished(&s, size);
 	test_no_memory(&s);
 	test_mapped(&s, base, size);
@@ -626,7 +696,7 @@ main(void)
 	size = total;
 	{
 		MemorySink	memory = {.base = aligned_alloc(LLMK_ALIGN, size), .size = size, .fail_at = -1};
-		LlmPackSink sink = {memory_sink_write, &memory};
+		LlmPackSink sink = {.write = memory_sink_write, .ctx = &memory};
 		uint8_t		found[LLM_DIGEST_BYTES];
 
 		memset(memory.base, 0, size);
@@ -662,7 +732,7 @@ main(void)
 	size = total;
 	{
 		MemorySink	memory = {.base = aligned_alloc(LLMK_ALIGN, size), .size = size, .fail_at = -1};
-		LlmPackSink sink = {memory_sink_write, &memory};
+		LlmPackSink sink = {.write = memory_sink_write, .ctx = &memory};
 
 		memset(memory.base, 0, size);
 		CHECK(llm_packer_run(packer, &sink, NULL, &err) == LLM_OK);

@@ -172,14 +172,14 @@ test_no_memory(const LlmMeta *meta, const LlmBuf *good)
 			fail_alloc_init(&fa, k);
 			llm_buf_init(&tables, &fa.allocator);
 			if (what == 0)
-				status = llm_tokenizer_tables(meta, &fa.allocator, NULL, &tables, &err);
+				status = llm_tokenizer_tables(meta, 9, &fa.allocator, NULL, &tables, &err);
 			else if ((status = llm_tokenizer_open(meta, good->data, good->len, &fa.allocator, NULL, &t, &err)) == LLM_OK)
 				llm_tokenizer_free(t);
 			/* PCRE2 does without its machine code */
 			CHECK_MSG(status == LLM_OK || (fa.refused && status == LLM_E_NOMEM), "request %ld: status %d", k, status);
 			n_refused += status != LLM_OK;
 			if (status == LLM_OK && what == 0)
-				CHECK(tables.len == good->len);
+				CHECK(tables.len == good->len && memcmp(tables.data, good->data, good->len) == 0);
 			llm_buf_free(&tables);
 			CHECK(fa.n_alive == 0);
 			if (!fa.refused)
@@ -214,10 +214,10 @@ test_model(int model)
 	fd = gw_memfd(w.file.data, w.file.len, path);
 	CHECK(llm_gguf_open(path, alloc, NULL, &gguf, &err) == LLM_OK);
 	llm_buf_init(&tables, alloc);
-	status = llm_tokenizer_tables(&gguf.meta, alloc, &stop, &tables, &err);
+	status = llm_tokenizer_tables(&gguf.meta, 9, alloc, &stop, &tables, &err);
 	CHECK(status == (model >= 5 ? LLM_PAUSED : LLM_OK) && (tables.len > 0) == (status == LLM_OK));
 	tables.len = 0;
-	CHECK(llm_tokenizer_tables(&gguf.meta, alloc, NULL, &tables, &err) == LLM_OK && tables.len > 0 && tables.len % 16 == 0);
+	CHECK(llm_tokenizer_tables(&gguf.meta, 9, alloc, NULL, &tables, &err) == LLM_OK && tables.len > 0 && tables.len % 16 == 0);
 
 	/* a vocabulary without an unknown token, and one without texts, cannot take all texts */
 	printf("model %d\n", model);
@@ -250,7 +250,7 @@ test_none(void)
 		fd = gw_memfd(w.file.data, w.file.len, path);
 		CHECK(llm_gguf_open(path, alloc, NULL, &gguf, &err) == LLM_OK);
 		llm_buf_init(&tables, alloc);
-		CHECK(llm_tokenizer_tables(&gguf.meta, alloc, NULL, &tables, &err) == LLM_OK && tables.len == 0);
+		CHECK(llm_tokenizer_tables(&gguf.meta, 9, alloc, NULL, &tables, &err) == LLM_OK && tables.len == 0);
 		CHECK(llm_tokenizer_open(&gguf.meta, tables.data, 0, alloc, NULL, &t, &err) == (i ? LLM_E_UNSUPPORTED : LLM_E_FORMAT));
 		llm_buf_free(&tables);
 		llm_gguf_close(&gguf);

@@ -30,7 +30,7 @@ tokenizer_by_way(const LlmMeta *meta, LlmTokenizer **t, LlmError *err)
 	}
 	n_tokenizer_tables++;
 	llm_buf_init(tables, &llm_malloc_allocator);
-	CHECK(llm_tokenizer_tables(meta, &llm_malloc_allocator, NULL, tables, err) == LLM_OK);
+	CHECK(llm_tokenizer_tables(meta, 5, &llm_malloc_allocator, NULL, tables, err) == LLM_OK);
 	status = llm_tokenizer_open(meta, tables->data, tables->len, &llm_malloc_allocator, NULL, t, err);
 	CHECK_MSG((tables->len > 0) == (status == LLM_OK), "%s: %s", err->message, err->detail);
 	return status;
