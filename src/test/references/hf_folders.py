@@ -363,7 +363,7 @@ def named_weights(shapes):
         if len(shape) == 1:
             values = values * 0.25 + (1.0 if name.endswith(".weight") else 0.0)
         else:
-            values = values * matrix_scale(shape[-1])
+            values = values * matrix_scale(shape[-1] if shape else 1)
         weights[name] = torch.tensor(values.astype(numpy.float32))
     return weights
 
