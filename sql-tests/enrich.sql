@@ -39,6 +39,18 @@ DROP TRIGGER keep ON notes;
 SELECT count(llm_drop_job(job)) FROM llm_jobs;
 SELECT count(*) FROM llm_job_errors;
 
+-- failed rows that are gone when they are tried again, or that where_clause does not want any more, are skipped
+CALL llm_enrich('notes', 'n', '100 / (id % 10)', 'n IS NULL');
+SELECT job FROM llm_jobs \gset
+BEGIN;
+DELETE FROM notes WHERE id = 20;
+UPDATE notes SET n = 7 WHERE id = 40;
+COMMIT;
+CALL llm_retry(:job);
+SELECT rows_failed, rows_skipped FROM llm_jobs;
+INSERT INTO notes SELECT 20, 'note 20';
+SELECT count(llm_drop_job(job)) FROM llm_jobs;
+
 -- a key of several columns, of types that settings print differently; partitions; a WHERE that calls a model
 CREATE TABLE parted (day date, name text COLLATE "C", body text, mood text, PRIMARY KEY (day, name)) PARTITION BY RANGE (day);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
+use Gguf;
 use PgLlmTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -66,6 +67,16 @@ wait_until('it runs again', sub { progress('count(*)') eq '1' });
 sql("SELECT pg_terminate_backend($pid)");
 $busy->last_words;
 is(progress('count(*)'), 0, 'a session that was ended leaves nothing');
+
+# calls under way count by what they have: the first row of this statement is never done
+Gguf::write_model($node->basedir . '/models/slow.gguf', model_file('llama3'),
+	{ embd => 512, ff => 1024, heads => 8, kv_heads => 2, layers => 2, context => 100000 });
+sql("CREATE SERVER slow FOREIGN DATA WRAPPER pg_llm OPTIONS (path 'slow.gguf')");
+$busy = session($node);
+$busy->send("SELECT llm_complete('x' || i, 'slow', max_tokens => 90000, options => '{\"logit_bias\": {\"511\": false}}') FROM generate_series(1, 100) i");
+wait_until('its tokens are shown', sub { progress("rows_done = 0 AND prompt_tokens > 0 AND output_tokens > 100 AND time_left > '0'") eq 't' });
+sql("SELECT pg_cancel_backend($busy->{pid})");
+like(($busy->result)[1], qr/ERROR:  57014/, 'cancelled');
 
 # ---- results that sessions share ----
 

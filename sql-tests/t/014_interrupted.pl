@@ -138,9 +138,14 @@ for my $name (sort keys %phase)
 	my %seen = (none => 0);
 	for my $i (1 .. $n)
 	{
+		my $setting = $i % 2;
+		if (!$setting && $session)
+		{
+			$session->quit;    # what it has allocated once would be there
+			undef $session;
+		}
 		fresh_session();
 		sql($before) if $before;
-		my $setting = $i % 2;
 		my $limit = int(4**(2 + rand 6));    # 16 kB to 64 MB
 		my ($size_kb) = slurp_file("/proc/$session->{pid}/status") =~ /^VmSize:\s+(\d+) kB/m;
 		$session->run("SET pg_llm.memory_limit = '${limit}kB'") if $setting;

@@ -89,9 +89,9 @@ sub temp_files { return map { basename $_ } sort glob(pack_folder($_[0]) . '/pg_
 sub session
 {
 	my ($node, $database) = @_;
-	my $s = bless { in => '', out => '', err => '', n => 0 }, __PACKAGE__;
+	my $s = bless { in => '', out => '', err => '', n => 0, guard => hang_guard() }, __PACKAGE__;
 	$s->{handle} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr($database // 'postgres') ],
-		'<', \$s->{in}, '>', \$s->{out}, '2>', \$s->{err}, hang_guard());
+		'<', \$s->{in}, '>', \$s->{out}, '2>', \$s->{err}, $s->{guard});
 	$s->{pid} = $s->run('SELECT pg_backend_pid()');
 	return $s;
 }
@@ -101,6 +101,7 @@ sub send
 {
 	my ($s, $sql) = @_;
 	my $mark = 'done ' . ++$s->{n};
+	$s->{guard}->start;    # a session may last, a statement not
 	$s->{out} = $s->{err} = '';
 	$s->{in} .= "$sql;\n\\echo $mark\n\\warn $mark\n";
 	$s->{handle}->pump_nb;

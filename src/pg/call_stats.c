@@ -153,6 +153,27 @@ pgllm_call_taken(const PgLlmCall *call, PgLlmTotals *taken)
 	taken->output_tokens = generation.n_tokens;
 }
 
+double
+pgllm_stats_under_way(PgLlmTotals *sum)
+{
+	double		n_calls = 0;
+	dlist_iter	it;
+
+	dlist_foreach(it, &live_calls)
+	{
+		const PgLlmCall *call = dlist_container(PgLlmCall, stats.node, it.cur);
+		const bool	done = call->request != NULL && llm_request_finish(call->request) != LLM_FINISH_NONE;
+		PgLlmTotals taken;
+
+		pgllm_call_taken(call, &taken);
+		if (!done && taken.output_tokens == 0)
+			continue;
+		n_calls += done ? 1 : Min((double) taken.output_tokens / call->max_output, 1);
+		pgllm_totals_add(sum, &taken);
+	}
+	return n_calls;
+}
+
 /* prompts and answers of the statement, of calls under way too; how far their prompts are does not matter */
 static uint64
 statement_tokens(void)

@@ -33,6 +33,12 @@ extern void pgllm_totals_add(PgLlmTotals *sum, const PgLlmTotals *more);
 extern void pgllm_call_taken(const PgLlmCall *call, PgLlmTotals *taken);
 
 /*
+ * Add what calls under way have taken that are past their prompts. How many calls that makes: an answer counts by its part of
+ * the tokens that it may have.
+ */
+extern double pgllm_stats_under_way(PgLlmTotals *sum);
+
+/*
  * SQL name of the function that calls from now on are made for, a string that stays; who makes calls says it before. Its
  * symbol in C is that name after "pgllm_fn_".
  */

@@ -177,7 +177,8 @@ analyze(const char *sql)
 		refuse("llm_estimate() cannot estimate a query that rules make several or none of", one_query);
 	query = linitial(queries);
 	if (query->commandType == CMD_UTILITY)
-		refuse("llm_estimate() cannot estimate a utility statement", one_query);
+		refuse("llm_estimate() cannot estimate a utility statement",
+			   "Give one SELECT, INSERT, UPDATE, DELETE or MERGE; for CALL llm_enrich() the UPDATE that it stands for.");
 	if (query->hasModifyingCTE)
 		refuse("llm_estimate() cannot estimate a query that modifies data in WITH", "Estimate its parts one by one.");
 	return (Query *) without_effects((Node *) query, NULL);

@@ -122,6 +122,7 @@ put_progress(ReturnSetInfo *rsinfo, const PgLlmProgress *p)
 	bool		nulls[N_COLUMNS] = {false};
 	double		seconds = (double) (GetCurrentTimestamp() - p->started) / USECS_PER_SEC;
 	double		until = (double) (p->updated - p->started) / USECS_PER_SEC;
+	double		rows = (double) Max(p->rows_done, 0) + p->rows_under_way;
 	bool		computes = p->phase != PGLLM_PHASE_LOADING;
 
 	values[PID] = Int32GetDatum(p->pid);
@@ -140,9 +141,9 @@ put_progress(ReturnSetInfo *rsinfo, const PgLlmProgress *p)
 	nulls[PER_SECOND] = !computes || until <= 0;
 	if (!nulls[PER_SECOND])
 		values[PER_SECOND] = Float8GetDatum((double) (p->prompt_tokens - p->cached_tokens + p->output_tokens) / until);
-	nulls[TIME_LEFT] = !computes || p->rows_expected < 0 || p->rows_done <= 0 || until <= 0;
+	nulls[TIME_LEFT] = !computes || p->rows_expected < 0 || rows <= 0 || until <= 0;
 	if (!nulls[TIME_LEFT])
-		values[TIME_LEFT] = interval_of(Max(until * (double) p->rows_expected / (double) p->rows_done - seconds, 0));
+		values[TIME_LEFT] = interval_of(Max(until * (double) p->rows_expected / rows - seconds, 0));
 	values[STARTED] = TimestampTzGetDatum(p->started);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

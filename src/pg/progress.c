@@ -35,11 +35,12 @@ typedef struct Rows
 {
 	int64		done;
 	int64		expected;
+	double		per_call;
 } Rows;
 
 static const void *shown_node = NULL;
-static Rows of_node = {-1, -1};
-static Rows of_job = {-1, -1};
+static Rows of_node = {-1, -1, 0};
+static Rows of_job = {-1, -1, 0};
 static bool published = false;
 static instr_time last_publish;	/* or, before the first, the first tick */
 static char title[TITLE_BYTES]; /* the server's; empty: it is as the server wants it */
@@ -174,19 +175,20 @@ fill_rows(const PgLlmTotals *totals)
 static void
 publish(void)
 {
-	const PgLlmTotals *totals = pgllm_statement_totals();
+	PgLlmTotals totals = *pgllm_statement_totals();
 
+	now_at.rows_under_way = of_node.per_call * pgllm_stats_under_way(&totals);
 	now_at.pid = MyProcPid;
 	now_at.role = GetSessionUserId();
 	now_at.database = MyDatabaseId;
 	now_at.query_id = (uint64) pgstat_get_my_query_id();
-	now_at.prompt_tokens = totals->prompt_tokens;
-	now_at.cached_tokens = totals->cached_tokens;
-	now_at.output_tokens = totals->output_tokens;
+	now_at.prompt_tokens = totals.prompt_tokens;
+	now_at.cached_tokens = totals.cached_tokens;
+	now_at.output_tokens = totals.output_tokens;
 	now_at.updated = GetCurrentTimestamp();
 	if (now_at.started == 0)
 		now_at.started = now_at.updated;
-	fill_rows(totals);
+	fill_rows(&totals);
 	write_slot();
 	show_title();
 	published = true;
@@ -214,20 +216,20 @@ pgllm_progress_loaded(void)
 }
 
 void
-pgllm_progress_rows(const void *node, int64 done, int64 expected)
+pgllm_progress_rows(const void *node, int64 done, int64 expected, double rows_per_call)
 {
 	const bool	busy = shown_node != NULL && of_node.done < of_node.expected;
 
 	if (busy && node != shown_node && expected <= of_node.expected)
 		return;
 	shown_node = node;
-	of_node = (Rows) {done, expected};
+	of_node = (Rows) {done, expected, rows_per_call};
 }
 
 void
 pgllm_progress_job(int64 done, int64 expected)
 {
-	of_job = (Rows) {done, done < 0 ? -1 : expected};
+	of_job = (Rows) {done, done < 0 ? -1 : expected, 0};
 	if (done < 0)
 		return;
 	now_at.phase = PGLLM_PHASE_BATCH;
@@ -258,7 +260,7 @@ void
 pgllm_progress_end(void)
 {
 	shown_node = NULL;
-	of_node = (Rows) {-1, -1};
+	of_node = (Rows) {-1, -1, 0};
 	/* between the transactions of a job it stays where it is; most statements have run no model */
 	if (of_job.done >= 0 || (INSTR_TIME_IS_ZERO(last_publish) && !published))
 		return;

@@ -32,6 +32,7 @@ typedef struct PgLlmProgress
 	char		function[NAMEDATALEN];	/* empty while loading */
 	int64		rows_done;
 	int64		rows_expected;	/* -1: not known */
+	double		rows_under_way; /* what calls that run now have done of more rows */
 	uint64		prompt_tokens;
 	uint64		cached_tokens;
 	uint64		output_tokens;
@@ -43,8 +44,11 @@ typedef struct PgLlmProgress
 extern void pgllm_progress_loading(const char *model);
 extern void pgllm_progress_loaded(void);
 
-/* a batch node has done so many rows of so many. Of several nodes the one is shown that has most rows to do. */
-extern void pgllm_progress_rows(const void *node, int64 done, int64 expected);
+/*
+ * A batch node has done so many rows of so many, and each call that it runs is that part of a row. Of several nodes the one is
+ * shown that has most rows to do.
+ */
+extern void pgllm_progress_rows(const void *node, int64 done, int64 expected, double rows_per_call);
 
 /*
  * The statement is one of many transactions that do so many rows (-1: not known), and have done these before; done < 0: it is

@@ -249,7 +249,7 @@ fill_batch(PgLlmBatchState *b)
 	b->stats.batches++;
 	b->stats.largest = Max(b->stats.largest, (uint64) n);
 	pgllm_prefetch(b, n);
-	pgllm_progress_rows(b, b->n_fetched, b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched));
+	pgllm_progress_rows(b, b->n_fetched, b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched), 0);
 	tuplestore_rescan(b->rows);
 	grow(b);
 	return true;

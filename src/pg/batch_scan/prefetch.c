@@ -281,11 +281,15 @@ show_progress(const Ahead *ahead)
 	const PgLlmBatchState *b = ahead->b;
 	int64		before = b->n_fetched - ahead->n_rows;
 	int64		row = ahead->row_before;
+	double		rows_per_call = 0;
 
 	if (ahead->n_works > 0)
+	{
 		row += (ahead->row - ahead->row_before) * ahead->n_settled / ahead->n_works;
+		rows_per_call = (double) (ahead->row - ahead->row_before) / ahead->n_works / (b->max_level + 1);
+	}
 	pgllm_progress_rows(b, before + (ahead->level * ahead->n_rows + row) / (b->max_level + 1),
-						b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched));
+						b->child_done ? b->n_fetched : Max(b->n_expected, b->n_fetched), rows_per_call);
 }
 
 /* wait for the requests of works that may need more, and begin those */

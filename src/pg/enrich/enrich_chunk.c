@@ -473,6 +473,9 @@ pgllm_enrich_run(PgLlmEnrich *call, const PgLlmEnrichTarget *target, const PgLlm
 		}
 	AtEOXact_GUC(true, level);
 	count(&run, &n_written, &failures, &rest_after, &error);
+	/* failed rows that are gone, or not wanted any more */
+	if (chunk->keys != NIL && error == NULL)
+		run.n_skipped += list_length(chunk->keys) - list_length(run.rows);
 	if (error == NULL || rest_after != NULL)
 		pgllm_enrich_note(call, target, chunk, n_written, run.n_skipped, (int64) (pgllm_tokens_spent() - tokens), failures, rest_after);
 	call->n_written += n_written;

@@ -7,7 +7,8 @@
 what=$1
 shift
 
-install_packages g++ cmake python3-venv
+# a PostgreSQL of one's own brings its own PL/Python, or that column is left out
+install_packages g++ cmake python3-venv $([ "$what" != rows ] || [ -n "$PG_CONFIG_GIVEN" ] || echo "postgresql-plpython3-$PG_VERSION_WANTED")
 fetch_model
 if [ ! -x build/bench-venv/bin/python ]; then
 	say "Getting Python packages"

@@ -87,7 +87,7 @@ def write(folder, out):
     if not out:
         return
     plot([r for group, _ in TITLES if group in results for r in results[group]['rows']], os.path.splitext(out)[0] + '.svg')
-    page = open(out, encoding='utf-8').read()
+    page = open(out, encoding='utf-8').read() if os.path.exists(out) else BEGIN + '\n' + END + '\n'
     before, _, rest = page.partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
