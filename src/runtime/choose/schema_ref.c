@@ -181,7 +181,7 @@ static LlmStatus
 find_resource(LlmSchemas *s, const LlmJson *schema, int32_t around, int32_t *out)
 {
 	const LlmJson *id = llm_json_get(schema, "$id");
-	Resource	resource = {.root = schema};
+	Resource	resource = {.uri = {"", 0}, .root = schema};
 	LlmStr		base = around >= 0 ? ((Resource *) s->resources.data)[around].uri : (LlmStr) {"", 0};
 
 	*out = around;
