@@ -9,10 +9,14 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+
+/* bytes of an answer that an error shows */
+#define MAX_SHOWN 300
 
 PgLlmConversion *
 pgllm_conversion_create(Oid function, Oid base_type)
@@ -31,12 +35,25 @@ pgllm_conversion_create(Oid function, Oid base_type)
 	return c;
 }
 
+/* of a value that an input function refuses people want to know where it came from */
+static void
+answer_context(void *json)
+{
+	const char *bytes = VARDATA_ANY(json);
+	int			len = (int) VARSIZE_ANY_EXHDR(json);
+	int			shown = pg_mbcliplen(bytes, len, MAX_SHOWN);
+
+	errcontext("answer of the model: %.*s%s", shown, bytes, shown < len ? "..." : "");
+}
+
 static void
 convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *json, NullableDatum *result)
 {
 	LOCAL_FCINFO(fcinfo, 3);
+	ErrorContextCallback context = {.previous = error_context_stack, .callback = answer_context, .arg = json};
 	int			n = 0;
 
+	error_context_stack = &context;
 	InitFunctionCallInfoData(*fcinfo, &c->flinfo, OidIsValid(c->base_type) ? 3 : 1, InvalidOid, NULL, caller->resultinfo);
 	if (OidIsValid(c->base_type))
 		fcinfo->args[n++] = base;
@@ -45,6 +62,7 @@ convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *j
 		fcinfo->args[n] = (NullableDatum) {.value = BoolGetDatum(false)};
 	result->value = FunctionCallInvoke(fcinfo);
 	result->isnull = fcinfo->isnull;
+	error_context_stack = context.previous;
 }
 
 /* errors that are not about the value */
