@@ -52,6 +52,14 @@ SELECT r.a IS NULL FROM llm_to_record(NULL, 'nobody') AS r(a int);
 -- a value that its input function refuses is trouble of the row
 CREATE DOMAIN odd AS text CHECK (upper(VALUE) = 'NO SUCH VALUE') NOT NULL;
 SELECT f.* FROM fails($$SELECT * FROM llm_to_record('x', max_tokens => 40) AS r(a odd)$$) f;
+DO $$
+DECLARE context text;
+BEGIN
+	PERFORM * FROM llm_to_record('x', max_tokens => 40) AS r(a odd);
+EXCEPTION WHEN check_violation THEN
+	GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+	RAISE NOTICE '%', context ~ '^answer of the model: {"a": ".*"}';
+END $$;
 SET pg_llm.on_error = 'null';
 SELECT n, r.a FROM generate_series(1, 2) n, llm_to_record('Text ' || n, max_tokens => 40) AS r(a odd);
 RESET pg_llm.on_error;

@@ -8,8 +8,12 @@
 #include "pg_llm.h"
 #include "subtransaction.h"
 
+#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
+
+/* bytes of an answer that an error shows */
+#define MAX_SHOWN 300
 
 PgLlmConversion *
 pgllm_conversion_create(Oid function, Oid base_type)
@@ -28,6 +32,17 @@ pgllm_conversion_create(Oid function, Oid base_type)
 	return c;
 }
 
+/* of a value that an input function refuses people want to know where it came from */
+static void
+answer_context(void *json)
+{
+	const char *bytes = VARDATA_ANY(json);
+	int			len = (int) VARSIZE_ANY_EXHDR(json);
+	int			shown = pg_mbcliplen(bytes, len, MAX_SHOWN);
+
+	errcontext("answer of the model: %.*s%s", shown, bytes, shown < len ? "..." : "");
+}
+
 typedef struct Step
 {
 	PgLlmConversion *conversion;
@@ -43,8 +58,10 @@ convert(void *arg)
 	const Step *step = arg;
 	PgLlmConversion *c = step->conversion;
 	LOCAL_FCINFO(fcinfo, 3);
+	ErrorContextCallback context = {.previous = error_context_stack, .callback = answer_context, .arg = step->json};
 	int			n = 0;
 
+	error_context_stack = &context;
 	InitFunctionCallInfoData(*fcinfo, &c->flinfo, OidIsValid(c->base_type) ? 3 : 1, InvalidOid, NULL, step->caller->resultinfo);
 	if (OidIsValid(c->base_type))
 		fcinfo->args[n++] = step->base;
@@ -53,6 +70,7 @@ convert(void *arg)
 		fcinfo->args[n] = (NullableDatum) {.value = BoolGetDatum(false)};
 	step->result->value = FunctionCallInvoke(fcinfo);
 	step->result->isnull = fcinfo->isnull;
+	error_context_stack = context.previous;
 }
 
 /* not cancel, no memory and the like */

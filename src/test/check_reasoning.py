@@ -2,7 +2,7 @@
 """check_reasoning.py: GSM8K and DROP by llm_reason, and the same prompts, tokens and settings through llama.cpp's server.
 
 usage: PSQL="psql -h … -d …" check_reasoning.py FILE --model NAME --peer LLAMA_SERVER --gguf MODEL.gguf [--n 50] [--samples 8]
-           [--max-tokens 200] [--temperature T] [--threads 2] [--minutes M] [--out FILE.jsonl]
+           [--max-tokens 200] [--temperature T] [--threads 2] [--peer-threads 2] [--minutes M] [--out FILE.jsonl]
 FILE: problems of GSM8K, a line each, or passages of DROP (lines, or the native file), of which the first question is asked.
 NAME: the model in that database; the extension is there. Without --peer only llm_reason runs.
 
@@ -85,7 +85,7 @@ class Peer:
     """llama.cpp's server, with a slot for each sample"""
 
     def __init__(self, args):
-        self.process = subprocess.Popen([args.peer, "-m", args.gguf, "-t", str(args.threads), "-np", "8", "-c", "16384", "--port", str(PORT),
+        self.process = subprocess.Popen([args.peer, "-m", args.gguf, "-t", str(args.peer_threads or args.threads), "-np", "8", "-c", "16384", "--port", str(PORT),
                                          "--host", "127.0.0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(1200):
             try:
@@ -130,7 +130,7 @@ def marked(text):
 def phrase(text):
     """the line behind the last mark, else the last line"""
     rest, is_marked = marked(text)
-    lines = [x for x in (line.strip(" \t*_`\"'.") for line in rest.split("\n")) if x]
+    lines = [x for x in (line.strip(" \t*_`\"'.:=();!") for line in rest.split("\n")) if x]
     return (lines[0] if is_marked else lines[-1]) if lines else None
 
 
@@ -167,19 +167,20 @@ def verdicts(results, field, is_drop):
 
 def ask_group(group, args, peer, is_drop):
     options = {"instruction": "Answer in one to three words."} if is_drop else {"answer": "number"}
-    rule = phrase if is_drop else number
     ours, our_seconds = ask_llm_reason(group, args, options)
     theirs, their_seconds = peer.ask([a["trail"] for a in ours]) if peer else ([[]] * len(group), 0)
     for question, a, samples in zip(group, ours, theirs):
-        texts = [s["text"] for s in a["trail"]["samples"]]
-        yield {"id": question["id"], "gold": question["gold"], "answer": a["answer"], "votes": a["votes"], "voted": vote(texts, rule),
-               "peer": vote([s["text"] for s in samples], rule), "texts": texts, "peer_texts": [s["text"] for s in samples],
+        yield {"id": question["id"], "gold": question["gold"], "answer": a["answer"], "votes": a["votes"],
+               "texts": [s["text"] for s in a["trail"]["samples"]], "peer_texts": [s["text"] for s in samples],
                "prompt_tokens": len(a["trail"]["prompt"]["tokens"]), "tokens": sum(len(s["tokens"]) for s in a["trail"]["samples"]),
                "peer_tokens": sum(s["tokens"] for s in samples), "seconds": our_seconds / len(group), "peer_seconds": their_seconds / len(group)}
 
 
 def report(results, args, is_drop):
     total = lambda key: sum(r[key] for r in results)
+    for r in results:
+        r["voted"] = vote(r["texts"], phrase if is_drop else number)
+        r["peer"] = vote(r["peer_texts"], phrase if is_drop else number)
     print(f"{len(results)} questions, {args.samples} samples, {total('prompt_tokens')} tokens of prompts")
     for name, field, tokens, seconds in (("llm_reason", "answer", "tokens", "seconds"), ("llm_reason, votes by the script", "voted", "tokens", "seconds"),
                                          ("llama.cpp, votes by the script", "peer", "peer_tokens", "peer_seconds")):
@@ -200,6 +201,7 @@ def main():
     p.add_argument("--max-tokens", type=int, default=200)
     p.add_argument("--temperature", type=float)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--peer-threads", type=int, help="its threads wait for each other: on a busy machine one is faster")
     p.add_argument("--minutes", type=float, default=1e9)
     p.add_argument("--out")
     args = p.parse_args()

@@ -427,6 +427,7 @@ value(Reader *r, LlmJson **out)
 	LLM_TRY(poll(r, r->at));
 	LLM_TRY(alloc(r, 1, sizeof(*v), &v));
 	v->schema = v->constant = -1;
+	v->resource = 0;
 	*out = v;
 	skip_space(r);
 	if (peek(r) == '"')

@@ -27,6 +27,7 @@ struct LlmJson
 	LlmJsonKind kind;
 	int32_t		schema;			/* for the reader of schemas: number of the schema here, as schema and as constant; -1: not read */
 	int32_t		constant;
+	int32_t		resource;		/* and of the part of the document that references in it are relative to */
 	LlmStr		text;			/* string: decoded; number: canonical */
 	size_t		n;				/* array, object */
 	LlmJson   **items;

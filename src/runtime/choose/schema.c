@@ -30,10 +30,10 @@ llm_schemas_init(LlmSchemas *s, LlmCompile *cx, const LlmJson *root, bool offere
 
 	memset(s, 0, sizeof(*s));
 	s->cx = cx;
-	s->root = root;
 	s->offered = offered;
 	LLM_TRY(add_schema(s, NULL, LLM_TYPE_ALL, &schema));
-	return add_schema(s, NULL, 0, &schema);
+	LLM_TRY(add_schema(s, NULL, 0, &schema));
+	return llm_schemas_visit(s, root);
 }
 
 /* ---- errors ---- */
@@ -56,7 +56,7 @@ refuse(LlmSchemas *s, const char *keyword)
 	return status;
 }
 
-/* ---- references ---- */
+/* ---- numbers of schemas ---- */
 
 LlmStatus
 llm_schemas_of(LlmSchemas *s, const LlmJson *json, int32_t *schema)
@@ -78,93 +78,6 @@ llm_schemas_of(LlmSchemas *s, const LlmJson *json, int32_t *schema)
 			LLM_TRY(add_schema(s, json, LLM_TYPE_ALL, &j->schema));
 		*schema = j->schema;
 	}
-	return LLM_OK;
-}
-
-/* a piece of a JSON pointer in a URI fragment, decoded in place of text */
-static size_t
-decode_piece(char *text, size_t n)
-{
-	size_t		to = 0;
-
-	for (size_t i = 0; i < n; i++)
-	{
-		unsigned	hex;
-		char		digits[3] = {0};
-
-		if (text[i] == '%' && i + 2 < n && memcpy(digits, text + i + 1, 2) && strspn(digits, "0123456789abcdefABCDEF") == 2)
-		{
-			hex = (unsigned) strtoul(digits, NULL, 16);
-			text[to++] = (char) hex;
-			i += 2;
-		}
-		else
-			text[to++] = text[i];
-	}
-	n = to;
-	to = 0;
-	for (size_t i = 0; i < n; i++)
-	{
-		if (text[i] == '~' && i + 1 < n && (text[i + 1] == '0' || text[i + 1] == '1'))
-			text[to++] = text[++i] == '0' ? '~' : '/';
-		else
-			text[to++] = text[i];
-	}
-	return to;
-}
-
-static LlmStatus
-follow(LlmSchemas *s, LlmStr ref, const LlmJson **out)
-{
-	const LlmJson *at = s->root;
-	size_t		i = 1;
-	char	   *piece;
-
-	if (ref.len == 0 || ref.data[0] != '#' || (ref.len > 1 && ref.data[1] != '/'))
-	{
-		LlmStatus	status = llm_fail(s->cx->err, LLM_E_UNSUPPORTED, "$ref \"%.*s\" is not supported", (int) (ref.len > 100 ? 100 : ref.len),
-									  ref.data);
-
-		llm_error_hint(s->cx->err, "References must point into the schema itself, like \"#/$defs/name\".");
-		return status;
-	}
-	LLM_TRY(llm_compile_alloc(s->cx, ref.len + 1, 1, &piece));
-	while (i < ref.len && at)
-	{
-		size_t		end = i + 1;
-		size_t		n;
-
-		while (end < ref.len && ref.data[end] != '/')
-			end++;
-		memcpy(piece, ref.data + i + 1, end - i - 1);
-		n = decode_piece(piece, end - i - 1);
-		if (at->kind == LLM_JSON_OBJECT)
-		{
-			size_t		k = 0;
-
-			while (k < at->n && !llm_str_same(at->keys[k], (LlmStr) {piece, n}))
-				k++;
-			at = k < at->n ? at->items[k] : NULL;
-		}
-		else
-		{
-			size_t		index = 0;
-
-			for (size_t k = 0; k < n; k++)
-				index = piece[k] < '0' || piece[k] > '9' || index > at->n ? SIZE_MAX / 16 : index * 10 + (size_t) (piece[k] - '0');
-			at = at->kind == LLM_JSON_ARRAY && n > 0 && index < at->n ? at->items[index] : NULL;
-		}
-		i = end;
-	}
-	if (!at)
-	{
-		LlmStatus	status = llm_fail(s->cx->err, LLM_E_ARGUMENT, "$ref \"%.*s\" points to nothing", (int) (ref.len > 100 ? 100 : ref.len),
-									  ref.data);
-
-		llm_error_hint(s->cx->err, "References must point into the schema itself, like \"#/$defs/name\".");
-		return status;
-	}
-	*out = at;
 	return LLM_OK;
 }
 
@@ -413,7 +326,7 @@ listed_values(LlmSchemas *s, const LlmJson *json, int depth, LlmVec *values, boo
 		*listed = true;
 	else if ((v = llm_json_get(json, "$ref")) && v->kind == LLM_JSON_STRING && depth < 10)
 	{
-		LLM_TRY(follow(s, v->text, &v));
+		LLM_TRY(llm_schemas_follow(s, json, v->text, &v));
 		return listed_values(s, v, depth + 1, values, listed);
 	}
 	else if ((v = llm_json_get(json, "const")))
@@ -555,7 +468,7 @@ read_keyword(LlmSchemas *s, LlmSchema *out, const char *k, const LlmJson *v)
 
 		if (v->kind != LLM_JSON_STRING)
 			return bad_keyword(s, "$ref", "a string");
-		LLM_TRY(follow(s, v->text, &target));
+		LLM_TRY(llm_schemas_follow(s, out->json, v->text, &target));
 		LLM_TRY(llm_schemas_of(s, target, &one));
 		return llm_vec_push(s->cx, &out->all, &one, sizeof(one));
 	}
@@ -611,22 +524,58 @@ read_keyword(LlmSchemas *s, LlmSchema *out, const char *k, const LlmJson *v)
 	return LLM_OK;				/* an annotation, or read elsewhere */
 }
 
+/* what is refused, and the keywords without which (one of them) it says nothing */
+static const struct
+{
+	const char *keyword;
+	const char *with[2];
+}			refused[] =
+{
+	{"not"},
+	{"if", {"then", "else"}},
+	{"then", {"if"}},
+	{"else", {"if"}},
+	{"contains"},
+	{"minContains", {"contains"}},
+	{"maxContains", {"contains"}},
+	{"dependentRequired"},
+	{"dependentSchemas"},
+	{"dependencies"},
+	{"unevaluatedItems"},
+	{"unevaluatedProperties"},
+	{"$dynamicRef"},
+	{"$recursiveRef"},
+};
+
+/* refuse a keyword that is not supported, unless nothing depends on it here */
+static LlmStatus
+check_keyword(LlmSchemas *s, const LlmJson *json, LlmStr keyword, const LlmJson *v)
+{
+	for (size_t k = 0; k < sizeof(refused) / sizeof(refused[0]); k++)
+	{
+		const char *const *with = refused[k].with;
+
+		if (!llm_str_equals(keyword, refused[k].keyword))
+			continue;
+		if (with[0] && !llm_json_get(json, with[0]) && (!with[1] || !llm_json_get(json, with[1])))
+			return LLM_OK;
+		if (strncmp(refused[k].keyword, "unevaluated", 11) == 0 && v->kind == LLM_JSON_TRUE)
+			return LLM_OK;
+		return refuse(s, refused[k].keyword);
+	}
+	return LLM_OK;
+}
+
 static LlmStatus
 read_all(LlmSchemas *s, const LlmJson *json, LlmSchema *out)
 {
-	static const char *const refused[] = {"not", "if", "then", "else", "contains", "minContains", "maxContains", "dependentRequired",
-		"dependentSchemas", "dependencies", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef"};
 	const LlmJson *unique = llm_json_get(json, "uniqueItems");
 
 	for (size_t i = 0; i < json->n; i++)
 	{
 		char		keyword[32] = {0};
 
-		for (size_t k = 0; k < sizeof(refused) / sizeof(refused[0]); k++)
-		{
-			if (llm_str_equals(json->keys[i], refused[k]))
-				return refuse(s, refused[k]);
-		}
+		LLM_TRY(check_keyword(s, json, json->keys[i], json->items[i]));
 		if (json->keys[i].len >= sizeof(keyword))
 			continue;
 		memcpy(keyword, json->keys[i].data, json->keys[i].len);

@@ -83,9 +83,10 @@ typedef struct LlmSchema
 typedef struct LlmSchemas
 {
 	LlmCompile *cx;
-	const LlmJson *root;
 	bool		offered;		/* the language that a model is offered: without leap seconds */
 	LlmVec		list;			/* LlmSchema */
+	LlmVec		resources;		/* of schema_ref.c */
+	LlmVec		anchors;
 } LlmSchemas;
 
 extern LlmStatus llm_schemas_init(LlmSchemas *s, LlmCompile *cx, const LlmJson *root, bool offered);
@@ -98,6 +99,14 @@ llm_schemas_get(const LlmSchemas *s, int32_t schema)
 {
 	return (LlmSchema *) s->list.data + schema;
 }
+
+/* ---- references (schema_ref.c) ---- */
+
+/* note which parts of the document references can name */
+extern LlmStatus llm_schemas_visit(LlmSchemas *s, const LlmJson *root);
+
+/* what $ref in schema `from` names */
+extern LlmStatus llm_schemas_follow(LlmSchemas *s, const LlmJson *from, LlmStr ref, const LlmJson **out);
 
 /* ---- parts of a schema (schema_number.c, schema_format.c) ---- */
 

@@ -252,6 +252,45 @@ lead_away(const LlmWrittenKeys *w, const LlmGrammarRun *run, const char *more, s
 
 /* ---- closing ---- */
 
+/*
+ * The bytes along the machine's cheapest way, as far as it leads away from all keys that are there; *found false: it writes one of them. Where
+ * keys are not counted it is never one of them, so that an end is as short as the machine knows.
+ */
+static LlmStatus
+along_cheapest(const LlmWrittenKeys *w, const LlmGrammarRun *run, LlmBuf *out, bool *found, LlmError *err)
+{
+	static const uint32_t none[8];
+	const size_t begin = out->len;
+	LlmGrammarRun ahead;
+	LlmStatus	status;
+	int			byte;
+	bool		alive = true;
+
+	*found = false;
+	LLM_TRY(llm_run_copy(run, &ahead, err));
+	status = LLM_OK;
+	while (status == LLM_OK && alive && llm_run_cheapest(&ahead, none, &byte) != LLM_COST_NONE)
+	{
+		const char	next = (char) byte;
+		uint32_t	taken[8];
+
+		(void) taken_bytes(w, out->len > begin ? out->data + begin : NULL, out->len - begin, taken);
+		*found = !(taken[byte >> 5] >> (byte & 31) & 1);
+		if (!*found && byte == '"')
+			break;
+		status = llm_buf_append(out, &next, 1, err);
+		if (*found || status != LLM_OK)
+			break;
+		status = llm_run_bytes(&ahead, &next, 1, &alive, err);
+		if (status == LLM_OK)
+			status = llm_run_settle(&ahead, err);
+	}
+	llm_run_free(&ahead);
+	if (!*found)
+		out->len = begin;
+	return status;
+}
+
 /* the next bytes of a short end; used: as in lead_away */
 static LlmStatus
 next_bytes(const LlmWrittenKeys *w, const LlmGrammarRun *run, size_t *used, LlmBuf *out, bool *found, LlmError *err)
@@ -261,7 +300,12 @@ next_bytes(const LlmWrittenKeys *w, const LlmGrammarRun *run, size_t *used, LlmB
 	int			byte;
 
 	if (w->place == LLM_PLACE_KEY && taken_bytes(w, NULL, 0, taken))
+	{
+		LLM_TRY(along_cheapest(w, run, out, found, err));
+		if (*found)
+			return LLM_OK;
 		return lead_away(w, run, NULL, 0, used, out, found, err);
+	}
 	*found = llm_run_cheapest(run, none, &byte) != LLM_COST_NONE;
 	return *found ? llm_buf_append(out, &(char) {(char) byte}, 1, err) : LLM_OK;
 }

@@ -263,6 +263,39 @@ check_all_keys(void)
 	}
 }
 
+/* a declared key that begins as one that is there is no way around: the end is as short as the machine knows */
+static void
+check_shortest_keys(void)
+{
+	static const char *const schemas[] = {
+		"{\"type\":\"object\",\"properties\":{\"n2\":{\"type\":\"integer\"},\"x\":{\"type\":\"string\",\"minLength\":3},\"n1\":{\"type\":\"integer\"}},"
+		"\"required\":[\"n2\",\"n1\"],\"additionalProperties\":{\"type\":\"integer\"}}",
+		"{\"type\":\"object\",\"properties\":{\"n2\":{\"const\":1},\"m2\":{\"const\":1},\"n1\":{\"const\":\"long\"},\"m1\":{\"const\":1}},"
+		"\"required\":[\"n2\",\"m2\",\"m1\"],\"additionalProperties\":{\"const\":1}}",
+	};
+
+	for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++)
+	{
+		LlmGrammar *g;
+		LlmGrammarRun run;
+		LlmWrittenKeys w;
+		LlmBuf		text;
+		LlmError	err;
+		bool		found;
+
+		CHECK(llm_grammar_json_schema(str(schemas[i]), false, &llm_malloc_allocator, NULL, &g, &err) == LLM_OK);
+		CHECK(llm_run_init(&run, g, &llm_malloc_allocator, &err) == LLM_OK);
+		llm_written_init(&w, &llm_malloc_allocator);
+		llm_buf_init(&text, &llm_malloc_allocator);
+		CHECK(llm_written_shortest(&w, &run, 1 << 20, &text, &found, &err) == LLM_OK && found);
+		CHECK_MSG(text.len == (size_t) llm_run_cost(&run), "%.*s", (int) text.len, text.data);
+		llm_buf_free(&text);
+		llm_written_free(&w);
+		llm_run_free(&run);
+		llm_grammar_free(g);
+	}
+}
+
 /* where several keys must come the shortest end has to be looked at, also where a oneOf asks for them */
 static void
 check_counting(void)
@@ -516,6 +549,7 @@ main(void)
 
 	check_reading_keys();
 	check_all_keys();
+	check_shortest_keys();
 	check_counting();
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
 	{

@@ -116,6 +116,17 @@ static const SchemaCase schema_cases[] = {
 	{"{\"allOf\":[{\"multipleOf\":2},{\"minimum\":3}],\"type\":\"integer\"}", {"4"}, {"2", "5"}},
 	{"{\"$ref\":\"#/$defs/t\",\"$defs\":{\"t\":{\"properties\":{\"l\":{\"$ref\":\"#/$defs/t\"}},\"additionalProperties\":false}}}",
 	{"{}", "{\"l\":{\"l\":{}}}"}, {"{\"l\":{\"x\":1}}"}},
+	/* names, and schemas with a URI of their own: as written, relative, from the root, of two that have the same name */
+	{"{\"$ref\":\"#n%61me\",\"$defs\":{\"x\":{\"$anchor\":\"name\",\"type\":\"null\"}}}", {"null"}, {"1"}},
+	{"{\"$ref\":\"x\",\"$defs\":{\"a\":{\"$id\":\"x\",\"$defs\":{\"b\":{\"type\":\"null\"}},\"$ref\":\"#/$defs/b\"},\"b\":{\"type\":\"boolean\"}}}",
+	{"null"}, {"true"}},
+	{"{\"$id\":\"http://h/a/b.json\",\"$ref\":\"../c/./d.json#n\",\"$defs\":{\"x\":{\"$id\":\"/c/d.json\",\"$anchor\":\"n\",\"type\":\"null\"},"
+		"\"y\":{\"$anchor\":\"n\",\"type\":\"boolean\"}}}", {"null"}, {"true"}},
+	{"{\"$id\":\"urn:x:1\",\"items\":{\"$ref\":\"urn:x:1#/$defs/n\"},\"$defs\":{\"n\":{\"type\":\"null\"}}}", {"[null]"}, {"[1]"}},
+	{"{\"$ref\":\"//h/x?q\",\"$id\":\"s://g/y\",\"$defs\":{\"n\":{\"$id\":\"s://h/x?q\",\"type\":\"null\"}}}", {"null"}, {"1"}},
+	/* keywords that say nothing by themselves */
+	{"{\"if\":{\"type\":\"null\"},\"minContains\":2,\"maxContains\":1,\"unevaluatedItems\":true}", {"1", "[]"}, {NULL}},
+	{"{\"then\":false,\"else\":false}", {"1"}, {NULL}},
 	{"{\"$ref\":\"#/$defs/a~1b%25\",\"$defs\":{\"a/b%\":{\"type\":\"null\"}}}", {"null"}, {"1"}},
 	{"true", {"1", "{\"a\":[{}]}"}, {NULL}},
 	{"false", {NULL}, {"1", "null"}},
@@ -220,14 +231,18 @@ check_refusals(void)
 
 	for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
 	{
+		const char *what = strstr(keywords[i], "Contains") ? ",\"contains\":{}" : strcmp(keywords[i], "if") == 0 ? ",\"then\":{}" : ",\"if\":{}";
 		char		schema[100];
 
-		snprintf(schema, sizeof schema, "{\"items\":{\"%s\":{}}}", keywords[i]);
+		snprintf(schema, sizeof schema, "{\"items\":{\"%s\":{}%s}}", keywords[i], what);
 		check_refused(make_schema, schema, LLM_E_UNSUPPORTED, keywords[i]);
 	}
 	check_refused(make_schema, "{\"uniqueItems\":true}", LLM_E_UNSUPPORTED, "uniqueItems");
 	check_refused(make_schema, "{\"multipleOf\":0.123456789}", LLM_E_UNSUPPORTED, "multipleOf");
 	check_refused(make_schema, "{\"$ref\":\"http://a/b\"}", LLM_E_UNSUPPORTED, "$ref");
+	check_refused(make_schema, "{\"$ref\":\"b\",\"$defs\":{\"x\":{\"$id\":\"a\"}},\"enum\":[{\"$id\":\"b\"}]}", LLM_E_UNSUPPORTED, "$ref");
+	check_refused(make_schema, "{\"$ref\":\"#b\",\"$defs\":{\"x\":{\"$id\":\"a\",\"$anchor\":\"b\"}}}", LLM_E_ARGUMENT, "points to nothing");
+	check_refused(make_schema, "{\"if\":true,\"else\":true}", LLM_E_UNSUPPORTED, "\"if\"");
 	check_refused(make_schema, "{\"$ref\":\"#\"}", LLM_E_UNSUPPORTED, "leads back");
 	check_refused(make_schema, "{\"$ref\":\"#/$defs/x\"}", LLM_E_ARGUMENT, "points to nothing");
 	check_refused(make_schema, "{\"type\":\"strin\"}", LLM_E_ARGUMENT, "type");

@@ -129,6 +129,9 @@ static const struct
 	/* gpt-oss: always in a channel; a prompt that names one has nothing left to do */
 	{"..............xxxxxx", "<|start|>user<|message|>Hi<|end|><|start|>assistant", true, NULL, "<|channel|>final<|message|>"},
 	{"..............xxxxxx", "<|start|>assistant<|channel|>final<|message|>", false, NULL, NULL},
+	/* tags that are plain text, as Granite 3.3 is told of them: an answer may begin so, and none is taken for a part */
+	{"....................", "<|im_start|>system\nWrite your thoughts between <think></think> and your response between <response></response>.<|im_end|>\n"
+	"<|im_start|>assistant\n", false, NULL, NULL},
 	/* a model that does not think */
 	{"....................", "<|im_start|>assistant\n<think>", false, NULL, NULL},
 };
