@@ -28,7 +28,7 @@ P = pre_tokenizers
 D = decoders
 LETTERS = P.ByteLevel.alphabet()
 SIZE = 3000          # of the vocabularies
-RECORDED = ("llama3", "deepseek3", "falcon", "gemma", "llama2", "metaspace_first", "phi3", "bert", "word_level", "flags", "unigram_bytes")
+RECORDED = ("llama3", "deepseek3", "falcon", "gemma", "llama2", "metaspace_first", "phi3", "bert", "word_level", "flags", "unigram_bytes", "clip", "subwords", "mapped_marks")
 
 
 def training_texts():
@@ -106,6 +106,22 @@ def bert(lowercase, strip_accents=None, chinese=True):
     return t
 
 
+def affixed(model, normalizer, pre, decoder, alphabet=()):
+    """BPE whose tokens show where in a word they stand; model: prefix, suffix and others of its options."""
+    t = Tokenizer(models.BPE(unk_token="<unk>", **model))
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizer, pre, decoder
+    affixes = {k: v for k, v in model.items() if k != "fuse_unk"}
+    t.train_from_iterator(training_texts(), trainers.BpeTrainer(vocab_size=SIZE, initial_alphabet=list(alphabet), special_tokens=["<unk>"], limit_alphabet=SIZE // 4, show_progress=False, **affixes))
+    t.add_tokens([AddedToken("\n", lstrip=True, rstrip=True, normalized=False)])
+    return t
+
+
+def clip():
+    words = split(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", "removed", True)
+    normalizer = N.Sequence([N.NFC(), N.Replace(Regex(r"\s+"), " "), N.Lowercase()])
+    return affixed({"end_of_word_suffix": "</w>"}, normalizer, P.Sequence([words, P.ByteLevel(add_prefix_space=False)]), D.ByteLevel(), LETTERS)
+
+
 def word_level():
     t = Tokenizer(models.WordLevel(unk_token="<unk>"))
     t.normalizer = N.Sequence([N.NFKD(), N.StripAccents(), N.Lowercase(), N.Strip()])
@@ -178,6 +194,11 @@ def families():
         "bert": lambda: bert(True),
         "bert_cased": lambda: bert(False),
         "bert_accents": lambda: bert(True, False, False),
+        "clip": clip,
+        "gpt1": lambda: affixed({"end_of_word_suffix": "</w>"}, N.BertNormalizer(), P.BertPreTokenizer(), D.BPEDecoder()),
+        "subwords": lambda: affixed({"continuing_subword_prefix": "##", "end_of_word_suffix": "@@", "fuse_unk": True}, N.NFC(), P.Sequence([P.WhitespaceSplit(), P.FixedLength(7)]), D.BPEDecoder("@@")),
+        "mapped_suffix": lambda: affixed({"end_of_word_suffix": "</w>"}, None, P.Sequence([P.ByteLevel(add_prefix_space=False), P.Digits()]), D.ByteLevel(), LETTERS),
+        "mapped_marks": lambda: byte_bpe(P.Sequence([P.ByteLevel(add_prefix_space=False), P.Metaspace(prepend_scheme="always", split=True)]), unk="<|endoftext|>"),
         "word_level": word_level,
         "flags": flagged,
         "removed": lambda: odd_steps(split(r"\d+|\s", "removed")),

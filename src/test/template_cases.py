@@ -291,6 +291,13 @@ u.split(), u.split(" ", 2), u.count(""), u.rfind(" "), u.index("😀")
 ""|e, none|e, 5|e, l|e, d|e
 "<"|e ~ ">", "<" ~ ">"|e, ("<"|e) * 2, ("<"|e)[0:2], ("a<"|e).upper(), ("<"|e) == "&lt;"
 "<"|safe|length, ("a"|safe) is string, ("a"|safe)|tojson, ("a b"|safe).split()
+l|sort(reverse=range(3))
+l|sort(reverse=none)
+d|dictsort(reverse="x")
+l|sort(reverse=1), d|dictsort(reverse=true)
+[1] is filter
+({},) is test
+5 is filter, (1, 2) is test, none is filter
 """
 
 # What jinja2 renders and pg_llm knowingly does not: no chat template is known to use it. Not compared.

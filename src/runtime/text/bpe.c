@@ -281,14 +281,11 @@ encode_long(LlmEncoder *e, const uint8_t *word, size_t len, LlmError *err)
 	return LLM_OK;
 }
 
-/* one word of the pre-tokenizer (LlmWordFn) */
 static LlmStatus
-encode_word(void *ctx, const char *bytes, size_t len, LlmError *err)
+encode_bytes(LlmEncoder *e, const char *bytes, size_t len, LlmError *err)
 {
-	LlmEncoder *e = ctx;
 	const uint8_t *word = (const uint8_t *) bytes;
 
-	LLM_TRY(llm_encoder_worked(e, len));
 	if (e->t->ignore_merges)
 	{
 		int32_t		whole = llm_vocab_find(&e->t->vocab, bytes, len);
@@ -297,6 +294,55 @@ encode_word(void *ctx, const char *bytes, size_t len, LlmError *err)
 			return llm_tokens_append(e->out, whole, err);
 	}
 	return len <= LLM_BPE_SHORT_WORD ? encode_short(e, word, len, err) : encode_long(e, word, len, err);
+}
+
+static bool
+is_ascii_digit(uint8_t byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+/* the alphabet's characters of these bytes are numbers: digits, superscripts and fractions of Latin-1 */
+static bool
+is_digit_byte(uint8_t byte)
+{
+	return is_ascii_digit(byte) || byte == 0xB2 || byte == 0xB3 || byte == 0xB9 || (byte >= 0xBC && byte <= 0xBE);
+}
+
+/* a word whose runs of digit bytes stand alone, and in them every three digits in a row */
+static LlmStatus
+encode_with_digits(LlmEncoder *e, const char *bytes, size_t len, LlmError *err)
+{
+	const uint8_t *word = (const uint8_t *) bytes;
+	size_t		begin = 0;		/* of what is not encoded yet */
+
+	for (size_t i = 0; i < len;)
+	{
+		bool		three = i + 3 <= len && is_ascii_digit(word[i]) && is_ascii_digit(word[i + 1]) && is_ascii_digit(word[i + 2]);
+
+		if (i > begin && (three || is_digit_byte(word[i]) != is_digit_byte(word[i - 1])))
+		{
+			LLM_TRY(encode_bytes(e, bytes + begin, i - begin, err));
+			begin = i;
+		}
+		i += three ? 3 : 1;
+		if (three)
+		{
+			LLM_TRY(encode_bytes(e, bytes + begin, 3, err));
+			begin = i;
+		}
+	}
+	return begin < len ? encode_bytes(e, bytes + begin, len - begin, err) : LLM_OK;
+}
+
+/* one word of the pre-tokenizer (LlmWordFn) */
+static LlmStatus
+encode_word(void *ctx, const char *bytes, size_t len, LlmError *err)
+{
+	LlmEncoder *e = ctx;
+
+	LLM_TRY(llm_encoder_worked(e, len));
+	return e->t->digit_bytes ? encode_with_digits(e, bytes, len, err) : encode_bytes(e, bytes, len, err);
 }
 
 LlmStatus

@@ -24,9 +24,9 @@ typedef enum LlmHfStepKind
 	LLM_HF_PREPEND, LLM_HF_NMT, LLM_HF_PRECOMPILED, LLM_HF_BERT_NORMALIZER, LLM_HF_BYTE_NORMALIZER,
 	/* pre-tokenizers */
 	LLM_HF_BYTE_LEVEL, LLM_HF_SPLIT, LLM_HF_METASPACE, LLM_HF_BERT_WORDS, LLM_HF_WHITESPACE, LLM_HF_WHITESPACE_SPLIT,
-	LLM_HF_DIGITS, LLM_HF_PUNCTUATION, LLM_HF_DELIMITER,
+	LLM_HF_DIGITS, LLM_HF_PUNCTUATION, LLM_HF_DELIMITER, LLM_HF_FIXED_LENGTH,
 	/* decoders; also LLM_HF_REPLACE, LLM_HF_METASPACE, LLM_HF_BYTE_LEVEL */
-	LLM_HF_BYTE_FALLBACK, LLM_HF_FUSE, LLM_HF_WORDPIECE_DECODER, LLM_HF_STRIP_DECODER
+	LLM_HF_BYTE_FALLBACK, LLM_HF_FUSE, LLM_HF_WORDPIECE_DECODER, LLM_HF_STRIP_DECODER, LLM_HF_BPE_DECODER
 } LlmHfStepKind;
 
 typedef enum LlmHfBehavior
@@ -42,7 +42,7 @@ typedef enum LlmHfPrepend
 typedef struct LlmHfStep
 {
 	LlmHfStepKind kind;
-	LlmStr		text;			/* replacement, prefix, mark of a space, delimiter, stripped character */
+	LlmStr		text;			/* replacement, prefix, suffix, mark of a space, delimiter, stripped character */
 	LlmStr		literal;		/* pattern that is a string; regex NULL */
 	LlmRegex   *regex;
 	LlmHfBehavior behavior;
@@ -53,7 +53,7 @@ typedef struct LlmHfStep
 	bool		right;			/* strip_right; use_regex; handle_chinese_chars; split; individual_digits */
 	bool		lowercase;
 	bool		strip_accents;
-	size_t		start;			/* characters that a decoder strips */
+	size_t		start;			/* characters that a decoder strips; characters of a word of fixed length */
 	size_t		stop;
 } LlmHfStep;
 
@@ -118,7 +118,8 @@ typedef struct LlmHf
 	bool		fuse_unk;
 	bool		cut_at_marks;	/* no merge crosses the place before a U+2581 that follows another character */
 	int32_t		unk;			/* -1: none */
-	LlmStr		prefix;			/* WordPiece: of tokens that go on with a word */
+	LlmStr		prefix;			/* BPE, WordPiece: of tokens that go on with a word */
+	LlmStr		suffix;			/* BPE: of tokens that end a word */
 	uint64_t	max_word_chars;
 	LlmVocab	words;			/* (n_vocab) what the model looks up */
 	size_t		max_token_bytes;
@@ -158,6 +159,7 @@ typedef struct LlmHfRun
 	LlmBuf		stage[2 * LLM_HF_MAX_STEPS];	/* what a step of the pre-tokenizer made of a part */
 	LlmBuf		classes[2 * LLM_HF_MAX_STEPS];
 	LlmBuf		word;
+	LlmBuf		unit;			/* a character between the prefix and the suffix of BPE */
 	LlmBuf		symbols;
 	LlmBuf		steps;
 	LlmRegexMatch *match;

@@ -305,7 +305,9 @@ llm_hf_cut_added(LlmHfRun *run, LlmText text, bool at_start, bool normalized, Ll
 			begin = added->lstrip ? done : begin;
 		if (done < begin)
 			LLM_TRY(take_part(run, text, done, begin, at_start, normalized, err));
-		LLM_TRY(llm_tokens_append(run->e->out, added->id, err));
+		/* nothing is left of one that consists of white space if the token before it took that */
+		if (begin < end)
+			LLM_TRY(llm_tokens_append(run->e->out, added->id, err));
 		done = end;
 	}
 	return done < text.len ? take_part(run, text, done, text.len, at_start, normalized, err) : LLM_OK;

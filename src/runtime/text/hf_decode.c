@@ -267,6 +267,31 @@ wordpiece(const Decoding *d, const LlmHfStep *step, const List *in, List *out, L
 	return LLM_OK;
 }
 
+/* the suffix of tokens that end a word becomes a space, but for the last token of the text */
+static LlmStatus
+end_words(const Decoding *d, const LlmHfStep *step, const List *in, List *out, LlmError *err)
+{
+	size_t		n = list_length(in);
+
+	for (size_t i = 0; i < n; i++)
+	{
+		LlmStr		s = item(in, i);
+		const char *at;
+
+		while ((at = memmem(s.data, s.len, step->text.data, step->text.len)) != NULL)
+		{
+			size_t		used = (size_t) (at - s.data);
+
+			LLM_TRY(put(out, s.data, used, err));
+			LLM_TRY(put(out, " ", d->stream || i + 1 < n ? 1 : 0, err));
+			used += step->text.len;
+			s = (LlmStr) {s.data + used, s.len - used};
+		}
+		LLM_TRY(put_item(out, s, err));
+	}
+	return LLM_OK;
+}
+
 /* up to start characters at the beginning of each string, and stop at its end, if they are the one named */
 static LlmStatus
 strip(const Decoding *d, const LlmHfStep *step, const List *in, List *out, LlmError *err)
@@ -317,6 +342,8 @@ run_step(Decoding *d, const LlmHfStep *step, const List *in, List *out, LlmError
 			return wordpiece(d, step, in, out, err);
 		case LLM_HF_STRIP_DECODER:
 			return strip(d, step, in, out, err);
+		case LLM_HF_BPE_DECODER:
+			return end_words(d, step, in, out, err);
 		case LLM_HF_REPLACE:
 			return replace(d, step, in, out, err);
 		default:

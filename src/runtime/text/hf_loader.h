@@ -16,6 +16,7 @@ typedef struct LlmHfLoader
 	LlmBuf		entries;
 	LlmBuf		scratch;		/* of strings with escapes */
 	LlmBuf		decoded;		/* of llm_hf_word_of */
+	size_t		prefix_len;		/* of continuing_subword_prefix as written */
 	uint32_t	max_id;
 } LlmHfLoader;
 

@@ -25,19 +25,24 @@ find_merge_token(LlmHfLoader *l, LlmStr text, uint64_t i, int32_t *id, LlmError 
 	return LLM_E_FORMAT;
 }
 
-/* pair is both sides together, of which the left has left_len bytes */
+/* pair is both sides together, of which the left has left_len bytes; the prefix of the right one goes when they are merged */
 static LlmStatus
-add_merge(LlmHfLoader *l, LlmStr pair, size_t left_len, uint64_t i, LlmError *err)
+add_merge(LlmHfLoader *l, LlmBuf *pair, size_t left_len, uint64_t i, LlmError *err)
 {
-	LlmStr		left_text = {pair.data, left_len};
-	LlmStr		right_text = {pair.data + left_len, pair.len - left_len};
+	LlmStr		left_text = {pair->data ? pair->data : "", left_len};
+	LlmStr		right_text = {left_text.data + left_len, pair->len - left_len};
+	size_t		prefix = l->prefix_len;
 	int32_t		left;
 	int32_t		right;
 	int32_t		merged;
 
+	if (right_text.len < prefix)
+		return llm_fail(err, LLM_E_FORMAT, "merge %llu of tokenizer.json has no room for continuing_subword_prefix", (unsigned long long) i);
 	LLM_TRY(find_merge_token(l, left_text, i, &left, err));
 	LLM_TRY(find_merge_token(l, right_text, i, &right, err));
-	LLM_TRY(find_merge_token(l, pair, i, &merged, err));
+	if (prefix)
+		memmove(pair->data + left_len, pair->data + left_len + prefix, right_text.len - prefix);
+	LLM_TRY(find_merge_token(l, (LlmStr) {left_text.data, pair->len - prefix}, i, &merged, err));
 	if (left < 0 || right < 0 || merged < 0)
 		return LLM_OK;
 	llm_merges_set(&l->t->merges, left, right, (uint32_t) i, merged);
@@ -101,7 +106,7 @@ read_merges(LlmHfLoader *l, LlmStr section, LlmBuf *pair, uint64_t *n, LlmError 
 		else
 			LLM_TRY(read_merge(l, &r, pair, &left_len, &is_merge, err));
 		if (pair && is_merge)
-			LLM_TRY(add_merge(l, (LlmStr) {pair->data ? pair->data : "", pair->len}, left_len, *n, err));
+			LLM_TRY(add_merge(l, pair, left_len, *n, err));
 		*n += is_merge;
 	}
 }

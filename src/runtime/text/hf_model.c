@@ -92,12 +92,28 @@ put_unit(LlmHfRun *run, const char *s, size_t len, bool *unknown, LlmError *err)
 	return LLM_OK;
 }
 
+/* the same for a character of a model whose tokens show where in a word they stand */
+static LlmStatus
+put_affixed(LlmHfRun *run, const char *s, size_t len, bool first, bool last, bool *unknown, LlmError *err)
+{
+	const LlmHf *hf = run->hf;
+
+	run->unit.len = 0;
+	if (!first)
+		LLM_TRY(llm_buf_append(&run->unit, hf->prefix.data, hf->prefix.len, err));
+	LLM_TRY(llm_buf_append(&run->unit, s, len, err));
+	if (last)
+		LLM_TRY(llm_buf_append(&run->unit, hf->suffix.data, hf->suffix.len, err));
+	return put_unit(run, run->unit.data, run->unit.len, unknown, err);
+}
+
 static LlmStatus
 encode_bpe(LlmHfRun *run, const char *s, size_t len, LlmError *err)
 {
 	const LlmHf *hf = run->hf;
 	bool		unknown = false;
-	bool		cut = !hf->byte_level && hf->cut_at_marks && len > CUT_BYTES;
+	bool		affixed = hf->prefix.len + hf->suffix.len > 0;
+	bool		cut = !hf->byte_level && !affixed && hf->cut_at_marks && len > CUT_BYTES;
 	uint32_t	before = MARK;
 	int32_t		whole = hf->ignore_merges ? find_word(run, s, len) : -1;
 
@@ -115,7 +131,10 @@ encode_bpe(LlmHfRun *run, const char *s, size_t len, LlmError *err)
 				LLM_TRY(merge_symbols(run, err));
 			before = c;
 		}
-		LLM_TRY(put_unit(run, s + i, n, &unknown, err));
+		if (affixed)
+			LLM_TRY(put_affixed(run, s + i, n, i == 0, i + n == len, &unknown, err));
+		else
+			LLM_TRY(put_unit(run, s + i, n, &unknown, err));
 		LLM_TRY(llm_encoder_worked(run->e, n));
 		i += n;
 	}

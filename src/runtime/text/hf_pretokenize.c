@@ -209,6 +209,27 @@ whitespace_words(Cutter *cut, size_t len, LlmError *err)
 	return kind ? take(cut, begin, len, false, err) : LLM_OK;
 }
 
+/* words of n characters */
+static LlmStatus
+fixed_length(Cutter *cut, size_t n, size_t len, LlmError *err)
+{
+	size_t		begin = 0;
+	size_t		chars = 0;
+
+	for (size_t i = 0; i < len;)
+	{
+		uint32_t	c;
+
+		i += llm_hf_char(cut->s + i, len - i, &c);
+		if (++chars < n && i < len)
+			continue;
+		LLM_TRY(take(cut, begin, i, false, err));
+		begin = i;
+		chars = 0;
+	}
+	return LLM_OK;
+}
+
 static LlmStatus
 put_prefix(LlmBuf *out, LlmStr prefix, LlmError *err)
 {
@@ -301,6 +322,9 @@ run_step(Cutter *cut, const LlmHfStep *step, size_t len, LlmError *err)
 		case LLM_HF_WHITESPACE_SPLIT:
 			cut->behavior = LLM_HF_REMOVED;
 			return cut_by_char(cut, llm_hf_is_space, len, err);
+		case LLM_HF_FIXED_LENGTH:
+			cut->behavior = LLM_HF_ISOLATED;
+			return fixed_length(cut, step->start, len, err);
 		case LLM_HF_DIGITS:
 			return cut_by_char(cut, llm_hf_is_numeric, len, err);
 		default:

@@ -165,7 +165,7 @@ count(struct json_object *o, const char *key, size_t *out, LlmError *err)
 	int64_t		n = json_object_get_int64(value);
 
 	if (!json_object_is_type(value, json_type_int) || n < 0 || n > 1000)
-		return llm_fail(err, LLM_E_FORMAT, "a decoder of tokenizer.json has no good number \"%s\"", key);
+		return llm_fail(err, LLM_E_FORMAT, "a step of tokenizer.json has no good number \"%s\"", key);
 	*out = (size_t) n;
 	return LLM_OK;
 }
@@ -207,6 +207,13 @@ read_details(LlmHf *hf, struct json_object *o, LlmHfStep *step, LlmError *err)
 		case LLM_HF_DELIMITER:
 			step->behavior = LLM_HF_REMOVED;
 			return string(hf, o, "delimiter", &step->text, err);
+		case LLM_HF_FIXED_LENGTH:
+			step->start = 5;
+			LLM_TRY(member(o, "length") ? count(o, "length", &step->start, err) : LLM_OK);
+			return step->start ? LLM_OK : llm_fail(err, LLM_E_FORMAT, "FixedLength of tokenizer.json has words of no length");
+		case LLM_HF_BPE_DECODER:
+			LLM_TRY(string(hf, o, "suffix", &step->text, err));
+			return step->text.len ? LLM_OK : llm_fail(err, LLM_E_UNSUPPORTED, "a BPEDecoder of tokenizer.json without suffix is not supported");
 		case LLM_HF_WORDPIECE_DECODER:
 			step->left = flag(o, "cleanup", true);
 			return string(hf, o, "prefix", &step->text, err);
@@ -235,12 +242,14 @@ static const StepName normalizers[] = {
 static const StepName pre_tokenizers[] = {
 	{"ByteLevel", LLM_HF_BYTE_LEVEL}, {"Split", LLM_HF_SPLIT}, {"Metaspace", LLM_HF_METASPACE}, {"BertPreTokenizer", LLM_HF_BERT_WORDS},
 	{"Whitespace", LLM_HF_WHITESPACE}, {"WhitespaceSplit", LLM_HF_WHITESPACE_SPLIT}, {"Digits", LLM_HF_DIGITS},
-	{"Punctuation", LLM_HF_PUNCTUATION}, {"CharDelimiterSplit", LLM_HF_DELIMITER}, {NULL, LLM_HF_NFC}
+	{"Punctuation", LLM_HF_PUNCTUATION}, {"CharDelimiterSplit", LLM_HF_DELIMITER}, {"FixedLength", LLM_HF_FIXED_LENGTH},
+	{NULL, LLM_HF_NFC}
 };
 
 static const StepName decoders[] = {
 	{"ByteLevel", LLM_HF_BYTE_LEVEL}, {"Metaspace", LLM_HF_METASPACE}, {"Replace", LLM_HF_REPLACE}, {"ByteFallback", LLM_HF_BYTE_FALLBACK},
-	{"Fuse", LLM_HF_FUSE}, {"WordPiece", LLM_HF_WORDPIECE_DECODER}, {"Strip", LLM_HF_STRIP_DECODER}, {NULL, LLM_HF_NFC}
+	{"Fuse", LLM_HF_FUSE}, {"WordPiece", LLM_HF_WORDPIECE_DECODER}, {"Strip", LLM_HF_STRIP_DECODER},
+	{"BPEDecoder", LLM_HF_BPE_DECODER}, {NULL, LLM_HF_NFC}
 };
 
 /* a section, or one step of a sequence in it */

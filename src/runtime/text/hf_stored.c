@@ -78,7 +78,8 @@ put_head(const LlmHf *hf, LlmStr json, LlmBuf *out, LlmError *err)
 	for (int i = 0; i < N_FLAGS; i++)
 		head.flags |= (uint32_t) *flags[i] << i;
 	LLM_TRY(llm_tables_put(out, &head, 1, sizeof(head), err));
-	return llm_tables_put(out, hf->prefix.data, hf->prefix.len, 1, err);
+	LLM_TRY(llm_tables_put(out, hf->prefix.data, hf->prefix.len, 1, err));
+	return llm_tables_put(out, hf->suffix.data, hf->suffix.len, 1, err);
 }
 
 static LlmStatus
@@ -196,6 +197,8 @@ get_head(LlmHf *hf, LlmStr json, int32_t n_vocab, LlmTables *tables, LlmError *e
 		*flags[i] = (head->flags >> i & 1) != 0;
 	LLM_TRY(llm_tables_get(tables, 1, &hf->prefix.len, &memory, err));
 	hf->prefix.data = memory;
+	LLM_TRY(llm_tables_get(tables, 1, &hf->suffix.len, &memory, err));
+	hf->suffix.data = memory;
 	return LLM_OK;
 }
 

@@ -265,6 +265,7 @@ llm_hf_run_init(LlmHfRun *run, LlmEncoder *e, const LlmAllocator *a, bool parse_
 		llm_buf_init(&run->classes[k], a);
 	}
 	llm_buf_init(&run->word, a);
+	llm_buf_init(&run->unit, a);
 	llm_buf_init(&run->symbols, a);
 	llm_buf_init(&run->steps, a);
 }
@@ -283,6 +284,7 @@ llm_hf_run_free(LlmHfRun *run)
 		llm_buf_free(&run->classes[k]);
 	}
 	llm_buf_free(&run->word);
+	llm_buf_free(&run->unit);
 	llm_buf_free(&run->symbols);
 	llm_buf_free(&run->steps);
 	llm_regex_match_free(run->match);

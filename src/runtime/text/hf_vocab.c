@@ -309,13 +309,29 @@ load_trie(LlmHfLoader *l, LlmError *err)
 	return LLM_OK;
 }
 
+/* dropout would make other tokens each time; prefix and suffix tell tokens apart that go on with a word or end one */
 static LlmStatus
-refuse_text(LlmHf *hf, LlmStr span, const char *what, LlmError *err)
+load_bpe_options(LlmHfLoader *l, const ModelParts *parts, LlmError *err)
 {
-	LlmStr		text;
+	LlmHf	   *hf = l->hf;
+	LlmJsonReader r = reader(parts->dropout);
+	double		dropout = 0;
+	LlmStr		suffix;
+	LlmStr		word;
+	bool		known;
 
-	LLM_TRY(read_text(hf, span, &text, err));
-	return text.len ? llm_fail(err, LLM_E_UNSUPPORTED, "%s of the BPE model of tokenizer.json is not supported", what) : LLM_OK;
+	if (!is_null(parts->dropout))
+		LLM_TRY(llm_json_number(&r, &dropout, err));
+	if (dropout != 0)
+		return llm_fail(err, LLM_E_UNSUPPORTED, "dropout %g of the BPE model of tokenizer.json is not supported", dropout);
+	LLM_TRY(read_text(hf, parts->suffix, &suffix, err));
+	LLM_TRY(read_text(hf, parts->prefix, &hf->prefix, err));
+	l->prefix_len = hf->prefix.len;
+	LLM_TRY(llm_hf_word_of(l, suffix, &word, &known, err));
+	if (known)
+		LLM_TRY(llm_hf_copy(hf, word.data, word.len, &hf->suffix, err));
+	LLM_TRY(llm_hf_word_of(l, hf->prefix, &word, &known, err));
+	return known ? llm_hf_copy(hf, word.data, word.len, &hf->prefix, err) : LLM_OK;
 }
 
 /* what the kinds of models have besides their vocabulary */
@@ -347,12 +363,7 @@ load_options(LlmHfLoader *l, const ModelParts *parts, LlmError *err)
 	if (unk.len)
 		hf->unk = llm_vocab_find(&l->t->vocab, unk.data, unk.len);
 	if (hf->model == LLM_HF_BPE)
-	{
-		if (!is_null(parts->dropout) && !(parts->dropout.len <= 3 && parts->dropout.data[0] == '0'))
-			return llm_fail(err, LLM_E_UNSUPPORTED, "dropout of the BPE model of tokenizer.json is not supported");
-		LLM_TRY(refuse_text(hf, parts->prefix, "continuing_subword_prefix", err));
-		return refuse_text(hf, parts->suffix, "end_of_word_suffix", err);
-	}
+		return load_bpe_options(l, parts, err);
 	hf->max_word_chars = 100;
 	LLM_TRY(read_text(hf, parts->prefix, &hf->prefix, err));
 	if (is_null(parts->prefix))
@@ -365,18 +376,36 @@ load_options(LlmHfLoader *l, const ModelParts *parts, LlmError *err)
 	return LLM_OK;
 }
 
-/* whether words are bytes: just one step maps to GPT-2's alphabet */
+static bool
+is_empty(LlmStr span)
+{
+	return is_null(span) || (span.len == 2 && memcmp(span.data, "\"\"", 2) == 0);
+}
+
+/*
+ * Whether words are bytes: just one step maps to GPT-2's alphabet, and none behind it puts other characters in. A mapped word
+ * whose characters are told apart by their place stays in the alphabet.
+ */
 static void
 find_byte_level(LlmHf *hf, const ModelParts *parts)
 {
 	int			n_normal = 0;
 	int			n_words = 0;
+	bool		other = false;
 
 	for (int i = 0; i < hf->normalizer.n; i++)
+	{
+		other = other || n_normal > 0;
 		n_normal += hf->normalizer.step[i].kind == LLM_HF_BYTE_NORMALIZER;
+	}
 	for (int i = 0; i < hf->pre_tokenizer.n; i++)
+	{
+		other = other || (n_normal + n_words > 0 && hf->pre_tokenizer.step[i].kind == LLM_HF_METASPACE);
 		n_words += hf->pre_tokenizer.step[i].kind == LLM_HF_BYTE_LEVEL;
-	hf->byte_level = hf->model == LLM_HF_BPE && n_normal + n_words == 1 && !is_true(parts->byte_fallback);
+	}
+	other = other || ((n_normal == 1 || hf->pre_tokenizer.n == 0 || hf->pre_tokenizer.step[hf->pre_tokenizer.n - 1].kind != LLM_HF_BYTE_LEVEL) &&
+					  !(is_empty(parts->prefix) && is_empty(parts->suffix)));
+	hf->byte_level = hf->model == LLM_HF_BPE && n_normal + n_words == 1 && !other && !is_true(parts->byte_fallback);
 	hf->mapped = hf->byte_level && (n_normal == 1 || hf->pre_tokenizer.step[hf->pre_tokenizer.n - 1].kind != LLM_HF_BYTE_LEVEL);
 }
 

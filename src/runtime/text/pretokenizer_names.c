@@ -185,7 +185,8 @@ static const LlmMarkedRange word_signs[] = {
 
 /* what llama.cpp does where a model names nothing */
 STAGES(fallback) = {{"[" P "$+<=>^~|]+"}, {GPT2}, {"[" N "]+"}, {"[0-9][0-9][0-9]"}};
-STAGES(falcon) = {{"[" P "$+<=>^~|`]+"}, {GPT2}, {"[" N "]+"}, {"[0-9][0-9][0-9]"}};
+/* Falcon cuts at digits once words are bytes (trait digit_bytes) */
+STAGES(falcon) = {{"[" P "$+<=>^~|`]+"}, {GPT2}};
 
 STAGES(gpt2) = {{GPT2}};
 STAGES(smollm) = {{SMOLLM}};
@@ -246,7 +247,7 @@ STAGES(chameleon) = {
 
 static const LlmPretokenizerName known[] = {
 	{"default", fallback, {0}},
-	{"falcon", falcon, {0}},
+	{"falcon", falcon, {.digit_bytes = true}},
 	{"gpt-2", gpt2, {0}},
 	{"phi-2", gpt2, {0}},
 	{"jina-es", gpt2, {0}},

@@ -30,6 +30,7 @@ typedef struct LlmPretokenizerTraits
 {
 	bool		ignore_merges;	/* a word that is a token is taken whole */
 	bool		add_bos;		/* where the metadata does not say */
+	bool		digit_bytes;	/* words are cut at bytes that are digits in GPT-2's alphabet */
 } LlmPretokenizerTraits;
 
 typedef struct LlmPretokenizerName

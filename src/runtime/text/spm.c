@@ -5,6 +5,9 @@
  * In the metadata a space is written as U+2581; here tokens and text have real spaces, and a U+2581 in the text is one too.
  * A character that no token covers is written as the tokens of its bytes (<0x41>), or where these are missing as the unknown
  * token, one for a run. Control, unknown and byte tokens are never made from text.
+ *
+ * Gemma 4 and its kin have a list of merges instead of scores: two neighbours join if the list has them, the first of the list
+ * first. All else is the same.
  * Source: Kudo and Richardson 2018, arXiv 1808.06226.
  */
 #include "text/tokenizer_impl.h"
@@ -108,13 +111,55 @@ load_token(LlmTokenizer *t, int32_t id, LlmBuf *text, LlmError *err)
 	return LLM_OK;
 }
 
+/* merge i is "left right", with one space; one whose texts are not all tokens can never happen */
+static LlmStatus
+load_merge(LlmTokenizer *t, const LlmMetaArray *merges, uint64_t i, LlmBuf *text, LlmError *err)
+{
+	LlmStr		line = llm_meta_array_string(merges, i);
+	const char *space = line.len > 1 ? memchr(line.data + 1, ' ', line.len - 1) : NULL;
+	size_t		left_len;
+	size_t		right_len;
+	int32_t		left;
+	int32_t		right;
+	int32_t		merged;
+
+	if (!space || space + 1 == line.data + line.len)
+		return llm_fail(err, LLM_E_FORMAT, "merge %llu of the vocabulary is not two strings", (unsigned long long) i);
+	text->len = 0;
+	LLM_TRY(llm_buf_reserve(text, line.len, err));
+	unmark_spaces(line.data, (size_t) (space - line.data), text->data, &left_len);
+	unmark_spaces(space + 1, (size_t) (line.data + line.len - space - 1), text->data + left_len, &right_len);
+	left = llm_vocab_find(&t->vocab, text->data, left_len);
+	right = llm_vocab_find(&t->vocab, text->data + left_len, right_len);
+	merged = llm_vocab_find(&t->vocab, text->data, left_len + right_len);
+	if (left >= 0 && right >= 0 && merged >= 0)
+		llm_merges_add(&t->merges, left, right, (uint32_t) i, merged);
+	return LLM_OK;
+}
+
+static LlmStatus
+load_merges(LlmTokenizer *t, const LlmMeta *meta, LlmBuf *text, LlmError *err)
+{
+	const LlmMetaArray *merges = NULL;
+
+	LLM_TRY(llm_meta_array(meta, "tokenizer.ggml.merges", true, LLM_META_STRING, &merges, err));
+	if (merges->count >= INT32_MAX)
+		return llm_fail(err, LLM_E_LIMIT, "tokenizer.ggml.merges has %llu elements, at most %d are possible",
+						(unsigned long long) merges->count, INT32_MAX - 1);
+	LLM_TRY(llm_merges_init(&t->merges, (size_t) merges->count, t->seed, t->allocator, err));
+	for (uint64_t i = 0; i < merges->count; i++)
+		LLM_TRY(load_merge(t, merges, i, text, err));
+	return LLM_OK;
+}
+
 LlmStatus
 llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	LlmBuf		text;
 	LlmStatus	status = LLM_OK;
 
-	LLM_TRY(load_scores(t, meta, err));
+	if (!t->merges_listed)
+		LLM_TRY(load_scores(t, meta, err));
 	LLM_TRY(llm_vocab_init(&t->vocab, (size_t) t->n_vocab, t->seed, t->allocator, err));
 	t->cut_at_spaces = true;
 	for (int b = 0; b < 256; b++)
@@ -122,6 +167,8 @@ llm_spm_load(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	llm_buf_init(&text, t->allocator);
 	for (int32_t id = 0; id < t->n_vocab && status == LLM_OK; id++)
 		status = load_token(t, id, &text, err);
+	if (status == LLM_OK && t->merges_listed)
+		status = load_merges(t, meta, &text, err);
 	llm_buf_free(&text);
 	return status;
 }
@@ -139,6 +186,8 @@ find_merge(const void *ctx, const LlmMergeNode *left, const LlmMergeNode *right,
 	size_t		len = (size_t) left->len + right->len;
 	int32_t		id;
 
+	if (text->t->merges_listed)
+		return left->symbol >= 0 && right->symbol >= 0 && llm_bpe_find_merge(text->t, left, right, rank, merged);
 	if (len > text->t->max_token_bytes)
 		return false;
 	id = llm_vocab_find(&text->t->vocab, text->bytes + left->begin, len);

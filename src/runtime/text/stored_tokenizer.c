@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LLM_TOKENIZER_TABLES 1
-#define N_FLAGS 9
+#define LLM_TOKENIZER_TABLES 2
+#define N_FLAGS 10
 
 /* the numbers of a tokenizer; all that is no table */
 typedef struct StoredHead
@@ -31,7 +31,7 @@ static void
 list_flags(LlmTokenizer *t, bool *flags[N_FLAGS])
 {
 	bool	   *const all[N_FLAGS] = {&t->add_bos, &t->add_eos, &t->add_space_prefix, &t->has_user_defined, &t->ignore_merges,
-	&t->cut_at_spaces, &t->lowercase, &t->strip_accents, &t->merge_spaces};
+	&t->cut_at_spaces, &t->lowercase, &t->strip_accents, &t->merge_spaces, &t->merges_listed};
 
 	memcpy(flags, all, sizeof(all));
 }
@@ -73,7 +73,7 @@ put(const LlmTokenizer *t, const LlmMeta *meta, LlmBuf *out, LlmError *err)
 	if (t->kind == LLM_KIND_HF)
 		return llm_hf_put_tables(t, meta, out, err);
 	LLM_TRY(llm_tables_put(out, t->special, (size_t) t->special_first[256], sizeof(int32_t), err));
-	if (t->kind == LLM_KIND_BPE)
+	if (t->kind == LLM_KIND_BPE || t->merges_listed)
 		return llm_merges_put(&t->merges, out, err);
 	if (t->kind == LLM_KIND_SPM)
 		return llm_tables_put(out, t->token_rank, (size_t) t->n_vocab, sizeof(uint32_t), err);
@@ -185,6 +185,8 @@ get_kind(LlmTokenizer *t, const LlmMeta *meta, LlmTables *tables, LlmError *err)
 			LLM_TRY(llm_bpe_load_pretokenizer(t, meta, err));
 			return llm_merges_get(&t->merges, tables, t->vocab.n_symbols, err);
 		case LLM_KIND_SPM:
+			if (t->merges_listed)
+				return llm_merges_get(&t->merges, tables, t->vocab.n_symbols, err);
 			LLM_TRY(llm_tables_get_n(tables, sizeof(uint32_t), (size_t) t->n_vocab, &array, err));
 			t->token_rank = (uint32_t *) array;
 			return LLM_OK;

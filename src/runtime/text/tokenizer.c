@@ -35,6 +35,7 @@ llm_byte_token_value(LlmStr text)
 /* in order of their names */
 static const LlmTokenizerKindInfo kinds[] = {
 	{"bert", "WordPiece", LLM_KIND_WORDPIECE},
+	{"gemma4", "SentencePiece BPE with a list of merges", LLM_KIND_SPM},
 	{"gpt2", "byte-level BPE; the model names its pre-tokenizer", LLM_KIND_BPE},
 	{"huggingface", "tokenizer.json of the Hugging Face tokenizers library", LLM_KIND_HF},
 	{"llama", "SentencePiece BPE", LLM_KIND_SPM},
@@ -51,6 +52,30 @@ llm_tokenizer_kinds(int *n)
 	return kinds;
 }
 
+static bool
+is_one_of(LlmStr name, const char *const *names)
+{
+	for (; *names; names++)
+		if (name.len == strlen(*names) && memcmp(name.data, *names, name.len) == 0)
+			return true;
+	return false;
+}
+
+/* SentencePiece BPE with a list of merges is named by its model or, of a model that calls itself byte-level, by its pre-tokenizer */
+static LlmStatus
+find_listed_merges(LlmTokenizer *t, LlmStr model, const LlmMeta *meta, LlmError *err)
+{
+	static const char *const models[] = {"gemma4", NULL};
+	static const char *const pres[] = {"gemma4", "granite-embed-multi-311m", "sarvam-moe", NULL};
+	LlmStr		pre = {"", 0};
+
+	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.pre", false, &pre, err));
+	t->merges_listed = is_one_of(model, models) || (t->kind == LLM_KIND_BPE && is_one_of(pre, pres));
+	if (t->merges_listed)
+		t->kind = LLM_KIND_SPM;
+	return LLM_OK;
+}
+
 /* which kind */
 static LlmStatus
 load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
@@ -63,11 +88,11 @@ load_kind(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		if (name.len != strlen(kinds[i].name) || memcmp(name.data, kinds[i].name, name.len) != 0)
 			continue;
 		t->kind = kinds[i].kind;
-		return LLM_OK;
+		return find_listed_merges(t, name, meta, err);
 	}
 	llm_fail(err, LLM_E_UNSUPPORTED, "tokenizer \"%.*s\" is not supported", (int) (name.len < 64 ? name.len : 64), name.data);
 	llm_error_detail(err, "The model's metadata names it as tokenizer.ggml.model; \"gpt2\" (byte-level BPE), "
-					 "\"llama\" (SentencePiece BPE), \"bert\" (WordPiece), \"t5\" (unigram) and \"huggingface\" (tokenizer.json) are supported.");
+					 "\"llama\" and \"gemma4\" (SentencePiece BPE), \"bert\" (WordPiece), \"t5\" (unigram) and \"huggingface\" (tokenizer.json) are supported.");
 	return LLM_E_UNSUPPORTED;
 }
 
@@ -117,6 +142,7 @@ llm_bpe_load_pretokenizer(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 	LLM_TRY(llm_pretokenizer_create(pre, t->allocator, &t->pretokenizer, &traits, err));
 	snprintf(t->kind_name, sizeof(t->kind_name), "bpe/%.*s", (int) pre.len, pre.data);
 	t->ignore_merges = traits.ignore_merges;
+	t->digit_bytes = traits.digit_bytes;
 	t->add_bos = t->borrowed ? t->add_bos : traits.add_bos;
 	return LLM_OK;
 }
@@ -133,7 +159,7 @@ load_spm(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 {
 	snprintf(t->kind_name, sizeof(t->kind_name), "spm");
 	t->add_bos = true;
-	t->add_space_prefix = true;
+	t->add_space_prefix = !t->merges_listed;
 	LLM_TRY(llm_meta_bool(meta, "tokenizer.ggml.add_space_prefix", false, &t->add_space_prefix, err));
 	return llm_spm_load(t, meta, err);
 }

@@ -65,9 +65,11 @@ struct LlmTokenizer
 	LlmPretokenizer *pretokenizer;	/* BPE */
 	LlmMergeTable merges;
 	bool		ignore_merges;
+	bool		digit_bytes;
 
 	uint32_t   *token_rank;		/* SentencePiece (n_vocab): the order of merges, from scores */
 	size_t		max_token_bytes;
+	bool		merges_listed;	/* merges are those of a list, and not made from scores */
 	bool		cut_at_spaces;	/* no token has a space after another character */
 
 	bool		lowercase;		/* WordPiece */

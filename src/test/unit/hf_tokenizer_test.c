@@ -154,7 +154,10 @@ test_refused(void)
 		{"{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0.5}}}", LLM_E_LIMIT, "has the id"},
 		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}", LLM_E_FORMAT, "names a token"},
 		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", LLM_E_FORMAT, "damaged"},
-		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"end_of_word_suffix\":\"x\"}}", LLM_E_UNSUPPORTED, "end_of_word_suffix"},
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"dropout\":0.1}}", LLM_E_UNSUPPORTED, "dropout 0.1"},
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[[\"a\",\"a\"]],\"continuing_subword_prefix\":\"##\"}}", LLM_E_FORMAT, "no room"},
+		{"{\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}," WORDS "}", LLM_E_FORMAT, "no length"},
+		{"{\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"\"}," WORDS "}", LLM_E_UNSUPPORTED, "without suffix"},
 		{"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",-1.5]]}}", LLM_E_FORMAT, "unk_id"},
 		{"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"},\"behavior\":\"Removed\"}," WORDS "}", LLM_E_UNSUPPORTED, "escape"},
 		{"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a\"},\"behavior\":\"Removed\"}," WORDS "}", LLM_E_FORMAT, "without end"},
@@ -343,7 +346,8 @@ int
 main(void)
 {
 	static const char *const names[] = {
-		"llama3", "deepseek3", "falcon", "gemma", "llama2", "metaspace_first", "phi3", "bert", "word_level", "flags", "unigram_bytes"
+		"llama3", "deepseek3", "falcon", "gemma", "llama2", "metaspace_first", "phi3", "bert", "word_level", "flags", "unigram_bytes",
+		"clip", "subwords", "mapped_marks"
 	};
 
 	for (tokenizer_way = 0; tokenizer_way < TOKENIZER_WAYS; tokenizer_way++)

@@ -287,6 +287,71 @@ test_wordpiece(void)
 	close_fixture(&f);
 }
 
+static void
+check_text(const Fixture *f, const char *text, const int32_t *expected, size_t n)
+{
+	LlmTokens	ids = tokenize(f->t, text, strlen(text), false, 0);
+
+	CHECK_MSG(ids.n == n && memcmp(ids.ids, expected, n * sizeof(int32_t)) == 0, "%s: %zu ids", text, ids.n);
+	llm_tokens_free(&ids);
+}
+
+/* SentencePiece BPE whose merges are listed, under the names that it has; the merge of what is no token is left out */
+static void
+make_listed(Fixture *f, const char *model, const char *pre)
+{
+	static const char *const tokens[] = {"<unk>", "a", "b", "\xE2\x96\x81", "ab", "\xE2\x96\x81" "a", "<0xC3>", "<0xA9>", "\n", "\n\n"};
+	static const char *const merges[] = {"\xE2\x96\x81 a", "b a", "a b", "\n \n"};
+	static const int32_t types[] = {2, 1, 1, 1, 1, 1, 6, 6, 1, 1};
+
+	memset(f, 0, sizeof(*f));
+	gw_init(&f->writer);
+	gw_string(&f->writer, "tokenizer.ggml.model", model);
+	gw_string(&f->writer, "tokenizer.ggml.pre", pre);
+	gw_strings(&f->writer, "tokenizer.ggml.tokens", tokens, N_OF(tokens));
+	gw_strings(&f->writer, "tokenizer.ggml.merges", merges, N_OF(merges));
+	gw_i32s(&f->writer, "tokenizer.ggml.token_type", types, N_OF(types));
+	open_fixture(f);
+}
+
+static void
+test_listed_merges(void)
+{
+	static const char *const names[][2] = {
+		{"gemma4", "gemma4"}, {"gemma4", "x"}, {"gpt2", "gemma4"}, {"gpt2", "sarvam-moe"}, {"gpt2", "granite-embed-multi-311m"}
+	};
+	static const int32_t expected[] = {4, 5, 2, 9, 6, 7};
+
+	for (size_t i = 0; i < N_OF(names); i++)
+	{
+		Fixture		f;
+
+		make_listed(&f, names[i][0], names[i][1]);
+		check_text(&f, "ab ab\n\n\xC3\xA9", expected, N_OF(expected));
+		close_fixture(&f);
+	}
+}
+
+/* Falcon's words are cut at bytes that are numbers in GPT-2's alphabet, even within a character */
+static void
+test_digit_bytes(void)
+{
+	static const char *const tokens[] = {"1", "2", "3", "4", "12", "34", "\xC3\x82", "\xC2\xBD", "\xC3\x82\xC2\xBD", "\xC4\xA0", "\xC4\xA0\xC3\x82"};
+	static const char *const merges[] = {"1 2", "3 4", "\xC3\x82 \xC2\xBD", "\xC4\xA0 \xC3\x82"};
+	static const int32_t expected[] = {10, 7, 4, 2, 3, 9, 4};
+	Fixture		f;
+
+	memset(&f, 0, sizeof(f));
+	gw_init(&f.writer);
+	gw_string(&f.writer, "tokenizer.ggml.model", "gpt2");
+	gw_string(&f.writer, "tokenizer.ggml.pre", "falcon");
+	gw_strings(&f.writer, "tokenizer.ggml.tokens", tokens, N_OF(tokens));
+	gw_strings(&f.writer, "tokenizer.ggml.merges", merges, N_OF(merges));
+	open_fixture(&f);
+	check_text(&f, " \xC2\xBD" "1234 12", expected, N_OF(expected));
+	close_fixture(&f);
+}
+
 /* tokens of the same text, of none, and without the ids that BERT needs; an unknown pre-tokenizer is named */
 static void
 test_hostile(void)
@@ -437,6 +502,8 @@ main(void)
 		test_leading_space();
 		test_special();
 		test_wordpiece();
+		test_listed_merges();
+		test_digit_bytes();
 		test_hostile();
 		test_bad_ids();
 		test_long_word();
@@ -450,6 +517,8 @@ main(void)
 	make_spm(&f, true);
 	check_allocations(&f);
 	make_wordpiece(&f, true);
+	check_allocations(&f);
+	make_listed(&f, "gemma4", "gemma4");
 	check_allocations(&f);
 	CHECK_DONE();
 }

@@ -248,14 +248,28 @@ make_multi_key(Jinja *j, LlmValue *item, LlmValue *attribute, bool case_sensitiv
 	}
 }
 
+/* Python's sorted() takes its flag as a number */
+static LlmStatus
+reverse_flag(Jinja *j, const LlmValue *v, bool *reverse)
+{
+	int64_t		flag = 0;
+
+	if (v)
+		LLM_TRY(llm_jinja_arg_int(j, v, "reverse", &flag));
+	*reverse = flag != 0;
+	return LLM_OK;
+}
+
 /* sort(reverse=false, case_sensitive=false, attribute) */
 static LlmStatus
 filter_sort(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmValue **out)
 {
 	LlmValue   *keys;
 	LlmValue   *key;
+	bool		reverse;
 
 	(void) args;
+	LLM_TRY(reverse_flag(j, v[0], &reverse));
 	LLM_TRY(to_list(j, self, out));
 	LLM_TRY(llm_jinja_list(j, (*out)->u.seq.n, &keys));
 	for (size_t i = 0; i < (*out)->u.seq.n; i++)
@@ -263,7 +277,7 @@ filter_sort(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmVa
 		LLM_TRY(make_multi_key(j, (*out)->u.seq.items[i], v[2], llm_jinja_is_true(v[1]), &key));
 		LLM_TRY(llm_jinja_push(j, keys, key));
 	}
-	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, (*out)->u.seq.n, llm_jinja_is_true(v[0]));
+	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, (*out)->u.seq.n, reverse);
 }
 
 /* dictsort(case_sensitive=false, by='key', reverse=false) */
@@ -273,8 +287,10 @@ filter_dictsort(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 	LlmText		by = {"key", NULL, 3};
 	LlmValue   *keys;
 	bool		by_value;
+	bool		reverse;
 
 	(void) args;
+	LLM_TRY(reverse_flag(j, v[2], &reverse));
 	if (v[1])
 		LLM_TRY(llm_jinja_arg_text(j, v[1], "by", &by));
 	by_value = by.len == 5 && memcmp(by.bytes, "value", 5) == 0;
@@ -296,7 +312,7 @@ filter_dictsort(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, L
 		LLM_TRY(make_key(j, pair->u.seq.items[by_value], NULL, NULL, llm_jinja_is_true(v[0]), &key));
 		LLM_TRY(llm_jinja_push(j, keys, key));
 	}
-	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, self->u.seq.n, llm_jinja_is_true(v[2]));
+	return llm_jinja_sort(j, (*out)->u.seq.items, keys->u.seq.items, self->u.seq.n, reverse);
 }
 
 /* unique(case_sensitive=false, attribute) */

@@ -120,12 +120,19 @@ test_upper(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmVal
 	return case_test(j, self, true, out);
 }
 
+/* a value that names a filter or a test: looked up in a table by its hash */
+static LlmStatus
+check_name(Jinja *j, const LlmValue *self)
+{
+	return llm_jinja_hashable(self) ? LLM_OK : llm_jinja_fail(j, "unhashable type: '%s'", llm_jinja_type_name(self));
+}
+
 static LlmStatus
 test_filter(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmValue **out)
 {
-	(void) j;
 	(void) v;
 	(void) args;
+	LLM_TRY(check_name(j, self));
 	*out = llm_jinja_bool(self->kind == LLM_VALUE_STRING && llm_jinja_find_filter((LlmStr) {self->u.text.bytes, self->u.text.len}) != NULL);
 	return LLM_OK;
 }
@@ -133,9 +140,9 @@ test_filter(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmVa
 static LlmStatus
 test_test(Jinja *j, LlmValue *self, LlmValue **v, const JinjaArgs *args, LlmValue **out)
 {
-	(void) j;
 	(void) v;
 	(void) args;
+	LLM_TRY(check_name(j, self));
 	*out = llm_jinja_bool(self->kind == LLM_VALUE_STRING && llm_jinja_find_test((LlmStr) {self->u.text.bytes, self->u.text.len}) != NULL);
 	return LLM_OK;
 }
