@@ -59,6 +59,10 @@ SELECT answer('adapted') = answer('base') AS same;
 ALTER SERVER adapted OPTIONS (SET lora_scale '0.75, 0.25', SET lora :'twice');
 SELECT answer('adapted') = said AS same FROM once;
 -- the same adapter as PEFT stores it, by itself and beside the other; it is no model
+-- an adapter that is not there, is none, or is of another model
+SELECT i, f.code, f.message FROM (VALUES (1, :'llama3', '/nowhere.gguf'), (2, :'llama3', :'llama3'), (3, :'mistral', :'lora')) AS v(i, path, lora),
+	fails(format('SELECT llm_create_model(%L, %L, options => %L)', 'unfit', path, json_build_object('lora', lora))) f ORDER BY i;
+SELECT count(*) FROM llm_models WHERE name = 'unfit';
 SELECT llm_create_model('peft', :'llama3', options => json_build_object('lora', :'peft')::jsonb);
 SELECT answer('peft') = said AS same, llm_model_info('peft') ->> 'digest' = llm_model_info('adapted') ->> 'digest' AS same_digest FROM once;
 \set both :peft ', ' :lora

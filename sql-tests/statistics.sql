@@ -91,6 +91,13 @@ SELECT nextval('numbers');
 SELECT code, message, hint FROM unnest(ARRAY['', 'SELECT 1; SELECT 2', 'CREATE TABLE x ()', 'SELECT llm_stream(''x'', ''stats'')',
 	'WITH d AS (DELETE FROM texts RETURNING 1) SELECT 1', 'SELECT * FROM nowhere', 'SELECT llm_generate(''x'', ''nowhere'')',
 	'SELECT * FROM llm_estimate(''SELECT 1'')', 'SELECT count(*) FROM llm_embed_many(''{a}'', ''vectors'')']) q, LATERAL fails(format('SELECT * FROM llm_estimate(%L)', q));
+-- a call of what a volatile function returns would count for nothing
+CREATE FUNCTION cleaned(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'touched'; END $$;
+SELECT code, message, hint FROM fails($$SELECT * FROM llm_estimate('SELECT llm_classify(upper(cleaned(t)), ''{a,b}'', ''stats'') FROM texts')$$);
+SELECT code FROM fails($$SELECT * FROM llm_estimate('SELECT llm_classify(labels => ''{a,b}'', input => cleaned(t)) FROM texts')$$);
+SELECT calls FROM estimate($$SELECT llm_classify(coalesce(cleaned(t), t), '{a,b}', 'stats') FROM texts$$);
+SELECT calls FROM estimate($$SELECT llm_complete(t, 'stats', max_tokens => 2, seed => nextval('numbers')) FROM texts$$);
+SELECT calls FROM estimate($$SELECT llm_classify(NULL, '{a,b}', 'stats') FROM texts$$);
 -- operators can have effects too; a row whose columns only a function knows
 CREATE FUNCTION touch(int, int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'touched'; END $$;
 CREATE OPERATOR ##+ (LEFTARG = int, RIGHTARG = int, FUNCTION = touch);

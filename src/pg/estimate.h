@@ -16,7 +16,18 @@ extern bool pgllm_estimating(void);
 /* note a prepared call; a value that stands for its result. Ends the sample, by an error, when it is large enough. */
 extern Datum pgllm_estimate_call(FunctionCallInfo fcinfo, const PgLlmFunction *function, const PgLlmPrepared *prepared);
 
+/* ---- what is run of a query (estimate_query.c) ---- */
+
+/* one statement of the caller, without what may have effects; raises if it is none that can be estimated */
+extern Query *pgllm_estimate_analyze(const char *sql);
+
+/* the part of its plan that reads */
+extern PlannedStmt *pgllm_estimate_reading_part(const PlannedStmt *stmt);
+
+pg_noreturn extern void pgllm_estimate_refuse(const char *message, const char *hint);
+
 /* ---- calls in a plan (estimate_plan.c) ---- */
+
 typedef struct PgLlmPlanCall
 {
 	FuncExpr   *call;

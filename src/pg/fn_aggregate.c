@@ -20,8 +20,9 @@ PG_FUNCTION_INFO_V1(pgllm_fn_llm_agg_answer);
 
 #define HAS_ARG(n)  ((n) < PG_NARGS() && !PG_ARGISNULL(n))
 
-MemoryContext
-pgllm_aggregation_context(FunctionCallInfo fcinfo)
+/* raises outside of an aggregate */
+static MemoryContext
+aggregation_context(FunctionCallInfo fcinfo)
 {
 	MemoryContext context;
 
@@ -77,7 +78,7 @@ ask_summary(FunctionCallInfo fcinfo, PgLlmQuestion *question)
 Datum
 pgllm_aggregate_add(FunctionCallInfo fcinfo, LlmStr text, PgLlmAskFn ask)
 {
-	MemoryContext context = pgllm_aggregation_context(fcinfo);
+	MemoryContext context = aggregation_context(fcinfo);
 	PgLlmGroup *group = PG_ARGISNULL(ARG_STATE) ? NULL : (PgLlmGroup *) PG_GETARG_POINTER(ARG_STATE);
 	bool		is_new = group == NULL;
 	PgLlmModel *model;
@@ -131,7 +132,7 @@ pgllm_aggregate_finish(FunctionCallInfo fcinfo)
 {
 	PgLlmGroup *group;
 
-	(void) pgllm_aggregation_context(fcinfo);
+	(void) aggregation_context(fcinfo);
 	if (pgllm_ahead != NULL)
 	{
 		pgllm_ahead->missing = true;

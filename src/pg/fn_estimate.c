@@ -2,10 +2,10 @@
  * fn_estimate.c: llm_estimate: calls, tokens and seconds that a query would take.
  *
  * The query is planned with the caller's rights. Calls follow from the rows that the planner expects. Tokens follow from a
- * sample: the reading part of the plan runs, in a subtransaction that is read-only and rolled back, until functions of ours
- * have been called SAMPLE_CALLS times; each makes its prompt and is given up. Volatile functions of others become NULL before
- * planning, so nothing is done that a query could do beside reading. Seconds follow from what the same function took with the
- * same model on this server (llm_stat_calls); if that is too little, some of the sample are run for a second.
+ * sample: the reading part of the plan (estimate_query.c) runs, in a subtransaction that is read-only and rolled back, until
+ * functions of ours have been called SAMPLE_CALLS times; each makes its prompt and is given up. Seconds follow from what the
+ * same function took with the same model on this server (llm_stat_calls); if that is too little, some of the sample are run
+ * for a second.
  */
 #include "estimate.h"
 
@@ -13,24 +13,17 @@
 #include "models.h"
 #include "stat_table.h"
 #include "subtransaction.h"
-#include "batch_scan/batch_plan.h"
 
 #include <math.h>
 
 #include "access/xact.h"
-#include "catalog/dependency.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -85,132 +78,6 @@ us_since(instr_time begun)
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, begun);
 	return INSTR_TIME_GET_MICROSEC(now);
-}
-
-/* ---- the query ---- */
-
-static void
-refuse(const char *message, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s", message),
-			 errhint("%s", hint)));
-}
-
-/* volatile, and known to change nothing */
-static bool
-is_harmless(Oid funcid)
-{
-	return funcid == PGLLM_F_RANDOM || funcid == F_CLOCK_TIMESTAMP || funcid == F_TIMEOFDAY || funcid == F_GEN_RANDOM_UUID;
-}
-
-static void
-check_own_function(Oid funcid)
-{
-	Oid			extension = get_extension_oid("pg_llm", true);
-
-	if (OidIsValid(extension) && getExtensionOfObject(ProcedureRelationId, funcid) == extension)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("llm_estimate() cannot tell what %s() takes", get_func_name(funcid)),
-				 errhint("Estimate the query without it, or with a function that answers row by row.")));
-}
-
-/* a row of NULLs cannot stand for one whose columns only the function knows */
-static void
-check_row_is_known(Oid funcid, Oid type)
-{
-	if (type == RECORDOID && get_func_result_type(funcid, NULL, NULL) == TYPEFUNC_COMPOSITE)
-		refuse(psprintf("llm_estimate() cannot estimate a query with volatile function %s(), which returns a row", get_func_name(funcid)),
-			   "Put what it returns into a table, and estimate the query over that.");
-}
-
-static bool
-is_volatile(Oid funcid, void *context)
-{
-	return func_volatile(funcid) == PROVOLATILE_VOLATILE;
-}
-
-/* NULL in place of what may have effects */
-static Node *
-without_effects(Node *node, void *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Query))
-		return (Node *) query_tree_mutator((Query *) node, without_effects, context, 0);
-	if (IsA(node, NextValueExpr))
-		return (Node *) makeNullConst(((NextValueExpr *) node)->typeId, -1, InvalidOid);
-	if (IsA(node, FuncExpr))
-	{
-		FuncExpr   *call = (FuncExpr *) node;
-
-		if (func_volatile(call->funcid) == PROVOLATILE_VOLATILE && pgllm_function_of(call->funcid) == NULL && !is_harmless(call->funcid))
-		{
-			check_own_function(call->funcid);
-			check_row_is_known(call->funcid, call->funcresulttype);
-			return (Node *) makeNullConst(call->funcresulttype, -1, call->funccollid);
-		}
-	}
-	if ((IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr) || IsA(node, ScalarArrayOpExpr)) &&
-		check_functions_in_node(node, is_volatile, NULL))
-		return (Node *) makeNullConst(exprType(node), -1, exprCollation(node));
-	return expression_tree_mutator(node, without_effects, context);
-}
-
-static Query *
-analyze(const char *sql)
-{
-	static const char one_query[] = "Give one SELECT, INSERT, UPDATE, DELETE or MERGE.";
-	List	   *raw = pg_parse_query(sql);
-	List	   *queries;
-	Query	   *query;
-
-	if (list_length(raw) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("query has %d statements, not one", list_length(raw)),
-				 errhint("%s", one_query)));
-	queries = pg_analyze_and_rewrite_fixedparams(linitial(raw), sql, NULL, 0, NULL);
-	if (list_length(queries) != 1)
-		refuse("llm_estimate() cannot estimate a query that rules make several or none of", one_query);
-	query = linitial(queries);
-	if (query->commandType == CMD_UTILITY)
-		refuse("llm_estimate() cannot estimate a utility statement",
-			   "Give one SELECT, INSERT, UPDATE, DELETE or MERGE; for CALL llm_enrich() the UPDATE that it stands for.");
-	if (query->hasModifyingCTE)
-		refuse("llm_estimate() cannot estimate a query that modifies data in WITH", "Estimate its parts one by one.");
-	return (Query *) without_effects((Node *) query, NULL);
-}
-
-static Plan *
-without_locks(Plan *child, Plan *parent, void *context)
-{
-	while (child != NULL && IsA(child, LockRows))
-		child = outerPlan(child);
-	if (child != NULL)
-		pgllm_plan_map(child, without_locks, context);
-	return child;
-}
-
-/* the part of a plan that reads */
-static PlannedStmt *
-reading_part(const PlannedStmt *stmt)
-{
-	PlannedStmt *part = palloc(sizeof(PlannedStmt));
-	ListCell   *cell;
-
-	*part = *stmt;
-	part->commandType = CMD_SELECT;
-	part->hasReturning = false;
-	part->resultRelations = NIL;
-	if (IsA(part->planTree, ModifyTable))
-		part->planTree = outerPlan(part->planTree);
-	part->planTree = without_locks(part->planTree, NULL, NULL);
-	foreach(cell, part->subplans)
-		lfirst(cell) = without_locks(lfirst(cell), NULL, NULL);
-	return part;
 }
 
 /* ---- the sample ---- */
@@ -465,14 +332,14 @@ add_site(Estimate *sum, Site *site)
 static void
 estimate(const char *sql, Estimate *result)
 {
-	PlannedStmt *stmt = pg_plan_query(analyze(sql), sql, 0, NULL);
+	PlannedStmt *stmt = pg_plan_query(pgllm_estimate_analyze(sql), sql, 0, NULL);
 	List	   *calls = pgllm_plan_calls(stmt);
 	ListCell   *cell;
 
 	sample->sites = palloc0(sizeof(Site) * Max(list_length(calls), 1));
 	foreach(cell, calls)
 		sample->sites[sample->n_sites++].call = lfirst(cell);
-	take_sample(reading_part(stmt), sql);
+	take_sample(pgllm_estimate_reading_part(stmt), sql);
 	for (int i = 0; i < sample->n_sites; i++)
 		add_site(result, &sample->sites[i]);
 }
@@ -492,7 +359,7 @@ pgllm_fn_llm_estimate(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
 	if (sample != NULL)
-		refuse("llm_estimate() cannot estimate itself", "Give the query that is to be estimated.");
+		pgllm_estimate_refuse("llm_estimate() cannot estimate itself", "Give the query that is to be estimated.");
 	own.context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm estimate", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(own.context);
 	sample = &own;

@@ -141,6 +141,17 @@ create_server(const char *name, const ForeignDataWrapper *wrapper, List *options
 	run_statement(sql.data, SPI_OK_UTILITY);
 }
 
+/* adapters have to fit the model, which must be open for that; an error takes the server back */
+static void
+check_adapters(const char *name, List *options)
+{
+	PgLlmSpec	spec;
+
+	pgllm_catalog_spec_of(options, &spec);
+	if (spec.n_lora > 0)
+		(void) pgllm_model_open(cstring_to_text(name));
+}
+
 /* the name is free and of the right length, and the caller may create models */
 static void
 check_new_model(const char *name, const ForeignDataWrapper *wrapper)
@@ -176,7 +187,7 @@ check_digest(const char *path, const char *given, const char *digest)
 
 /*
  * llm_create_model(name, path, kind, sha256, options): check name and privileges, open the file, read it for its digest, then
- * CREATE SERVER with the digest. Returns the name.
+ * CREATE SERVER with the digest, and look whether adapters fit. Returns the name.
  */
 Datum
 pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
@@ -203,7 +214,9 @@ pgllm_fn_llm_create_model(PG_FUNCTION_ARGS)
 	check_file(name, options);
 	pgllm_pack_digest(absolute, digest);
 	check_digest(path, sha256, digest);
-	create_server(name, wrapper, add_option(options, "sha256", digest));
+	options = add_option(options, "sha256", digest);
+	create_server(name, wrapper, options);
+	check_adapters(name, options);
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
@@ -244,6 +257,7 @@ pgllm_fn_llm_store_model(PG_FUNCTION_ARGS)
 	check_digest(path ? path : "", sha256, digest);
 	options = add_option(add_option(options, "stored", "true"), "sha256", digest);
 	create_server(name, wrapper, options);
+	check_adapters(name, options);
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 

@@ -44,12 +44,12 @@ typedef struct PgLlmOpenModel
 	uint64		checked_statement;	/* statement in which the file was looked at last */
 } PgLlmOpenModel;
 
-struct PgLlmRequest
+typedef struct PgLlmRequest
 {
 	MemoryContextCallback callback; /* in the owning context, as is this struct */
 	dlist_node	node;			/* in owned_requests */
 	LlmRequest *request;		/* NULL: freed */
-};
+} PgLlmRequest;
 
 static MemoryContext root_context = NULL;
 static dlist_head open_models = DLIST_STATIC_INIT(open_models);
@@ -98,7 +98,7 @@ request_context_reset(void *arg)
 	request_end(arg);
 }
 
-PgLlmRequest *
+void
 pgllm_request_own(MemoryContext context, LlmRequest *request)
 {
 	PgLlmRequest *owned = MemoryContextAllocExtended(context, sizeof(PgLlmRequest), MCXT_ALLOC_NO_OOM);
@@ -115,13 +115,6 @@ pgllm_request_own(MemoryContext context, LlmRequest *request)
 	owned->callback.arg = owned;
 	dlist_push_tail(&owned_requests, &owned->node);
 	MemoryContextRegisterResetCallback(context, &owned->callback);
-	return owned;
-}
-
-void
-pgllm_request_release(PgLlmRequest *owned)
-{
-	request_end(owned);
 }
 
 /* ---- schedulers and threads ---- */

@@ -1,7 +1,7 @@
 /*
  * models.h: how the files that deal with models hand over to each other, from a name to packed weights.
  *
- * name -> catalog.c: server, privilege, options (PgLlmSpec) -> pack_files.c: digest and pack file of the source
+ * name -> catalog.c: server, privilege, options (PgLlmSpec) -> source_digest.c, pack_files.c: digest and pack file of the source
  * (PgLlmPackFile) -> model_cache.c: opened model with scheduler (PgLlmModel).
  */
 #ifndef PGLLM_MODELS_H
@@ -81,7 +81,7 @@ extern Oid	pgllm_catalog_find_content(const char *sha256);
 /* is there one, also if the current user may not use it? */
 extern bool pgllm_catalog_has_content(const char *sha256);
 
-/* ---- pack_files.c ---- */
+/* ---- source_digest.c ---- */
 
 /* which file it was: changes whenever its content may have changed */
 typedef struct PgLlmFileId
@@ -92,6 +92,15 @@ typedef struct PgLlmFileId
 	int64_t		mtime_ns;
 	int64_t		ctime_ns;
 } PgLlmFileId;
+
+/* identity of the file at path, without opening it; false if there is no such file */
+extern bool pgllm_file_id(const char *path, PgLlmFileId *id);
+extern bool pgllm_file_id_equal(const PgLlmFileId *a, const PgLlmFileId *b);
+
+/* digest of the file's content, read whole unless it is known from before */
+extern void pgllm_pack_digest(const char *path, char *digest);
+
+/* ---- pack_files.c ---- */
 
 /* a model's place in the shared cache; whatever it holds is there for good while it is used, and may be another's later */
 typedef struct PgLlmPlace
@@ -111,13 +120,6 @@ typedef struct PgLlmPackFile
 	const uint8_t *base;
 	size_t		size;
 } PgLlmPackFile;
-
-/* identity of the file at path, without opening it; false if there is no such file */
-extern bool pgllm_file_id(const char *path, PgLlmFileId *id);
-extern bool pgllm_file_id_equal(const PgLlmFileId *a, const PgLlmFileId *b);
-
-/* digest of the file's content, read whole unless it is known from before */
-extern void pgllm_pack_digest(const char *path, char *digest);
 
 /*
  * The pack of a source, made if there is none: in the shared cache, or mapped from a file where there is no such cache or

@@ -1,30 +1,24 @@
 /*
  * pack_files.c: from a source file to a mapped pack: once per content, whoever asks first.
  *
- * 1. Digest. If the folder remembers this very file, that is its digest; else the file is read whole and hashed.
+ * 1. Digest of the source (source_digest.c).
  * 2. Pack. If the shared cache has a pack of that digest, or has room for one, it is used, or made, there. Else, if the folder
  *    has a pack of that digest, it is mapped and checked; a missing or damaged one is made: written to a temporary file, made
  *    durable, renamed.
- * Both steps are done by one session at a time for each source, packing also for each digest. Others wait for a heavyweight lock: it shows in pg_locks,
- * obeys cancel and timeouts, and ends with its owner, so that a waiter takes over from a session that failed.
- *
- * A source of several files counts as one: its digest is made from all (source.h says how), its identity is one number made
- * from those of all.
+ * Both steps are done by one session at a time for each source, packing also for each digest.
  *
  * The source is untrusted and may change meanwhile: its identity is compared before and after. All loops serve interrupts
  * between pieces; ERROR and FATAL leave no temporary file, descriptor or lock.
  */
 #include "cache_folder.h"
-#include "sha256.h"
 #include "shared_cache.h"
+#include "source_digest.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -33,277 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define HASH_PIECE_BYTES ((size_t) 1024 * 1024)
 #define FLUSH_BYTES ((uint64_t) 16 * 1024 * 1024)
-#define LOCK_KIND 0x6c6d		/* in the lock's tag, beside database 0, which SQL's advisory locks cannot name */
-
-/* ---- identity ---- */
-
-/*
- * Take file no into the identity of a source. One file has its own. Of several, the inode becomes a number made from all there
- * is to say about them, so that any one's change shows; the times are the latest, as those who compare with a clock need.
- */
-static void
-add_file_id(PgLlmFileId *id, uint32_t no, const PgLlmFileId *part)
-{
-	const uint64_t words[] = {part->device, part->inode, part->size_bytes, (uint64_t) part->mtime_ns, (uint64_t) part->ctime_ns};
-
-	if (no == 0)
-	{
-		*id = *part;
-		return;
-	}
-	for (int i = 0; i < (int) lengthof(words); i++)
-		id->inode = hash_combine64(id->inode, words[i]);
-	id->size_bytes += part->size_bytes;
-	id->mtime_ns = Max(id->mtime_ns, part->mtime_ns);
-	id->ctime_ns = Max(id->ctime_ns, part->ctime_ns);
-}
-
-static PgLlmFileId
-id_of_open_file(const LlmFile *file)
-{
-	PgLlmFileId id = {.device = file->device, .inode = file->inode, .size_bytes = file->size_bytes,
-	.mtime_ns = file->mtime_ns, .ctime_ns = file->ctime_ns};
-
-	return id;
-}
-
-static PgLlmFileId
-id_of_open_model(const LlmSource *source)
-{
-	PgLlmFileId id = {0};
-
-	for (uint32_t i = 0; i < llm_source_n_files(source); i++)
-	{
-		PgLlmFileId part = id_of_open_file(llm_source_file(source, i));
-
-		add_file_id(&id, i, &part);
-	}
-	return id;
-}
-
-static bool
-id_of_list(const LlmSourceList *list, PgLlmFileId *id)
-{
-	for (uint32_t i = 0; i < list->n_files; i++)
-	{
-		PgLlmFileId part = {0};
-		struct stat st;
-
-		if (stat(list->paths[i], &st) != 0)
-			return false;
-		part.device = (uint64_t) st.st_dev;
-		part.inode = (uint64_t) st.st_ino;
-		part.size_bytes = (uint64_t) st.st_size;
-		part.mtime_ns = (int64_t) st.st_mtim.tv_sec * INT64CONST(1000000000) + st.st_mtim.tv_nsec;
-		part.ctime_ns = (int64_t) st.st_ctim.tv_sec * INT64CONST(1000000000) + st.st_ctim.tv_nsec;
-		add_file_id(id, i, &part);
-	}
-	return true;
-}
-
-bool
-pgllm_file_id(const char *path, PgLlmFileId *id)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file list", ALLOCSET_SMALL_SIZES);
-	LlmSourceList list;
-	bool		found = false;
-
-	/* its content is its name, so it never changes */
-	if (pgllm_path_is_stored(path))
-	{
-		*id = (PgLlmFileId) {.inode = 1};
-		MemoryContextDelete(context);
-		return true;
-	}
-
-	if (llm_source_list(path, pgllm_allocator(context), &list, NULL) == LLM_OK)
-		found = id_of_list(&list, id);
-	MemoryContextDelete(context);
-	return found;
-}
-
-bool
-pgllm_file_id_equal(const PgLlmFileId *a, const PgLlmFileId *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->size_bytes == b->size_bytes &&
-		a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
-}
-
-static void
-raise_changed(const char *path)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("model file \"%s\" was changed while it was read", path),
-			 errhint("Try again when the file is complete.")));
-}
-
-/* ---- one session at a time for a source ---- */
-
-static LOCKTAG
-source_lock_tag(const char *folder, const char *path)
-{
-	char	   *text = psprintf("%s\n%s", folder, path);
-	char		hex[PGLLM_DIGEST_HEX + 1];
-	char		part[9] = {0};
-	uint32		key[2];
-	LOCKTAG		tag;
-
-	pgllm_sha256_hex(text, strlen(text), hex);
-	for (int i = 0; i < 2; i++)
-	{
-		memcpy(part, hex + 8 * i, 8);
-		key[i] = (uint32) strtoul(part, NULL, 16);
-	}
-	SET_LOCKTAG_ADVISORY(tag, InvalidOid, key[0], key[1], LOCK_KIND);
-	return tag;
-}
-
-/* ---- digest ---- */
-
-static int64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t) now.tv_sec * INT64CONST(1000000000) + now.tv_nsec;
-}
-
-typedef struct HashWork
-{
-	LlmFile		file;
-	pg_cryptohash_ctx *hash;	/* of the source */
-	pg_cryptohash_ctx *own;		/* of one file of a folder */
-} HashWork;
-
-static void
-hash_cleanup(int code, Datum arg)
-{
-	HashWork   *work = (HashWork *) DatumGetPointer(arg);
-
-	llm_file_close(&work->file);
-	pg_cryptohash_free(work->hash);
-	pg_cryptohash_free(work->own);
-	work->hash = NULL;
-	work->own = NULL;
-}
-
-/* one file, from its beginning to its end, into hash */
-static void
-hash_content(HashWork *work, pg_cryptohash_ctx *hash, const char *path, uint8 *piece, PgLlmFileId *id)
-{
-	LlmError	err;
-
-	PGLLM_CHECK(llm_file_open(path, &work->file, &err), &err);
-	for (uint64_t at = 0; at < work->file.size_bytes;)
-	{
-		size_t		n = (size_t) Min((uint64_t) HASH_PIECE_BYTES, work->file.size_bytes - at);
-
-		PGLLM_RUN(llm_file_read(&work->file, at, piece, n, pgllm_stop(), &err), &err);
-		pgllm_sha256_add(hash, piece, n);
-		at += n;
-		CHECK_FOR_INTERRUPTS();
-	}
-	PGLLM_CHECK(llm_file_check_unchanged(&work->file, &err), &err);
-	*id = id_of_open_file(&work->file);
-	llm_file_close(&work->file);
-}
-
-/* a file of a folder: its digest and name go into that of the source, as sha256sum prints them */
-static void
-hash_line(HashWork *work, const char *path, const char *name, uint8 *piece, PgLlmFileId *id)
-{
-	char		hex[PGLLM_DIGEST_HEX + 1];
-	char	   *line;
-
-	pgllm_sha256_restart(work->own);
-	hash_content(work, work->own, path, piece, id);
-	pgllm_sha256_end_hex(work->own, hex);
-	line = psprintf("%s  %s\n", hex, name);
-	pgllm_sha256_add(work->hash, line, strlen(line));
-	pfree(line);
-}
-
-/* SHA-256 of the whole source, and which files that was */
-static void
-hash_source(const char *path, PgLlmFileId *id, char *hex)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm hashing", ALLOCSET_DEFAULT_SIZES);
-	HashWork	work = {.file = {.fd = -1}};
-	LlmSourceList list;
-	LlmError	err;
-
-	PGLLM_CHECK(llm_source_list(path, pgllm_allocator(context), &list, &err), &err);
-	PG_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
-	{
-		uint8	   *piece = MemoryContextAlloc(context, HASH_PIECE_BYTES);
-
-		work.hash = pgllm_sha256_begin();
-		work.own = pgllm_sha256_begin();
-		for (uint32_t i = 0; i < list.n_files; i++)
-		{
-			PgLlmFileId part;
-
-			if (list.is_folder)
-				hash_line(&work, list.paths[i], list.names[i], piece, &part);
-			else
-				hash_content(&work, work.hash, list.paths[i], piece, &part);
-			add_file_id(id, i, &part);
-		}
-		pgllm_sha256_end_hex(work.hash, hex);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(hash_cleanup, PointerGetDatum(&work));
-	hash_cleanup(0, PointerGetDatum(&work));
-	MemoryContextDelete(context);
-}
-
-/* digest of the file and its identity; the source's lock is held */
-static void
-digest_locked(const char *folder, const char *path, PgLlmFileId *id, char *digest)
-{
-	int64_t		begin_ns = now_ns();
-
-	if (pgllm_file_id(path, id) && pgllm_folder_recall(folder, path, id, digest))
-		return;
-	hash_source(path, id, digest);
-	pgllm_folder_remember(folder, path, id, begin_ns, digest);
-}
-
-/* raises what opening it for reading would: for callers that only remember it */
-static void
-check_openable(const char *path)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_llm file list", ALLOCSET_SMALL_SIZES);
-	LlmSourceList list;
-	LlmFile		file;
-	LlmError	err;
-
-	PGLLM_CHECK(llm_source_list(path, pgllm_allocator(context), &list, &err), &err);
-	PGLLM_CHECK(llm_file_open(list.paths[0], &file, &err), &err);
-	llm_file_close(&file);
-	MemoryContextDelete(context);
-}
-
-void
-pgllm_pack_digest(const char *path, char *digest)
-{
-	char	   *folder = pgllm_folder_open();
-	LOCKTAG		tag = source_lock_tag(folder, path);
-	PgLlmFileId id;
-
-	if (pgllm_path_is_stored(path))
-	{
-		strlcpy(digest, pgllm_stored_digest(path), PGLLM_DIGEST_HEX + 1);
-		return;
-	}
-	check_openable(path);
-	LockAcquire(&tag, ExclusiveLock, false, false);
-	digest_locked(folder, path, &id, digest);
-	LockRelease(&tag, ExclusiveLock, false);
-}
 
 /* ---- pack ---- */
 
@@ -344,9 +68,7 @@ make_cleanup(int code, Datum arg)
 		close(work->fd);
 	work->temp = NULL;
 	work->fd = -1;
-	if (work->place.slot != PGLLM_NO_PLACE)
-		pgllm_shared_cache_give_up(&work->place);
-	work->place.slot = PGLLM_NO_PLACE;
+	pgllm_shared_cache_give_up(&work->place);
 	if (work->context)
 		MemoryContextDelete(work->context);
 	work->context = NULL;
@@ -463,9 +185,9 @@ begin_pack(PackWork *work, const char *path, const PgLlmFileId *id, const char *
 	a = pgllm_allocator(work->context);
 	PGLLM_RUN(llm_source_open(path, a, pgllm_stop(), &work->source, &err), &err);
 	work->source_open = true;
-	opened = id_of_open_model(&work->source);
+	opened = pgllm_id_of_open_model(&work->source);
 	if (!pgllm_file_id_equal(&opened, id))
-		raise_changed(path);
+		pgllm_raise_changed(path);
 	llm_buf_init(&work->tables, a);
 	memcpy(&seed, digest_bytes, sizeof(seed));
 	PGLLM_RUN(llm_tokenizer_tables(work->source.meta, seed, a, pgllm_stop(), &work->tables, &err), &err);
@@ -626,7 +348,7 @@ use_shared(const char *digest, PgLlmPackFile *out)
 static bool
 load_shared(const char *folder, const char *path, const char *name, const char *digest, PgLlmPackFile *out)
 {
-	LOCKTAG		tag = source_lock_tag(folder, digest);
+	LOCKTAG		tag = pgllm_source_lock_tag(folder, digest);
 	bool		loaded;
 
 	/* a pack is about as large as its source, or larger */
@@ -656,7 +378,7 @@ make_stored_pack(const char *folder, const char *path, const char *name, const c
 	}
 	PG_END_TRY();
 	(void) pgllm_file_id(path, &out->source);
-	pgllm_folder_remember(folder, path, &out->source, now_ns(), digest);
+	pgllm_folder_remember(folder, path, &out->source, pgllm_now_ns(), digest);
 }
 
 /* as pgllm_pack_obtain */
@@ -665,7 +387,7 @@ obtain_stored(const char *path, const char *name, PgLlmPackFile *out)
 {
 	const char *digest = pgllm_stored_digest(path);
 	char	   *folder = pgllm_folder_open();
-	LOCKTAG		tag = source_lock_tag(folder, path);
+	LOCKTAG		tag = pgllm_source_lock_tag(folder, path);
 
 	(void) pgllm_file_id(path, &out->source);
 	if (use_shared(digest, out) || (pgllm_shared_cache_bytes() == 0 && map_pack(folder, digest, false, out)))
@@ -680,7 +402,7 @@ void
 pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmPackFile *out)
 {
 	char	   *folder = pgllm_folder_open();
-	LOCKTAG		tag = source_lock_tag(folder, path);
+	LOCKTAG		tag = pgllm_source_lock_tag(folder, path);
 	char		digest[PGLLM_DIGEST_HEX + 1];
 
 	if (pgllm_path_is_stored(path))
@@ -688,7 +410,7 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 		obtain_stored(path, name, out);
 		return;
 	}
-	check_openable(path);
+	pgllm_check_openable(path);
 	if (pgllm_file_id(path, &out->source) && pgllm_folder_recall(folder, path, &out->source, digest))
 	{
 		check_expected(path, name, expect, digest);
@@ -696,7 +418,7 @@ pgllm_pack_obtain(const char *path, const char *name, const char *expect, PgLlmP
 			return;
 	}
 	LockAcquire(&tag, ExclusiveLock, false, false);
-	digest_locked(folder, path, &out->source, digest);
+	pgllm_digest_locked(folder, path, &out->source, digest);
 	check_expected(path, name, expect, digest);
 	if (!load_shared(folder, path, name, digest, out) && !map_pack(folder, digest, true, out))
 	{

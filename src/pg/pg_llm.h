@@ -174,14 +174,11 @@ extern PgLlmModel *pgllm_model_use_content(const char *sha256, int kinds);
 /* one step of the model's scheduler; serves interrupts, raises on errors; *more false when every request is done */
 extern void pgllm_model_step(PgLlmModel *model, bool *more);
 
-typedef struct PgLlmRequest PgLlmRequest;
-
 /*
- * Own a request: it is freed when the memory context is reset or deleted (also by ERROR), or before that by
- * pgllm_request_release. Never call llm_request_free on an owned request. The result may be ignored.
+ * Own a request: it is freed when the memory context is reset or deleted (also by ERROR), or with its scheduler before. Never
+ * call llm_request_free on an owned request.
  */
-extern PgLlmRequest *pgllm_request_own(MemoryContext context, LlmRequest *request);
-extern void pgllm_request_release(PgLlmRequest *owned);
+extern void pgllm_request_own(MemoryContext context, LlmRequest *request);
 
 /* ---- planning (module.c) ---- */
 

@@ -117,7 +117,6 @@ extern JsonbContainer *pgllm_trail_array(JsonbContainer *object, const char *key
 
 /* these raise if there is none */
 extern char *pgllm_trail_string(JsonbContainer *object, const char *key);
-extern int64 pgllm_trail_integer(JsonbContainer *object, const char *key, int64 min, int64 max);
 
 /* what a trail says of the texts that its answer was made of, for people; NULL: nothing */
 extern char *pgllm_trail_texts(Jsonb *trail);

@@ -387,12 +387,15 @@ pgllm_shared_cache_publish(const PgLlmPlace *place)
 }
 
 void
-pgllm_shared_cache_give_up(const PgLlmPlace *place)
+pgllm_shared_cache_give_up(PgLlmPlace *place)
 {
+	if (place->slot == PGLLM_NO_PLACE)
+		return;
 	LWLockAcquire(cache->lock, LW_EXCLUSIVE);
 	cache->slots[place->slot].state = SLOT_FREE;
 	own_loads[place->slot] = false;
 	LWLockRelease(cache->lock);
+	place->slot = PGLLM_NO_PLACE;	/* another session's from now on */
 }
 
 /* ---- what owners and DBAs do ---- */

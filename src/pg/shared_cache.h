@@ -44,7 +44,7 @@ extern void pgllm_shared_cache_release(const PgLlmPlace *place);
  */
 extern bool pgllm_shared_cache_reserve(const char *digest, const char *name, uint64 size, PgLlmPlace *place, uint8_t **base);
 extern void pgllm_shared_cache_publish(const PgLlmPlace *place);
-extern void pgllm_shared_cache_give_up(const PgLlmPlace *place);
+extern void pgllm_shared_cache_give_up(PgLlmPlace *place);	/* does nothing if it is none */
 
 /* false if it is not in the cache */
 extern bool pgllm_shared_cache_pin(const char *digest, bool pin);

@@ -5,7 +5,7 @@
  * it: memory contexts and resource owner are those of the caller, as in PL/pgSQL's blocks with EXCEPTION.
  */
 #include "subtransaction.h"
-#include "compat.h"
+#include "pg_llm.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"

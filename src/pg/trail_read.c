@@ -69,8 +69,8 @@ number_of(JsonbContainer *object, const char *key, double min, double max)
 	return d;
 }
 
-int64
-pgllm_trail_integer(JsonbContainer *object, const char *key, int64 min, int64 max)
+static int64
+integer_of(JsonbContainer *object, const char *key, int64 min, int64 max)
 {
 	JsonbValue *v = pgllm_trail_field(object, key);
 	int64		n = 0;
@@ -98,8 +98,8 @@ pgllm_trail_texts(Jsonb *trail)
 		return NULL;
 	if (texts == NULL)
 		pgllm_bad_trail("\"texts\" is no object");
-	rows = pgllm_trail_integer(texts, "rows", 1, PG_INT64_MAX);
-	parts = pgllm_trail_integer(texts, "parts", 0, PG_INT64_MAX);
+	rows = integer_of(texts, "rows", 1, PG_INT64_MAX);
+	parts = integer_of(texts, "parts", 0, PG_INT64_MAX);
 	(void) pgllm_trail_string(texts, "digest");
 	if (parts == 0)
 		return psprintf("texts: all " INT64_FORMAT " are in the prompt", rows);
@@ -132,13 +132,13 @@ pgllm_trail_args(Jsonb *trail, uint64 *seed)
 	args->given = JsonbValueToJsonb(options);
 	pgllm_options_parse(args->given, PGLLM_OPT_REASON | (pgllm_trail_field(&trail->root, "texts") == NULL ? PGLLM_OPT_REASON_ROW :
 														 PGLLM_OPT_REASON_GROUP | PGLLM_OPT_AGGREGATE), &args->generate.options);
-	args->samples = (int) pgllm_trail_integer(settings, "samples", 1, PGLLM_REASON_MAX_SAMPLES);
-	args->generate.options.max_tokens = (int) pgllm_trail_integer(settings, "max_tokens", 1, PG_INT32_MAX);
+	args->samples = (int) integer_of(settings, "samples", 1, PGLLM_REASON_MAX_SAMPLES);
+	args->generate.options.max_tokens = (int) integer_of(settings, "max_tokens", 1, PG_INT32_MAX);
 	args->generate.options.sampling.temperature = (float) number_of(settings, "temperature", 0, PGLLM_MAX_TEMPERATURE);
-	*seed = (uint64) pgllm_trail_integer(settings, "seed", PG_INT64_MIN, PG_INT64_MAX);
+	*seed = (uint64) integer_of(settings, "seed", PG_INT64_MIN, PG_INT64_MAX);
 	budget = pgllm_trail_field(settings, "think_budget");
 	args->has_budget = budget != NULL && budget->type != jbvNull;
 	if (args->has_budget)
-		args->think_budget = (uint32_t) pgllm_trail_integer(settings, "think_budget", 0, PG_INT32_MAX);
+		args->think_budget = (uint32_t) integer_of(settings, "think_budget", 0, PG_INT32_MAX);
 	return args;
 }

@@ -9,16 +9,10 @@ build_and_install
 start_server
 trap stop_server EXIT
 
-# $1 name, $2 file: a model of the database
-add_model()
-{
-	as_server tee "$SERVER/models/$1.gguf" < "$2" > /dev/null
-	$PSQL -q -d postgres -c "DROP SERVER IF EXISTS $1" -c "CREATE SERVER $1 FOREIGN DATA WRAPPER pg_llm OPTIONS (path '$1.gguf')"
-}
-
 $PSQL -q -d postgres -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION IF NOT EXISTS pg_llm'
+PSQL="$PSQL -d postgres"
 add_model extract_tiny sql-tests/data/models/llama3.gguf
-export PSQL="$PSQL -d postgres -v ON_ERROR_STOP=0"
+export PSQL="$PSQL -v ON_ERROR_STOP=0"
 "${PYTHON:-python3}" src/test/check_extract.py extract_tiny --values "$1"
 [ -z "${2:-}" ] || {
 	PSQL=${PSQL% -v ON_ERROR_STOP=0} add_model extract_real "$2"

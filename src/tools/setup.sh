@@ -196,6 +196,14 @@ server_running()
 	[ -d "$SERVER/data" ] && as_server "$BIN/pg_ctl" -D "$SERVER/data" status > /dev/null 2>&1
 }
 
+# $1 name, $2 file, $3 further options: a model of the database that PSQL leads to
+add_model()
+{
+	as_server tee "$SERVER/models/$1.gguf" < "$2" > /dev/null
+	$PSQL -q -c 'SET client_min_messages = warning' -c "DROP SERVER IF EXISTS $1" \
+		-c "CREATE SERVER $1 FOREIGN DATA WRAPPER pg_llm OPTIONS (path '$1.gguf'${3:+, $3})"
+}
+
 stop_server()
 {
 	! server_running || as_server "$BIN/pg_ctl" -D "$SERVER/data" -m fast -w stop > /dev/null

@@ -84,9 +84,6 @@ typedef struct PgLlmChunk
 
 typedef void (*PgLlmAskFn) (FunctionCallInfo fcinfo, PgLlmQuestion *question);
 
-/* raises outside of an aggregate */
-extern MemoryContext pgllm_aggregation_context(FunctionCallInfo fcinfo);
-
 /* a row's text goes to its group, which the first text makes: ask fills in the question */
 extern Datum pgllm_aggregate_add(FunctionCallInfo fcinfo, LlmStr text, PgLlmAskFn ask);
 

@@ -209,7 +209,8 @@ fit_batch(LlmScheduler *s, LlmRequest *r, size_t need)
 		llm_request_end_error(r, &own);
 		return false;
 	}
-	if (limit && need > (limit - bytes) / s->kv.page_bytes - s->reserved_pages)
+	/* requests that were admitted beside a shorter batch may hold more than a longer one leaves: they end first */
+	if (limit && need + s->reserved_pages > (limit - bytes) / s->kv.page_bytes)
 		return false;
 	resize_batch(s, rows);
 	return true;

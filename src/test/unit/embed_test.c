@@ -5,6 +5,8 @@
 #include <math.h>
 
 #include "encoder_models.h"
+#include "model/forward.h"
+#include "serve/request.h"
 #include "base/threads.h"
 #include "gguf_writer.h"
 #include "weights/gguf.h"
@@ -377,6 +379,39 @@ test_memory(void)
 	finish(&run);
 }
 
+/* a text that needs a longer batch waits while shorter ones hold pages that would not fit beside it */
+static void
+test_memory_waits(void)
+{
+	enum
+	{
+		N_SHORT = 20
+	};
+	LlmSchedulerOptions options = {.batch_tokens = 64};
+	Running		run = start("nomic-bert", &plain_options, &options);
+	LlmRequest *requests[N_SHORT + 1];
+	LlmSchedulerStats stats;
+	int32_t		ids[300];
+	bool		more = true;
+	LlmError	err;
+
+	options.memory_limit_bytes = llm_pass_bytes(run.t.model, 512, 2) + 5 * run.s->kv.page_bytes;
+	finish(&run);
+	run = start("nomic-bert", &plain_options, &options);
+	encoder_ids(300, 2, 3, ids);
+	for (int i = 0; i <= N_SHORT; i++)
+		CHECK(test_ok(llm_request_embed(run.s, ids, i < N_SHORT ? 60 : 300, &requests[i], &err), &err));
+	while (more)
+	{
+		CHECK(test_ok(llm_scheduler_step(run.s, NULL, &more, &err), &err));
+		llm_scheduler_stats(run.s, &stats);
+		CHECK_MSG(stats.memory_bytes <= options.memory_limit_bytes, "%zu of %zu bytes", stats.memory_bytes, options.memory_limit_bytes);
+	}
+	for (int i = 0; i <= N_SHORT; i++)
+		CHECK(llm_request_finish(requests[i]) == LLM_FINISH_STOP);
+	finish(&run);
+}
+
 /* ---- together ---- */
 
 /* embeddings of a decoder beside generation, its prompt prefix in the cache: the same bytes as alone */
@@ -474,6 +509,7 @@ main(void)
 	test_too_long();
 	test_template_pairs();
 	test_memory();
+	test_memory_waits();
 	test_with_generation();
 	test_finish();
 	test_scores();

@@ -54,8 +54,8 @@ llm_hf_put_string(LlmHfParams *p, const char *suffix, const char *value)
 	return llm_meta_write_string(p->meta, key_name(p, suffix, key), (LlmStr) {value, strlen(value)}, p->err);
 }
 
-LlmStatus
-llm_hf_put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n)
+static LlmStatus
+put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n)
 {
 	KeyName		key;
 
@@ -80,7 +80,7 @@ llm_hf_put_by_layer(LlmHfParams *p, const char *suffix, const bool *is, uint64_t
 	values = ptr;
 	for (uint64_t i = 0; i < p->n_layer; i++)
 		values[i] = is[i] ? (uint32_t) value : 0;
-	return llm_hf_put_uints(p, suffix, values, p->n_layer);
+	return put_uints(p, suffix, values, p->n_layer);
 }
 
 LlmStatus

@@ -101,7 +101,6 @@ extern LlmStatus llm_hf_put_uint(LlmHfParams *p, const char *suffix, uint64_t va
 extern LlmStatus llm_hf_put_float(LlmHfParams *p, const char *suffix, double value);
 extern LlmStatus llm_hf_put_bool(LlmHfParams *p, const char *suffix, bool value);
 extern LlmStatus llm_hf_put_string(LlmHfParams *p, const char *suffix, const char *value);
-extern LlmStatus llm_hf_put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n);
 extern LlmStatus llm_hf_put_bools(LlmHfParams *p, const char *suffix, const bool *values, uint64_t n);
 
 /* for each layer: the value where it is of the kind, else 0 */
