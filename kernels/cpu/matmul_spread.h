@@ -4,8 +4,8 @@
  * A multiply takes one operand from memory, a load that only repeats 4 bytes in all lanes is an instruction of its own. So
  * each quad of the activations is stored as often as there are lanes, which makes a term 8 times as long. To keep terms in
  * the first-level cache, the order of work is another than in matmul_quant.h: a tile of tokens and CHUNK_GROUPS groups of
- * rows, whose sums stay beside; then block by block, for each the tile's terms and then all the groups. The numbers are
- * the same: an output's blocks still come in ascending order.
+ * rows; then block by block, for each the tile's terms, mostly 7 KB, and then all the groups, whose sums are read in order.
+ * The numbers are the same: an output's blocks still come in ascending order.
  *
  * In that order weights are read in steps as long as a group, which no processor foresees, so they are asked for while
  * AHEAD_TERMS are computed before them: about the time that memory takes.
@@ -13,7 +13,7 @@
 #ifndef LLMK_MATMUL_SPREAD_H
 #define LLMK_MATMUL_SPREAD_H
 
-#define CHUNK_GROUPS 32			/* their sums are 16 KB, the terms of a block mostly 7 KB */
+#define CHUNK_GROUPS 64			/* their sums, 32 KB, are read in order */
 #define SPREAD_MIN_TOKENS 2		/* one token reads weights group by group, in the order of memory */
 #define AHEAD_TERMS 48			/* some 350 cycles */
 
