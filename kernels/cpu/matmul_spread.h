@@ -4,8 +4,8 @@
  * A multiply takes one operand from memory, a load that only repeats 4 bytes in all lanes is an instruction of its own. So
  * each quad of the activations is stored as often as there are lanes, which makes a term 8 times as long. To keep terms in
  * the first-level cache, the order of work is another than in matmul_quant.h: a tile of tokens and CHUNK_GROUPS groups of
- * rows, whose sums stay beside; then block by block, for each the tile's terms and then all the groups. The numbers are
- * the same: an output's blocks still come in ascending order.
+ * rows; then block by block, for each the tile's terms, mostly 7 KB, and then all the groups, whose sums are read in order.
+ * The numbers are the same: an output's blocks still come in ascending order.
  *
  * In that order weights are read in steps as long as a group, which no processor foresees, so they are asked for while
  * AHEAD_TERMS are computed before them: about the time that memory takes.
@@ -13,7 +13,7 @@
 #ifndef LLMK_MATMUL_SPREAD_H
 #define LLMK_MATMUL_SPREAD_H
 
-#define CHUNK_GROUPS 32			/* their sums are 16 KB, the terms of a block mostly 7 KB */
+#define CHUNK_GROUPS 64			/* their sums, 32 KB, are read in order */
 #define SPREAD_MIN_TOKENS 2		/* one token reads weights group by group, in the order of memory */
 #define AHEAD_TERMS 48			/* some 350 cycles */
 
@@ -38,6 +38,12 @@ typedef struct SpreadSums
 {
 	vec_i		part[2];
 } SpreadSums;
+
+VEC_INLINE bool
+spread_has_min(const LlmType type)
+{
+	return type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K;
+}
 
 /* has the type such sums of 16 bits? */
 VEC_INLINE bool
@@ -171,7 +177,7 @@ add_spread(const LlmType type, const DecodedBlock *block, const SpreadTerm *p, f
 	sum = vec_fma(vec_to_f(isum[0]), vec_mul_f(block->d, p->d), vec_load_acc(sums));
 	if (type == LLM_TYPE_NVFP4)
 		sum = vec_fma(vec_to_f(isum[1]), vec_mul_f(block->d1, p->d), sum);
-	if (type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
+	if (spread_has_min(type))
 		sum = vec_fma(block->m, p->m, sum);
 	if (type == LLM_TYPE_Q2_K)
 		sum = vec_fma(vec_to_f(minima), vec_mul_f(block->m, p->d), sum);
@@ -185,7 +191,7 @@ spread_term(const LlmType type, const LlmkActs *acts, int i, int64_t at, int tok
 {
 	const LlmkTerm *term = &acts->term[i];
 	const int8_t *q = term->q + LLM_QK * at;
-	const float m = act_sum(acts, i, at);
+	float		m;
 	uint32_t	start[2] = {0, 0};
 	int			k;
 
@@ -197,7 +203,11 @@ spread_term(const LlmType type, const LlmkActs *acts, int i, int64_t at, int tok
 	if (dot_offset(type) != 0 && dot_has_halves(type))
 		p->start[1] = vec_bcast(&start[1]);
 	p->d = vec_bcast_f(&term->d[at]);
-	p->m = vec_bcast_f(&m);
+	if (spread_has_min(type))
+	{
+		m = act_sum(acts, i, at);
+		p->m = vec_bcast_f(&m);
+	}
 	p->sums = (uint32_t) (token * VEC_LANES);
 	p->joins_next = 0;
 }
