@@ -299,9 +299,9 @@ qkv_by_head(const Builder *b, const LlmHfWeight *w, LlmHfView *v)
 {
 	const int64_t n = (int64_t) b->p->head_dim;
 	const int64_t n_kv = (int64_t) b->p->n_head_kv;
-	const int64_t queries = (int64_t) b->p->n_head / n_kv * n;
+	const int64_t queries = n_kv > 0 ? (int64_t) b->p->n_head / n_kv * n : 0;
 
-	if (w->n_dims > 2 || (int64_t) b->p->n_head % n_kv != 0 || w->n_rows != n_kv * (queries + 2 * n))
+	if (w->n_dims > 2 || n_kv < 1 || (int64_t) b->p->n_head % n_kv != 0 || w->n_rows != n_kv * (queries + 2 * n))
 		return wrong_shape(b, w, "its rows are queries, keys and values of each key/value head");
 	v->group_rows = queries + 2 * n;
 	v->spans[0] = (LlmHfSpan) {queries, 0};
