@@ -2,7 +2,7 @@
 """Values generated for random schemas are valid by python-jsonschema and end within the limit of tokens.
 
 usage: check_constrained.py MODEL.gguf [--values 2000] [--tokens 60] [--tool build/llm]
-Needs: pip install jsonschema
+Needs: pip install jsonschema rfc3986-validator (without that every text is a uri to it)
 """
 import argparse
 import json

@@ -2,7 +2,7 @@
 """llm_extract over random schemas: all answers whole and valid by python-jsonschema, however short the limit of tokens is.
 
 usage: PSQL="psql -h … -d …" check_extract.py MODEL [MODEL …] [--values 1000] [--tokens 80]
-MODEL: names of models in that database; the extension is there. Needs: pip install jsonschema
+MODEL: names of models in that database; the extension is there. Needs: pip install jsonschema rfc3986-validator
 """
 import argparse
 import json

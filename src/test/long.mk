@@ -13,7 +13,7 @@
 #   interrupts       cancel, timeout and termination at LONG_INTERRUPTS (100) random moments of each phase; the server's user
 #                    must be able to read this folder
 #   extract          llm_extract over LONG_SCHEMAS (1000) random schemas with a tiny model, and a tenth of them with LONG_MODEL
-#                    if there is one: all valid by python-jsonschema; left out if LONG_PYTHON (python3) has no jsonschema
+#                    if there is one: all valid by python-jsonschema; left out if LONG_PYTHON (python3) has not jsonschema and rfc3986-validator
 #   replay           100 trails of small models, and of LONG_MODEL if there is one, are verified by llm_replay in other processes, with
 #                    other threads, CPU levels and batches; 100 single changes are found
 #   pgvector         embeddings in columns of pgvector (check_pgvector.sh), for each of LONG_PGVECTOR: paths of pg_config of
@@ -94,8 +94,8 @@ replay:
 	@PG_CONFIG='$(PG_CONFIG)' bash src/test/check_replay.sh $(LONG_MODEL)
 
 extract:
-	@if ! $(LONG_PYTHON) -c 'import jsonschema' 2> /dev/null; then \
-	    echo "extract: left out, $(LONG_PYTHON) has no package jsonschema"; exit 0; fi; \
+	@if ! $(LONG_PYTHON) -c 'import jsonschema, rfc3986_validator' 2> /dev/null; then \
+	    echo "extract: left out, $(LONG_PYTHON) has no packages jsonschema and rfc3986-validator"; exit 0; fi; \
 	PG_CONFIG='$(PG_CONFIG)' PYTHON='$(LONG_PYTHON)' bash src/test/check_extract.sh $(LONG_SCHEMAS) $(LONG_MODEL)
 
 pgvector:
