@@ -470,6 +470,7 @@ static const struct
 	{"{% block a %}{{ self.a() }}{% endblock %}", 41, NULL, 0},
 	{"{% macro f() %}{{ self.x }}{{ self.a() }}{% endmacro %}{% block a %}b{% endblock %}{{ f() }}", 92, "bb", 2},
 	{"{{ namespace(_a=1) }}", 21, NULL, 0},
+	{"{% macro f() %}{{ caller }}{{ caller.name }}{{ kwargs }}{% endmacro %}{% call f() %}{% endcall %}{{ f }}{{ f.name }}", 116, "<Macro anonymous>None{}<Macro 'f'>f", 35},
 	{"{% set ns = namespace() %}{% set ns._a = 1 %}", 45, NULL, 0},
 	{"{{ dict.fromkeys([1, 'a', 1]) }}{{ dict.fromkeys('ab', 0) }}{{ dict.fromkeys(undefined_x) }}", 92, "{1: None, 'a': None}{'a': 0, 'b': 0}{}", 38},
 	{"{{ dict.fromkeys([[]]) }}", 25, NULL, 0},

@@ -173,7 +173,7 @@ object_attribute(Jinja *j, LlmValue *v, LlmValue *name, LlmValue **out)
 			return bind_method(j, llm_jinja_cycler_methods, v, name, out);
 		case JINJA_OBJ_MACRO:
 			if (text_is(name, "name"))
-				*out = j->t->names[object->node->name];
+				*out = object->node->name == j->t->caller_name ? llm_jinja_none() : j->t->names[object->node->name];
 			return LLM_OK;
 		case JINJA_OBJ_SELF:
 			return block_of_name(j, name, out);

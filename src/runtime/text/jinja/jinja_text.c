@@ -242,6 +242,8 @@ put_object_repr(Jinja *j, const JinjaObject *object)
 	switch (object->kind)
 	{
 		case JINJA_OBJ_MACRO:
+			if (object->node->name == j->t->caller_name)
+				return put_word(j, "<Macro anonymous>");	/* the body of a call block has no name */
 			LLM_TRY(put_word(j, "<Macro "));
 			LLM_TRY(put_string_repr(j, j->t->names[object->node->name]->u.text));
 			return put_word(j, ">");
