@@ -23,6 +23,9 @@
 #define TOKENS_QUANTIZED 16
 #define TOKENS_FLOAT 48
 
+/* of types whose decoding costs as much as several tokens (PAIR_TOKENS) */
+#define TOKENS_GRID 64
+
 typedef struct LinearJob
 {
 	const LlmKernels *kernels;
@@ -137,6 +140,25 @@ run_job(const LlmPass *pass, LinearJob *job, const LlmStop *stop)
 						(job->first_group[job->n] + job->piece_groups - 1) / job->piece_groups * job->n_tiles, 1, stop);
 }
 
+static int64_t
+piece_tokens(LlmType type, bool quantized)
+{
+	switch (type)
+	{
+		case LLM_TYPE_IQ1_S:
+		case LLM_TYPE_IQ1_M:
+		case LLM_TYPE_IQ2_XXS:
+		case LLM_TYPE_IQ2_XS:
+		case LLM_TYPE_IQ2_S:
+		case LLM_TYPE_IQ3_XXS:
+		case LLM_TYPE_IQ3_S:
+		case LLM_TYPE_TQ1_0:
+			return TOKENS_GRID;
+		default:
+			return quantized ? TOKENS_QUANTIZED : TOKENS_FLOAT;
+	}
+}
+
 LlmStatus
 llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *out, int n, const LlmkActs *acts,
 			   const LlmStop *stop)
@@ -148,7 +170,7 @@ llm_linear_run(const LlmPass *pass, const LlmLinear *const *lin, float *const *o
 		job.lin[i] = (LlmExpertLinear) {.w = lin[i]->w, .scale = lin[i]->scale, .bias = lin[i]->bias};
 		job.out[i] = out[i];
 	}
-	job.tile_tokens = acts->term[0].q ? TOKENS_QUANTIZED : TOKENS_FLOAT;
+	job.tile_tokens = piece_tokens(lin[0]->w.type, acts->term[0].q != NULL);
 	if (job.tile_tokens > acts->n_tokens)
 		job.tile_tokens = acts->n_tokens > 0 ? acts->n_tokens : 1;
 	job.n_tiles = (acts->n_tokens + job.tile_tokens - 1) / job.tile_tokens;
