@@ -26,12 +26,6 @@ one_is_k(const LlmType type)
 	return type == LLM_TYPE_Q2_K || type == LLM_TYPE_Q3_K || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K || type == LLM_TYPE_Q6_K;
 }
 
-VEC_INLINE bool
-one_has_min(const LlmType type)
-{
-	return type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K;
-}
-
 /* bytes of a block's quads and high bits */
 VEC_INLINE size_t
 one_part_bytes(const LlmType type)
@@ -188,7 +182,7 @@ one_scales(const LlmType type, const uint8_t *super, int part, const OneScales *
 			break;
 		default:				/* after the quads d, and m of types with minima */
 			o->d = vec_load_f16(own, 0);
-			if (one_has_min(type))
+			if (spread_has_min(type))
 				o->m = vec_load_f16(own + 2 * LLMK_ROWS, 0);
 			break;
 	}
@@ -297,7 +291,7 @@ one_add(const LlmType type, const int n_terms, const OneScales *o, const PanelTe
 	if (n_terms == 2)
 		whole = vec_add32(whole, one_whole(type, 1, o, last, half[1]));
 	sum = vec_fma(vec_to_f(whole), vec_mul_f(o->d, a_d), sum);
-	if (one_has_min(type))
+	if (spread_has_min(type))
 		sum = vec_fma(o->m, vec_bcast_f(&last->m), sum);
 	if (type == LLM_TYPE_Q2_K)
 	{

@@ -4,8 +4,8 @@
  * A multiply takes one operand from memory, a load that only repeats 4 bytes in all lanes is an instruction of its own. So
  * each quad of the activations is stored as often as there are lanes, which makes a term 8 times as long. To keep terms in
  * the first-level cache, the order of work is another than in matmul_quant.h: a tile of tokens and CHUNK_GROUPS groups of
- * rows, whose sums stay beside; then block by block, for each the tile's terms and then all the groups. The numbers are
- * the same: an output's blocks still come in ascending order.
+ * rows; then block by block, for each the tile's terms, mostly 7 KB, and then all the groups, whose sums are read in order.
+ * The numbers are the same: an output's blocks still come in ascending order.
  *
  * In that order weights are read in steps as long as a group, which no processor foresees, so they are asked for while
  * AHEAD_TERMS are computed before them: about the time that memory takes.
@@ -13,7 +13,7 @@
 #ifndef LLMK_MATMUL_SPREAD_H
 #define LLMK_MATMUL_SPREAD_H
 
-#define CHUNK_GROUPS 32			/* their sums are 16 KB, the terms of a block mostly 7 KB */
+#define CHUNK_GROUPS 64			/* their sums, 32 KB, are read in order */
 #define SPREAD_MIN_TOKENS 2		/* one token reads weights group by group, in the order of memory */
 #define AHEAD_TERMS 48			/* some 350 cycles */
 
@@ -26,16 +26,38 @@ typedef struct SpreadTerm
 	vec_i		start[2];
 	vec_f		d;
 	vec_f		m;
-	size_t		sums;			/* where the token's sums begin among those of a group */
+	uint32_t	sums;			/* where the token's sums begin among those of a group */
+	uint32_t	joins_next;		/* is the next term the second of this token, to be joined? */
 } SpreadTerm;
 
 /*
- * dot_nibbles of dot_maddubs.h, times unit: LLMK_TERM_RATIO for the first of two terms, which the last multiply does too, else 1.
- * The empty statements fix the order of additions: else compilers begin many products early, and weights lose their registers
- * to them.
+ * Sums of a term that spread_finish makes one of: 16 bits, of even and odd quads; for types with halves or of 8 bits 32 bits, of
+ * each half, or of even and odd quads.
  */
-VEC_INLINE vec_i
-spread_nibbles(const LlmType type, const int unit, const vec_i *w, const SpreadTerm *p)
+typedef struct SpreadSums
+{
+	vec_i		part[2];
+} SpreadSums;
+
+VEC_INLINE bool
+spread_has_min(const LlmType type)
+{
+	return type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K;
+}
+
+/* has the type such sums of 16 bits? */
+VEC_INLINE bool
+spread_is_short(const LlmType type)
+{
+	return !dot_has_halves(type) && !dot_is_iq4(type) && type != LLM_TYPE_Q8_0;
+}
+
+/*
+ * dot_nibbles of dot_maddubs.h. The empty statements fix the order of additions: else compilers begin many products early,
+ * and weights lose their registers to them.
+ */
+VEC_INLINE void
+spread_nibbles(const LlmType type, const vec_i *w, const SpreadTerm *p, SpreadSums *s)
 {
 	vec_i		even = vec_maddubs(w[0], p->q[0]);
 	vec_i		odd = vec_maddubs(w[1], p->q[1]);
@@ -49,11 +71,8 @@ spread_nibbles(const LlmType type, const int unit, const vec_i *w, const SpreadT
 		__asm__ volatile("":"+x" (odd));
 		odd = vec_add16(odd, vec_maddubs(w[k + 1], p->q[k + 1]));
 	}
-	if (type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q5_K)
-		return vec_add32(vec_madd(even, vec_set16(unit)), vec_madd(odd, vec_set16(unit)));
-	if (dot_offset(type) != 0)
-		even = vec_add16(even, p->start[0]);
-	return vec_madd(vec_add16(even, odd), vec_set16(unit));
+	s->part[0] = dot_offset(type) != 0 ? vec_add16(even, p->start[0]) : even;
+	s->part[1] = odd;
 }
 
 /* half h of dot_halves */
@@ -74,87 +93,96 @@ spread_half(const LlmType type, const DecodedBlock *block, const SpreadTerm *p, 
 	return vec_madd(vec_add16(even, odd), block->scale[h]);
 }
 
-/* dot_signed of dot_maddubs.h, times unit; w: signed weights, in memory */
-VEC_INLINE vec_i
-spread_signed(const int unit, const vec_i *magnitude, const void *w, const SpreadTerm *p)
+/* dot_signed of dot_maddubs.h; w: signed weights, in memory */
+VEC_INLINE void
+spread_signed(const vec_i *magnitude, const void *w, const SpreadTerm *p, SpreadSums *s)
 {
-	vec_i		sum[2];
 	int			k;
 
 	LLMK_UNROLL
 	for (k = 0; k < 8; k++)
 	{
 		const vec_i q = vec_sign8(p->q[k], vec_load((const uint8_t *) w + 32 * k, 0));
-		const vec_i product = vec_madd(vec_maddubs(magnitude[k], q), vec_set16(unit));
+		const vec_i product = vec_madd(vec_maddubs(magnitude[k], q), vec_set16(1));
 
-		sum[k % 2] = k < 2 ? product : vec_add32(sum[k % 2], product);
-		__asm__ volatile("":"+x" (sum[k % 2]));
+		s->part[k % 2] = k < 2 ? product : vec_add32(s->part[k % 2], product);
+		__asm__ volatile("":"+x" (s->part[k % 2]));
 	}
-	return vec_add32(sum[0], sum[1]);
 }
 
-/* integer sums of a term, times unit */
-VEC_INLINE vec_i
-dot_spread(const LlmType type, const int unit, const DecodedBlock *block, const SpreadTerm *p)
+VEC_INLINE void
+spread_sums(const LlmType type, const DecodedBlock *block, const SpreadTerm *p, SpreadSums *s)
 {
 	if (dot_has_halves(type))
+		for (int h = 0; h < 2; h++)
+			s->part[h] = spread_half(type, block, p, h);
+	else if (dot_is_iq4(type))
+		spread_signed(block->w, block->w + 8, p, s);
+	else if (type == LLM_TYPE_Q8_0)
+		spread_signed(block->w, block->bytes, p, s);
+	else
+		spread_nibbles(type, block->w, p, s);
+}
+
+/*
+ * The sum of a term, times unit: LLMK_TERM_RATIO for the first of two terms, else 1. The last multiply of short sums does that
+ * too. NVFP4: of half h.
+ */
+VEC_INLINE vec_i
+spread_finish(const LlmType type, const int unit, const SpreadSums *s, int h)
+{
+	vec_i		sum;
+
+	if (type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q5_K)
+		return vec_add32(vec_madd(s->part[0], vec_set16(unit)), vec_madd(s->part[1], vec_set16(unit)));
+	if (spread_is_short(type))
+		return vec_madd(vec_add16(s->part[0], s->part[1]), vec_set16(unit));
+	sum = type == LLM_TYPE_NVFP4 ? s->part[h] : vec_add32(s->part[0], s->part[1]);
+	return unit == 1 ? sum : vec_mul32(sum, vec_set32(unit));
+}
+
+/*
+ * Add the step of a token to its sums, as add_step of matmul_quant.h; p: its term, or its first of two, which are joined. Returns
+ * its last. What both cases have in common is the same code, so that weights keep their registers.
+ */
+VEC_INLINE const SpreadTerm *
+add_spread(const LlmType type, const DecodedBlock *block, const SpreadTerm *p, float *acc)
+{
+	const int	n_sums = type == LLM_TYPE_NVFP4 ? 2 : 1;
+	SpreadSums	s;
+	vec_i		isum[2];
+	vec_i		minima;
+	float	   *sums;
+	vec_f		sum;
+	int			h;
+
+	spread_sums(type, block, p, &s);
+	if (type == LLM_TYPE_Q2_K)
+		minima = vec_madd(block->min, p->start[0]);
+	if (p->joins_next)
 	{
-		const vec_i sum = vec_add32(spread_half(type, block, p, 0), spread_half(type, block, p, 1));
-
-		return unit == 1 ? sum : vec_mul32(sum, vec_set32(unit));
-	}
-	if (dot_is_iq4(type))
-		return spread_signed(unit, block->w, block->w + 8, p);
-	if (type == LLM_TYPE_Q8_0)
-		return spread_signed(unit, block->w, block->bytes, p);
-	return spread_nibbles(type, unit, block->w, p);
-}
-
-/* the same of n_terms terms, p and p + 1 if two, joined; one half of them; minima times sums */
-VEC_INLINE vec_i
-join_spread(const LlmType type, const int n_terms, const DecodedBlock *block, const SpreadTerm *p)
-{
-	if (n_terms == 1)
-		return dot_spread(type, 1, block, p);
-	return vec_add32(dot_spread(type, LLMK_TERM_RATIO, block, p), dot_spread(type, 1, block, p + 1));
-}
-
-VEC_INLINE vec_i
-join_half(const LlmType type, const int n_terms, const DecodedBlock *block, const SpreadTerm *p, int h)
-{
-	const vec_i sum = spread_half(type, block, p, h);
-
-	return n_terms == 1 ? sum : dot_join(sum, spread_half(type, block, p + 1, h));
-}
-
-VEC_INLINE vec_i
-join_minima(const int n_terms, const DecodedBlock *block, const SpreadTerm *p)
-{
-	const vec_i sum = vec_madd(block->min, p->start[0]);
-
-	return n_terms == 1 ? sum : dot_join(sum, vec_madd(block->min, p[1].start[0]));
-}
-
-/* add a step of n_terms terms to the sums of their token, as add_step of matmul_quant.h */
-VEC_INLINE void
-add_spread(const LlmType type, const int n_terms, const DecodedBlock *block, const SpreadTerm *p, float *acc)
-{
-	const SpreadTerm *last = p + n_terms - 1;
-	float	   *sums = acc + last->sums;
-	vec_f		sum = vec_load_acc(sums);
-
-	if (type == LLM_TYPE_NVFP4)
-	{
-		sum = vec_fma(vec_to_f(join_half(type, n_terms, block, p, 0)), vec_mul_f(block->d, last->d), sum);
-		sum = vec_fma(vec_to_f(join_half(type, n_terms, block, p, 1)), vec_mul_f(block->d1, last->d), sum);
+		for (h = 0; h < n_sums; h++)
+			isum[h] = spread_finish(type, LLMK_TERM_RATIO, &s, h);
+		p++;
+		spread_sums(type, block, p, &s);
+		for (h = 0; h < n_sums; h++)
+			isum[h] = vec_add32(isum[h], spread_finish(type, 1, &s, h));
+		if (type == LLM_TYPE_Q2_K)
+			minima = dot_join(minima, vec_madd(block->min, p->start[0]));
 	}
 	else
-		sum = vec_fma(vec_to_f(join_spread(type, n_terms, block, p)), vec_mul_f(block->d, last->d), sum);
-	if (type == LLM_TYPE_Q4_1 || type == LLM_TYPE_Q5_1 || type == LLM_TYPE_Q4_K || type == LLM_TYPE_Q5_K)
-		sum = vec_fma(block->m, last->m, sum);
+		for (h = 0; h < n_sums; h++)
+			isum[h] = spread_finish(type, 1, &s, h);
+	sums = acc + p->sums;
+	sum = vec_fma(vec_to_f(isum[0]), vec_mul_f(block->d, p->d), vec_load_acc(sums));
+	if (type == LLM_TYPE_NVFP4)
+		sum = vec_fma(vec_to_f(isum[1]), vec_mul_f(block->d1, p->d), sum);
+	if (spread_has_min(type))
+		sum = vec_fma(block->m, p->m, sum);
 	if (type == LLM_TYPE_Q2_K)
-		sum = vec_fma(vec_to_f(join_minima(n_terms, block, p)), vec_mul_f(block->m, last->d), sum);
+		sum = vec_fma(vec_to_f(minima), vec_mul_f(block->m, p->d), sum);
 	vec_store_acc(sums, sum);
+	return p;
 }
 
 /* term i of block `at` */
@@ -163,7 +191,7 @@ spread_term(const LlmType type, const LlmkActs *acts, int i, int64_t at, int tok
 {
 	const LlmkTerm *term = &acts->term[i];
 	const int8_t *q = term->q + LLM_QK * at;
-	const float m = act_sum(acts, i, at);
+	float		m;
 	uint32_t	start[2] = {0, 0};
 	int			k;
 
@@ -175,11 +203,16 @@ spread_term(const LlmType type, const LlmkActs *acts, int i, int64_t at, int tok
 	if (dot_offset(type) != 0 && dot_has_halves(type))
 		p->start[1] = vec_bcast(&start[1]);
 	p->d = vec_bcast_f(&term->d[at]);
-	p->m = vec_bcast_f(&m);
-	p->sums = (size_t) token * VEC_LANES;
+	if (spread_has_min(type))
+	{
+		m = act_sum(acts, i, at);
+		p->m = vec_bcast_f(&m);
+	}
+	p->sums = (uint32_t) (token * VEC_LANES);
+	p->joins_next = 0;
 }
 
-/* the terms of block b of n_tokens tokens from t0 on, in the order of order_tokens; returns how many tokens have one */
+/* the terms of block b of n_tokens tokens from t0 on, in the order of order_tokens; returns how many */
 VEC_INLINE int
 spread_block(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens, int64_t b, SpreadTerm *terms)
 {
@@ -191,25 +224,14 @@ spread_block(const LlmType type, const LlmkActs *acts, int64_t t0, int n_tokens,
 	for (i = 0; i < n_one; i++)
 		spread_term(type, acts, 0, (t0 + order[i]) * row_blocks + b, order[i], &terms[i]);
 	for (; i < n_tokens; i++)
+	{
+		SpreadTerm *two = &terms[2 * i - n_one];
+
 		for (int j = 0; j < 2; j++)
-			spread_term(type, acts, j, (t0 + order[i]) * row_blocks + b, order[i], &terms[2 * i - n_one + j]);
-	return n_one;
-}
-
-/* a step of every token: n_one tokens with one term, the others up to n_tokens with two */
-VEC_INLINE void
-add_tile(const LlmType type, const DecodedBlock *block, const SpreadTerm *terms, int n_one, int n_tokens, float *acc)
-{
-	const SpreadTerm *end_one = terms + n_one;
-	const SpreadTerm *end = end_one + 2 * (n_tokens - n_one);
-	const SpreadTerm *p;
-
-	for (p = terms; p < end_one; p++)
-		add_spread(type, 1, block, p, acc);
-	for (; p < end && llmk_terms_join(type); p += 2)
-		add_spread(type, 2, block, p, acc);
-	for (; p < end; p++)
-		add_spread(type, 1, block, p, acc);
+			spread_term(type, acts, j, (t0 + order[i]) * row_blocks + b, order[i], &two[j]);
+		two->joins_next = llmk_terms_join(type);
+	}
+	return 2 * n_tokens - n_one;
 }
 
 /* the sums (n_tokens, 8) of groups [g0, g1), one after the other in acc, of a tile of tokens */
@@ -228,7 +250,7 @@ spread_chunk(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 	memset(acc, 0, (size_t) ((g1 - g0) * n_tokens * VEC_LANES) * sizeof(float));
 	for (b = 0; b < n_blocks; b++)
 	{
-		const int	n_one = spread_block(type, acts, t0, n_tokens, b, terms);
+		const SpreadTerm *end = terms + spread_block(type, acts, t0, n_tokens, b, terms);
 		float	   *sums = acc;
 		int64_t		g;
 
@@ -242,7 +264,8 @@ spread_chunk(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int6
 			else if (ahead <= n_groups && b + 1 < n_blocks)
 				prefetch(group - (size_t) (n_groups - ahead) * group_bytes + (size_t) (b + 1) * block_bytes, block_bytes);
 			decode_block(type, group, group_bytes, b, &block);
-			add_tile(type, &block, terms, n_one, n_tokens, sums);
+			for (const SpreadTerm *p = terms; p < end; p++)
+				p = add_spread(type, &block, p, sums);
 		}
 	}
 }
@@ -276,7 +299,12 @@ matmul_spread(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int
 				const int64_t n_rows = w->n_rows - row < LLMK_ROWS ? w->n_rows - row : LLMK_ROWS;
 
 				for (t = 0; t < n; t++, sums += VEC_LANES)
-					memcpy(out + (t0 + t) * ld_out + row, sums, (size_t) n_rows * sizeof(float));
+				{
+					if (n_rows == LLMK_ROWS)
+						vec_store_acc(out + (t0 + t) * ld_out + row, vec_load_acc(sums));
+					else
+						memcpy(out + (t0 + t) * ld_out + row, sums, (size_t) n_rows * sizeof(float));
+				}
 			}
 		}
 	}

@@ -14,8 +14,8 @@
 #define PIECE_MACS (8 << 20)
 
 /*
- * groups of a piece of several quantized tokens, even if that is more work: the kernels lay out the tokens for this many groups
- * (CHUNK_GROUPS), and fewer would have to pay for it
+ * groups of a piece of several quantized tokens, even if that is more work: the kernels lay out the tokens for up to CHUNK_GROUPS
+ * groups, and fewer than these would have to pay for it
  */
 #define MIN_GROUPS 32
 
