@@ -13,6 +13,7 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -168,6 +169,18 @@ pgllm_raise(const LlmError *err)
 			 errmsg("%s", pgllm_message_from_utf8(err->message)),
 			 err->detail[0] ? errdetail("%s", pgllm_message_from_utf8(err->detail)) : 0,
 			 hint ? errhint("%s", hint) : 0));
+}
+
+ErrorData *
+pgllm_end_failed_subtransaction(MemoryContext context)
+{
+	ErrorData  *error;
+
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	return error;
 }
 
 /* ---- interrupts ---- */

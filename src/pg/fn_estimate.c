@@ -312,15 +312,13 @@ take_sample(PlannedStmt *stmt, const char *sql)
 	PG_TRY();
 	{
 		run_sample(stmt, sql);
+		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(sample->context);
-		error = CopyErrorData();
-		FlushErrorState();
+		error = pgllm_end_failed_subtransaction(sample->context);
 	}
 	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	if (error != NULL && !sample->complete)

@@ -364,10 +364,7 @@ open_or_reason(const text *name, const char *own_template, StringInfo json, Erro
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		*reason = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		*reason = pgllm_end_failed_subtransaction(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

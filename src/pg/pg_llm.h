@@ -73,6 +73,12 @@ extern int	pgllm_thread_count(void);
 /* raise what a runtime function reported; LLM_PAUSED must not reach here */
 extern void pgllm_raise(const LlmError *err) __attribute__((noreturn));
 
+/*
+ * For PG_CATCH of code that runs in a subtransaction: end that, then take the error, palloc'd in context. In this order, as there
+ * may be no memory for the copy: an error that leaves a subtransaction open leaves the client in a failed transaction.
+ */
+extern ErrorData *pgllm_end_failed_subtransaction(MemoryContext context);
+
 /* a runtime call that cannot pause: raise unless OK */
 #define PGLLM_CHECK(call, err) do { if ((call) != LLM_OK) pgllm_raise(err); } while (0)
 

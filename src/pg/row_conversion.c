@@ -74,10 +74,7 @@ try_convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, tex
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		error = pgllm_end_failed_subtransaction(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -206,10 +206,7 @@ try(void (*fn) (Ahead *ahead), Ahead *ahead)
 		pgllm_ahead = outer;
 		if (!sub)
 			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		error = pgllm_end_failed_subtransaction(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -54,10 +54,7 @@ pgllm_enrich_trap(void (*step) (void *arg), void *arg, bool writes)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		error = pgllm_end_failed_subtransaction(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
