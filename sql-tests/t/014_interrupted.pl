@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-my $n = $ENV{PG_LLM_INTERRUPTS} // 9;
+my $n = $ENV{PG_LLM_INTERRUPTS} || 9;
 srand(7);
 $SIG{PIPE} = 'IGNORE';
 my $node = new_server('interrupted',
