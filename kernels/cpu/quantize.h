@@ -4,7 +4,8 @@
  * Rows of real models have a few blocks with values far above the rest. What such a block loses in 8 bits outweighs the
  * error of all others together, so it is written in two terms, d2 * (254 q + r), which hold 15 bits. A block gets a second term
  * if the square of its scale is above SECOND_ABOVE times the mean square of the row's scales: on language models a seventh of
- * the blocks, which halves the error of the products (docs/architecture.md, Numbers).
+ * the blocks, which halves the error of the products (docs/architecture.md, Numbers). In rows of at most NARROW_BLOCKS every
+ * block has two: such matrices are bottlenecks (low ranks, time steps) or of small models, where an error weighs more than time.
  *
  * The including file defines, for a block of 32 numbers:
  *     block_scale(x)           largest magnitude / 127 in F32; NaN if any number is NaN or infinite
@@ -18,6 +19,7 @@
 #include "kernels.h"
 
 #define SECOND_ABOVE 1.5f
+#define NARROW_BLOCKS 8
 
 static inline void
 quantize_row(const float *x, int64_t n, const LlmkTerm term[2])
@@ -35,11 +37,11 @@ quantize_row(const float *x, int64_t n, const LlmkTerm term[2])
 		squares = __builtin_fmaf(d, d, squares);
 		block_round(x + LLM_QK * b, d, term[0].q + LLM_QK * b, term[0].s + 2 * b);
 	}
-	limit = SECOND_ABOVE * (squares / (float) n_blocks);
+	limit = n_blocks <= NARROW_BLOCKS ? 0.0f : SECOND_ABOVE * (squares / (float) n_blocks);
 	for (b = 0; b < n_blocks; b++)
 	{
 		const float d = term[0].d[b];
-		const bool	second = d * d > limit;	/* so d * d is not 0, and d / 254 not denormal */
+		const bool	second = d * d > limit;	/* so d / 254 is not 0, nor denormal */
 		const float d2 = second ? d / (float) LLMK_TERM_RATIO : 0.0f;
 		float		rest[LLM_QK];
 

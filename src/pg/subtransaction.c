@@ -35,12 +35,14 @@ pgllm_try(void (*step) (void *arg), void *arg, bool keep)
 	}
 	PG_CATCH();
 	{
+		/* first the end, as there may be no memory for the copy: an error that leaves a subtransaction open fails the client's transaction */
+		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	if (error != NULL || !keep)
+	if (error == NULL && !keep)
 		RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
