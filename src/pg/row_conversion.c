@@ -6,10 +6,13 @@
  */
 #include "row_conversion.h"
 #include "pg_llm.h"
-#include "subtransaction.h"
 
+#include "access/parallel.h"
+#include "access/xact.h"
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 
 PgLlmConversion *
 pgllm_conversion_create(Oid function, Oid base_type)
@@ -28,34 +31,23 @@ pgllm_conversion_create(Oid function, Oid base_type)
 	return c;
 }
 
-typedef struct Step
-{
-	PgLlmConversion *conversion;
-	FunctionCallInfo caller;
-	NullableDatum base;
-	text	   *json;
-	NullableDatum *result;
-} Step;
-
 static void
-convert(void *arg)
+convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *json, NullableDatum *result)
 {
-	const Step *step = arg;
-	PgLlmConversion *c = step->conversion;
 	LOCAL_FCINFO(fcinfo, 3);
 	int			n = 0;
 
-	InitFunctionCallInfoData(*fcinfo, &c->flinfo, OidIsValid(c->base_type) ? 3 : 1, InvalidOid, NULL, step->caller->resultinfo);
+	InitFunctionCallInfoData(*fcinfo, &c->flinfo, OidIsValid(c->base_type) ? 3 : 1, InvalidOid, NULL, caller->resultinfo);
 	if (OidIsValid(c->base_type))
-		fcinfo->args[n++] = step->base;
-	fcinfo->args[n++] = (NullableDatum) {.value = PointerGetDatum(step->json)};
+		fcinfo->args[n++] = base;
+	fcinfo->args[n++] = (NullableDatum) {.value = PointerGetDatum(json)};
 	if (OidIsValid(c->base_type))
 		fcinfo->args[n] = (NullableDatum) {.value = BoolGetDatum(false)};
-	step->result->value = FunctionCallInvoke(fcinfo);
-	step->result->isnull = fcinfo->isnull;
+	result->value = FunctionCallInvoke(fcinfo);
+	result->isnull = fcinfo->isnull;
 }
 
-/* not cancel, no memory and the like */
+/* errors that are not about the value */
 static bool
 is_about_value(int sqlerrcode)
 {
@@ -65,19 +57,46 @@ is_about_value(int sqlerrcode)
 		category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
 }
 
+/* in a subtransaction; the error if there was one */
+static ErrorData *
+try_convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *json, NullableDatum *result)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		convert(c, caller, base, json, result);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
 bool
 pgllm_convert(PgLlmConversion *c, FunctionCallInfo caller, NullableDatum base, text *json, NullableDatum *result)
 {
-	Step		step = {c, caller, base, json, result};
 	ErrorData  *error;
 	LlmError	row;
 
-	if (pgllm_on_error != PGLLM_ON_ERROR_NULL || !pgllm_may_try())
+	if (pgllm_on_error != PGLLM_ON_ERROR_NULL || PGLLM_NO_SUBTRANSACTIONS)
 	{
-		convert(&step);
+		convert(c, caller, base, json, result);
 		return true;
 	}
-	error = pgllm_try(convert, &step, true);
+	error = try_convert(c, caller, base, json, result);
 	if (error == NULL)
 		return true;
 	if (!is_about_value(error->sqlerrcode))

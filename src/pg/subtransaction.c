@@ -5,18 +5,10 @@
  * it: memory contexts and resource owner are those of the caller, as in PL/pgSQL's blocks with EXCEPTION.
  */
 #include "subtransaction.h"
-#include "pg_llm.h"
 
-#include "access/parallel.h"
 #include "access/xact.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-
-bool
-pgllm_may_try(void)
-{
-	return !PGLLM_NO_SUBTRANSACTIONS;
-}
 
 ErrorData *
 pgllm_try(void (*step) (void *arg), void *arg, bool keep)

@@ -12,7 +12,4 @@
  */
 extern ErrorData *pgllm_try(void (*step) (void *arg), void *arg, bool keep);
 
-/* whether there can be a subtransaction now */
-extern bool pgllm_may_try(void);
-
 #endif

@@ -13,13 +13,15 @@
 #include "batch_scan/batch_scan.h"
 #include "call_stats.h"
 #include "progress.h"
-#include "subtransaction.h"
 
+#include "access/parallel.h"
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 /* requests under way together: their number, and tokens that they hold or may come to hold */
@@ -161,6 +163,12 @@ params_known(PgLlmBatchState *b, PgLlmSiteState *site)
 
 /* ---- what may raise ---- */
 
+static bool
+may_subtransact(void)
+{
+	return !PGLLM_NO_SUBTRANSACTIONS;
+}
+
 /* errors that are not about what was evaluated: cancel, timeouts, shutdown; conflicts that end the transaction */
 static bool
 must_raise(int sqlerrcode)
@@ -169,48 +177,48 @@ must_raise(int sqlerrcode)
 		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
 }
 
-typedef struct Step
-{
-	void		(*fn) (Ahead *ahead);
-	Ahead	   *ahead;
-} Step;
-
-static void
-run_step(void *arg)
-{
-	const Step *step = arg;
-
-	step->fn(step->ahead);
-}
-
 /* run fn; false if it raised, and nothing of that is left */
 static bool
 try(void (*fn) (Ahead *ahead), Ahead *ahead)
 {
-	Step		step = {fn, ahead};
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
 	PgLlmAhead	mode = {0};
 	PgLlmAhead *outer = pgllm_ahead;
+	bool		sub = may_subtransact();
 	ErrorData  *volatile error = NULL;
 
+	if (sub)
+	{
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+	}
 	PG_TRY();
 	{
 		pgllm_ahead = &mode;
-		if (pgllm_may_try())
-			error = pgllm_try(run_step, &step, true);
-		else
-			run_step(&step);
+		fn(ahead);
+		pgllm_ahead = outer;
+		if (sub)
+			ReleaseCurrentSubTransaction();
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		pgllm_ahead = outer;
+		if (!sub)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
-	if (error == NULL)
-		return true;
-	if (must_raise(error->sqlerrcode))
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && must_raise(error->sqlerrcode))
 		ReThrowError(error);
-	FreeErrorData(error);
-	return false;
+	if (error != NULL)
+		FreeErrorData(error);
+	return error == NULL;
 }
 
 /* ---- beginning ---- */
@@ -296,7 +304,7 @@ begin_some(Ahead *ahead)
 			continue;
 		site = &b->sites[ahead->site++];
 		if (site->level != ahead->level || site->n_errors > MAX_SITE_ERRORS || !params_known(b, site) ||
-			(!site->simple && !pgllm_may_try()))
+			(!site->simple && !may_subtransact()))
 			continue;
 		pgllm_ahead->missing = false;
 		MemoryContextSwitchTo(b->ahead_context->ecxt_per_tuple_memory);
