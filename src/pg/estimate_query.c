@@ -145,7 +145,7 @@ pgllm_estimate_analyze(const char *sql)
 	query = linitial(queries);
 	if (query->commandType == CMD_UTILITY)
 		pgllm_estimate_refuse("llm_estimate() cannot estimate a utility statement",
-			   "Give one SELECT, INSERT, UPDATE, DELETE or MERGE; for CALL llm_enrich() the UPDATE that it stands for.");
+							  "Give one SELECT, INSERT, UPDATE, DELETE or MERGE; for CALL llm_enrich() the UPDATE that it stands for.");
 	if (query->hasModifyingCTE)
 		pgllm_estimate_refuse("llm_estimate() cannot estimate a query that modifies data in WITH", "Estimate its parts one by one.");
 	return (Query *) without_effects((Node *) query, NULL);
