@@ -322,8 +322,10 @@ float_many(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64
 				weights.first += CHUNK_COLS * column_bytes;
 			}
 			for (int t = 0; t < n; t++)
-				memcpy(o.out + t * ld_out, sums + t * BLOCK_ROWS,
-					   (size_t) (o.n_rows < nv * VEC_LANES ? o.n_rows : nv * VEC_LANES) * sizeof(float));
+			{
+				for (int v = 0; v < nv; v++)
+					store_sums(&o, v, t, o.n_rows >= nv * VEC_LANES, vec_load_acc(sums + t * BLOCK_ROWS + v * VEC_LANES));
+			}
 		}
 	}
 }
