@@ -198,7 +198,8 @@ class Work:
         clock = Clock()
         few = max(self.rows // 8, 8)
         ours = self.rows / db.seconds(self.statement % self.rows)
-        peers = {'(batching off)': few / db.seconds(self.statement % few, 'SET pg_llm.batching = off;')}
+        peers = {'(batching off)': few / db.seconds(self.statement % few, 'SET pg_llm.batching = off;'),
+                 '(batching, prefix cache off)': few / db.seconds(self.statement % few, 'SET pg_llm.batching = off; SET pg_llm.prefix_cache = off;')}
         peers["llama.cpp's server"] = self.server(server, few)
         if has_plpython and not self.schema:
             peers['PL/Python'] = self.plpython(db, few)
