@@ -158,11 +158,14 @@ class Work:
         self.values = values  # a statement that returns the answers, where they can be compared
         self.name, self.rows, self.statement, self.prompt, self.n_tokens = name, rows, statement, prompt, n_tokens
         self.grammar, self.schema = grammar, schema
+        self.n_asked = 0
         self.row = Row('rows', name, 'SmolLM2 Q4_1', unit='rows/s', want_ratio=want)
 
     def server(self, server, n):
         more = {'grammar': self.grammar} if self.grammar else {'json_schema': self.schema} if self.schema else {}
-        return n / server.seconds([dict(prompt=self.prompt(review(i)), n_predict=self.n_tokens, **more) for i in range(n)])
+        # texts that it has not seen: it keeps whole prompts of earlier rounds in memory
+        first, self.n_asked = 4096 + self.n_asked, self.n_asked + n
+        return n / server.seconds([dict(prompt=self.prompt(review(i)), n_predict=self.n_tokens, **more) for i in range(first, first + n)])
 
     def call_of_peer(self):
         before, after = self.prompt('\0').split('\0')

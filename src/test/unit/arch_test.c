@@ -528,6 +528,13 @@ static const Work long_edges[] = {{WORK_GREEDY, 510, 5}, {WORK_LOGITS, 640, 0}, 
 #define N_EDGES ((int) (sizeof edges / sizeof *edges))
 #define N_LONG_EDGES ((int) (sizeof long_edges / sizeof *long_edges))
 
+/* sanitizers are slow; with them half of the ways are taken, and tests of the kernels go through all levels */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 static void
 test_ways(const Case *c, const Work *work, int n)
 {
@@ -542,7 +549,7 @@ test_ways(const Case *c, const Work *work, int n)
 	Workload	want = {.work = work, .n = n};
 
 	run_way(t.model, &plain, NULL, &want);
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i += SANITIZED ? 2 : 1)
 	{
 		Workload	got = {.work = work, .n = n};
 
@@ -551,13 +558,6 @@ test_ways(const Case *c, const Work *work, int n)
 	}
 	test_model_close(&t);
 }
-
-/* sanitizers are slow; there tests of the kernels go through all levels */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 static void
 test_levels(const Case *c)
