@@ -39,7 +39,7 @@ typedef struct LlmkMatrix
 	LlmType		type;
 	int64_t		n_rows;
 	int64_t		n_cols;
-	const uint8_t *data;		/* llmk_matrix_bytes() bytes, LLMK_ALIGN aligned */
+	const uint8_t *data;		/* llmk_group_bytes() for each LLMK_ROWS rows, LLMK_ALIGN aligned */
 } LlmkMatrix;
 
 /* rows of 8-bit numbers in blocks of 32 */
@@ -248,6 +248,26 @@ extern const LlmKernels *llmk_select(const char *name, uint32_t features);
 
 /* bytes of a page of keys or values of one head; a multiple of LLMK_ALIGN */
 extern size_t llmk_page_bytes(LlmKvType type, int64_t head_dim);
+
+/* is the type packed byte by byte? To decode a block of these types costs as much as to multiply it with several tokens. */
+static inline bool
+llmk_is_raw(LlmType type)
+{
+	switch (type)
+	{
+		case LLM_TYPE_TQ1_0:
+		case LLM_TYPE_IQ1_S:
+		case LLM_TYPE_IQ1_M:
+		case LLM_TYPE_IQ2_XXS:
+		case LLM_TYPE_IQ2_XS:
+		case LLM_TYPE_IQ2_S:
+		case LLM_TYPE_IQ3_XXS:
+		case LLM_TYPE_IQ3_S:
+			return true;
+		default:
+			return false;
+	}
+}
 
 /* bytes of one packed group of 8 rows; 0 if the type is not decoded or n_cols is no multiple of its block length */
 extern size_t llmk_group_bytes(LlmType type, int64_t n_cols);

@@ -101,26 +101,6 @@ llmk_code_block_bytes(LlmkCodeLayout l)
 	return llmk_halves_off(l) + (size_t) l.n_halves * LLMK_ROWS * sizeof(uint16_t);
 }
 
-/* is the type packed byte by byte? */
-static inline bool
-llmk_is_raw(LlmType type)
-{
-	switch (type)
-	{
-		case LLM_TYPE_TQ1_0:
-		case LLM_TYPE_IQ1_S:
-		case LLM_TYPE_IQ1_M:
-		case LLM_TYPE_IQ2_XXS:
-		case LLM_TYPE_IQ2_XS:
-		case LLM_TYPE_IQ2_S:
-		case LLM_TYPE_IQ3_XXS:
-		case LLM_TYPE_IQ3_S:
-			return true;
-		default:
-			return false;
-	}
-}
-
 /*
  * Are the sums of a block's two terms joined as whole numbers? The joined sum is at most 32 * |w| * (254 * 127 + 127), with
  * whole-number scales of 16 columns as part of w. It fits 32 bits for |w| up to 2072: the largest is 31 * 62 (IQ3_XXS), but for

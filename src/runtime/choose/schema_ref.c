@@ -40,11 +40,11 @@ part(LlmStr s, size_t begin, size_t end)
 
 /* ---- URIs ---- */
 
-/* place of c in s, or its length */
+/* the first place from which on one of chars is in s, or its length; a zero byte is none of them */
 static size_t
 place_of(LlmStr s, size_t from, const char *chars)
 {
-	while (from < s.len && !strchr(chars, s.data[from]))
+	while (from < s.len && (s.data[from] == '\0' || !strchr(chars, s.data[from])))
 		from++;
 	return from;
 }
@@ -55,7 +55,7 @@ scheme_len(LlmStr uri)
 {
 	size_t		n = 0;
 
-	while (n < uri.len && (isalnum((unsigned char) uri.data[n]) || (n > 0 && strchr("+-.", uri.data[n]))))
+	while (n < uri.len && (isalnum((unsigned char) uri.data[n]) || (n > 0 && uri.data[n] != '\0' && strchr("+-.", uri.data[n]))))
 		n++;
 	return n > 0 && n < uri.len && uri.data[n] == ':' && isalpha((unsigned char) uri.data[0]) ? n + 1 : 0;
 }

@@ -23,7 +23,7 @@
 #define TOKENS_QUANTIZED 16
 #define TOKENS_FLOAT 48
 
-/* of types whose decoding costs as much as several tokens (PAIR_TOKENS) */
+/* of raw types, whose decoding costs as much as several tokens (PAIR_TOKENS) */
 #define TOKENS_GRID 64
 
 typedef struct LinearJob
@@ -143,20 +143,9 @@ run_job(const LlmPass *pass, LinearJob *job, const LlmStop *stop)
 static int64_t
 piece_tokens(LlmType type, bool quantized)
 {
-	switch (type)
-	{
-		case LLM_TYPE_IQ1_S:
-		case LLM_TYPE_IQ1_M:
-		case LLM_TYPE_IQ2_XXS:
-		case LLM_TYPE_IQ2_XS:
-		case LLM_TYPE_IQ2_S:
-		case LLM_TYPE_IQ3_XXS:
-		case LLM_TYPE_IQ3_S:
-		case LLM_TYPE_TQ1_0:
-			return TOKENS_GRID;
-		default:
-			return quantized ? TOKENS_QUANTIZED : TOKENS_FLOAT;
-	}
+	if (llmk_is_raw(type))
+		return TOKENS_GRID;
+	return quantized ? TOKENS_QUANTIZED : TOKENS_FLOAT;
 }
 
 LlmStatus

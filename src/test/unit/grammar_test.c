@@ -127,6 +127,7 @@ static const SchemaCase schema_cases[] = {
 	/* keywords that say nothing by themselves */
 	{"{\"if\":{\"type\":\"null\"},\"minContains\":2,\"maxContains\":1,\"unevaluatedItems\":true}", {"1", "[]"}, {NULL}},
 	{"{\"then\":false,\"else\":false}", {"1"}, {NULL}},
+	{"{\"$ref\":\"#/$defs/a\\u0000b\",\"$defs\":{\"a\":{\"b\":{\"type\":\"boolean\"}},\"a\\u0000b\":{\"type\":\"null\"}}}", {"null"}, {"true"}},
 	{"{\"$ref\":\"#/$defs/a~1b%25\",\"$defs\":{\"a/b%\":{\"type\":\"null\"}}}", {"null"}, {"1"}},
 	{"true", {"1", "{\"a\":[{}]}"}, {NULL}},
 	{"false", {NULL}, {"1", "null"}},
