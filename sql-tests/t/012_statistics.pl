@@ -50,13 +50,15 @@ my $busy = session($node);
 my $pid = $busy->{pid};
 $busy->send($long);
 wait_until('the statement shows itself', sub { progress("count(*) FILTER (WHERE pid = $pid AND rows_done > 0)") eq '1' });
-like(progress('phase, model, function, rows_expected, tokens_per_second > 0, time_left > \'0\', output_tokens > 0'),
-	qr/^computing batch\|a\|llm_generate\|1000000\|t\|t\|t$/, 'how far it is');
+# what is seen at any one moment may be the moment between two steps of the model, so these wait until they see it
+wait_until('it says how far it is', sub {
+	progress("phase, model, function, rows_expected, tokens_per_second > 0, time_left > '0', output_tokens > 0")
+	  eq 'computing batch|a|llm_generate|1000000|t|t|t' });
 is(sql('SET ROLE reader; SELECT count(*) FROM llm_stat_progress'), 0, 'others do not see it');
-is(sql('SET ROLE watcher; SELECT count(*) FROM llm_stat_progress'), 1, 'but pg_read_all_stats');
-like(slurp_file("/proc/$pid/cmdline"), qr/SELECT pg_llm: row \d+ of 1000000/, 'process title');
+wait_until('pg_read_all_stats sees it', sub { sql('SET ROLE watcher; SELECT count(*) FROM llm_stat_progress') eq '1' });
+wait_until('the process title says it', sub { slurp_file("/proc/$pid/cmdline") =~ /SELECT pg_llm: row \d+ of 1000000/ });
 wait_until('its tokens are counted while it runs', sub { (calls('sum(output_tokens)') || 0) > 0 });
-is(sql("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid"), 'Extension', 'wait event');
+wait_until('it shows a wait event', sub { sql("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") eq 'Extension' });
 sql("SELECT pg_cancel_backend($pid)");
 my (undef, $error) = $busy->result;
 like($error, qr/ERROR:  57014/, 'cancelled');
