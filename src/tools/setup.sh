@@ -12,6 +12,8 @@ PG_CONFIG_GIVEN=${PG_CONFIG:-}
 : "${PG_CONFIG:=pg_config}"
 : "${PG_LLM_PORT:=54329}"
 SERVER_FOLDER=build/server
+# lines for the server's configuration
+SERVER_SETTINGS=
 
 # what is printed and compared is the same for every user's language and connection settings
 export LC_ALL=C.UTF-8
@@ -231,6 +233,7 @@ write_settings()
 	unix_socket_permissions = 0700
 	shared_preload_libraries = '$1'
 	pg_llm.model_path = '$folder/models'
+	${SERVER_SETTINGS:-}
 	CONF
 }
 
@@ -245,7 +248,7 @@ start_server()
 		as_server tee "$SERVER/models/$MODEL_FILE" < "build/models/$MODEL_FILE" > /dev/null
 	fi
 	say "Starting the server"
-	as_server "$BIN/pg_ctl" -D "$SERVER/data" -l "$SERVER/log" -w -t 60 start > build/start.log 2>&1 || {
+	as_server "$BIN/pg_ctl" -D "$SERVER/data" -l "$SERVER/log" -w -t 600 start > build/start.log 2>&1 || {
 		tail -n 20 "$SERVER/log" >&2
 		fail "the server did not start" "the log is $SERVER_FOLDER/log; 'make clean' and a new try begin from nothing."
 	}
