@@ -246,5 +246,5 @@ op_out(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 }
 
 const LlmOpFn llm_latent_ops[] = {
-	op_down, op_q_norm, op_q_up, op_absorb, op_store, llm_attention_run, op_values, op_out, NULL
+	op_down, op_q_norm, op_q_up, op_absorb, op_store, llm_attention_run, llm_keep_rows, op_values, op_out, NULL
 };
