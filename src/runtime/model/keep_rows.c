@@ -18,8 +18,10 @@ next_wanted(const LlmPassOutputs *a, int *at_a, const LlmPassOutputs *b, int *at
 	const int32_t next_b = *at_b < b->n ? b->rows[*at_b] : end;
 	const int32_t next = next_a < next_b ? next_a : next_b;
 
-	*at_a += next_a == next;
-	*at_b += next_b == next;
+	while (*at_a < a->n && a->rows[*at_a] <= next)
+		++*at_a;
+	while (*at_b < b->n && b->rows[*at_b] <= next)
+		++*at_b;
 	return next;
 }
 

@@ -14,10 +14,11 @@
 #define PIECE_MACS (8 << 20)
 
 /*
- * groups of a piece of several quantized tokens, even if that is more work: the kernels lay out the tokens for up to CHUNK_GROUPS
- * groups, and fewer than these would have to pay for it
+ * groups of a piece of several tokens, even if that is more work: the kernels lay out quantized tokens for up to CHUNK_GROUPS
+ * groups, and fewer than these would have to pay for it; float ones come from the outer caches for SWEEP_GROUPS groups
  */
-#define MIN_GROUPS 32
+#define MIN_GROUPS_QUANTIZED 32
+#define MIN_GROUPS_FLOAT 16
 
 /* tokens of a piece: as many as the kernels lay out at once (TILE_TOKENS, BLOCK_TOKENS) */
 #define TOKENS_QUANTIZED 16
@@ -120,13 +121,14 @@ static LlmStatus
 run_job(const LlmPass *pass, LinearJob *job, const LlmStop *stop)
 {
 	int64_t		group_macs = job->tile_tokens * job->acts->n_cols * LLMK_ROWS;
+	const int64_t least_groups = job->acts->term[0].q ? MIN_GROUPS_QUANTIZED : MIN_GROUPS_FLOAT;
 	int64_t		most_groups;
 
 	for (int i = 0; i < job->n; i++)
 		job->first_group[i + 1] = job->first_group[i] + (job->lin[i].w.n_rows + LLMK_ROWS - 1) / LLMK_ROWS;
 	job->piece_groups = PIECE_MACS / (group_macs > 0 ? group_macs : 1);
-	if (job->piece_groups < MIN_GROUPS && job->acts->term[0].q && job->tile_tokens > 1)
-		job->piece_groups = MIN_GROUPS;
+	if (job->piece_groups < least_groups && job->tile_tokens > 1)
+		job->piece_groups = least_groups;
 
 	/* not fewer than a few pieces for each thread */
 	most_groups = job->first_group[job->n] * job->n_tiles / (4 * llm_pool_threads(pass->pool));
