@@ -24,8 +24,9 @@
 #define TOKENS_QUANTIZED 16
 #define TOKENS_FLOAT 48
 
-/* of raw types, whose decoding costs as much as several tokens (PAIR_TOKENS) */
+/* of types that are multiplied as 16-bit numbers (matmul_pairs.h): decoding grids costs as much as several tokens, bytes less */
 #define TOKENS_GRID 64
+#define TOKENS_BYTES 32
 
 typedef struct LinearJob
 {
@@ -42,8 +43,8 @@ typedef struct LinearJob
 } LinearJob;
 
 void
-llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out, int64_t row_begin,
-				  int64_t row_end)
+llm_linear_finish(const LlmKernels *k, const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens,
+				  int64_t ld_out, int64_t row_begin, int64_t row_end)
 {
 	const float *bias = lin->bias ? lin->bias + expert * lin->w.n_rows : NULL;
 
@@ -52,10 +53,10 @@ llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_
 	{
 		float	   *o = out + t * ld_out;
 
-		for (int64_t r = row_begin; lin->scale && r < row_end; r++)
-			o[r] *= lin->scale[expert];
-		for (int64_t r = row_begin; bias && r < row_end; r++)
-			o[r] += bias[r];
+		if (lin->scale)
+			k->scale(o + row_begin, row_end - row_begin, lin->scale[expert]);
+		if (bias)
+			k->add(o + row_begin, bias + row_begin, row_end - row_begin);
 	}
 }
 
@@ -112,7 +113,7 @@ linear_piece(void *arg, int64_t begin, int64_t end, int thread)
 			continue;
 		w.data += (size_t) tile.expert * lin->stride;
 		job->kernels->matmul[w.type] (&w, &acts, from, to, out, n_rows);
-		llm_linear_finish(lin, tile.expert, out, acts.n_tokens, n_rows, from * LLMK_ROWS, to * LLMK_ROWS);
+		llm_linear_finish(job->kernels, lin, tile.expert, out, acts.n_tokens, n_rows, from * LLMK_ROWS, to * LLMK_ROWS);
 	}
 }
 
@@ -147,6 +148,8 @@ piece_tokens(LlmType type, bool quantized)
 {
 	if (llmk_is_raw(type))
 		return TOKENS_GRID;
+	if (type == LLM_TYPE_Q8_0 || type == LLM_TYPE_IQ4_NL || type == LLM_TYPE_IQ4_XS)
+		return TOKENS_BYTES;
 	return quantized ? TOKENS_QUANTIZED : TOKENS_FLOAT;
 }
 

@@ -157,8 +157,8 @@ extern LlmStatus llm_lora_add(const LlmPass *pass, const LlmLora *lora, const Ll
 extern LlmStatus llm_lora_embed(const LlmPass *pass, const LlmStop *stop);
 
 /* the end of a product of some rows: scale, bias; row_end may be past the last */
-extern void llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out,
-							  int64_t row_begin, int64_t row_end);
+extern void llm_linear_finish(const LlmKernels *k, const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens,
+							  int64_t ld_out, int64_t row_begin, int64_t row_end);
 
 /* rows of a tile, for the kind of weights */
 extern int	llm_linear_tile_tokens(bool quantized);
