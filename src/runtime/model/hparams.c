@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "model/arch.h"
 
 /* upper bounds that keep every later product of two of them within 64 bits; far above any known model */
@@ -100,12 +101,6 @@ refuse_present(const KeyReader *r, const char *suffix)
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" is not supported for architecture \"%s\"", key,
 						r->arch->name);
 	return LLM_OK;
-}
-
-static bool
-str_is(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
 }
 
 /* ---- sizes ---- */
@@ -451,7 +446,7 @@ read_scaling(const KeyReader *r, LlmRopeScaling *scaling)
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 	{
 		*scaling = known[i].scaling;
-		if (str_is(type, known[i].name))
+		if (llm_str_equals(type, known[i].name))
 			return LLM_OK;
 	}
 	return llm_fail(r->err, LLM_E_UNSUPPORTED, "rope scaling type \"%.*s\" is not supported for architecture \"%s\"",
@@ -747,15 +742,6 @@ has_gate(const KeyReader *r)
 	return r->arch->ffn == LLM_FFN_SWIGLU || r->arch->ffn == LLM_FFN_GEGLU || has_trait(r, LLM_TRAIT_FUSED_GATE);
 }
 
-static bool
-is_word(LlmStr name, const char *const *words)
-{
-	for (; *words; words++)
-		if (str_is(name, *words))
-			return true;
-	return false;
-}
-
 /* the activation may be told; only kinds of the row's own form can take its place */
 static LlmStatus
 read_activation(const KeyReader *r, LlmHparams *hp)
@@ -771,13 +757,13 @@ read_activation(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(llm_meta_string(r->meta, key_name(r, "hidden_activation", key), false, &name, r->err));
 	if (!name.data)
 		return LLM_OK;
-	if (any && str_is(name, "gelu"))
+	if (any && llm_str_equals(name, "gelu"))
 		hp->ffn = LLM_FFN_GELU;
-	else if (any && gate && is_word(name, silu_words))
+	else if (any && gate && llm_str_is_one_of(name, silu_words))
 		hp->ffn = LLM_FFN_SWIGLU;
-	else if (any && is_word(name, tanh_words))
+	else if (any && llm_str_is_one_of(name, tanh_words))
 		hp->ffn = gate ? LLM_FFN_GEGLU : LLM_FFN_GELU_TANH;
-	else if (any && !gate && !has_trait(r, LLM_TRAIT_ENCODER) && str_is(name, "relu2"))
+	else if (any && !gate && !has_trait(r, LLM_TRAIT_ENCODER) && llm_str_equals(name, "relu2"))
 		hp->ffn = LLM_FFN_RELU_SQR;
 	else
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = \"%.*s\" is not supported for architecture \"%s\"", key,
@@ -872,7 +858,7 @@ llm_hparams_read_with(const LlmMeta *meta, const LlmRopeOptions *options, const 
 	KeyReader	r = {meta, NULL, err};
 
 	LLM_TRY(llm_meta_string(meta, "general.type", false, &type, err));
-	if (str_is(type, "adapter"))
+	if (llm_str_equals(type, "adapter"))
 	{
 		llm_fail(err, LLM_E_UNSUPPORTED, "file is an adapter, not a model");
 		llm_error_hint(err, "Give the path of its model, and that of the adapter as the option lora.");
