@@ -265,6 +265,9 @@ list_special(LlmTokenizer *t, LlmError *err)
 	uint32_t	n = 0;
 	LlmStatus	status;
 
+	/* no text is looked through for them, and sorting would take seconds where a configuration says that there are millions */
+	if (t->kind == LLM_KIND_NONE)
+		return LLM_OK;
 	LLM_TRY(llm_alloc(t->allocator, (size_t) t->n_vocab, sizeof(int32_t), &ids, err));
 	for (int32_t id = 0; id < t->n_vocab; id++)
 	{

@@ -140,6 +140,25 @@ always(void *opaque)
 	return true;
 }
 
+/* without texts a special token is a text like others, made from metadata or from tables */
+static void
+check_no_texts(const LlmMeta *meta, const LlmBuf *tables)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		LlmTokenizer *t;
+		LlmTokens	ids;
+		LlmError	err;
+
+		CHECK(llm_tokenizer_open(meta, tables->data, i ? tables->len : 0, alloc, NULL, &t, &err) == LLM_OK);
+		llm_tokens_init(&ids, alloc);
+		CHECK(llm_tokenize(t, (LlmText) {"<s>", NULL, 3}, LLM_TOKENIZE_PARSE_SPECIAL, NULL, &ids, &err) == LLM_E_UNSUPPORTED &&
+			  strcmp(err.message, "model has no tokenizer") == 0);
+		llm_tokens_free(&ids);
+		llm_tokenizer_free(t);
+	}
+}
+
 static void
 test_model(int model)
 {
@@ -166,6 +185,8 @@ test_model(int model)
 	/* a vocabulary without an unknown token, and one without texts, cannot take all texts */
 	printf("model %d\n", model);
 	CHECK(try_open(&gguf.meta, tables.data, tables.len, true));
+	if (model == 4)
+		check_no_texts(&gguf.meta, &tables);
 	test_damage(&gguf.meta, &tables, true);
 	test_no_memory(&gguf.meta, &tables);
 	llm_buf_free(&tables);
