@@ -1,5 +1,6 @@
 /*
- * model_fuzz.c: any shape of a model: metadata and a list of tensors, of any architecture. It is packed, opened and, if it is small, computed.
+ * model_fuzz.c: any shape of a model: metadata and a list of tensors, of any architecture. It is packed, opened, over an outline of its weights too,
+ * and, if it is small, computed.
  *
  * The input is a text, so that what is mutated are names, numbers and types, not bytes of weights. The first line is the architecture. Then
  * "TYPE KEY VALUE…" is a key, whose name gets the architecture before it if it begins with a dot: u and f are numbers, b a boolean, s a string,
@@ -225,7 +226,24 @@ compute(const LlmModel *m, const LlmAllocator *a)
 	llm_pool_free(pool);
 }
 
+/* over an outline of its weights a model opens, or does not, as over the whole */
 static void
+open_outline(const LlmSource *source, LlmKvType kv_type, LlmStatus expected)
+{
+	const LlmModelOptions options = {.kv_type = kv_type};
+	const uint8_t *base;
+	size_t		size;
+	LlmModel   *m = NULL;
+	LlmError	err;
+
+	if (llm_pack_outline(source, &llm_malloc_allocator, NULL, &base, &size, &err) != LLM_OK ||
+		llm_model_open(base, size, &options, llmk_select(NULL, llmk_cpu_features()), &llm_malloc_allocator, &m, &err) != expected)
+		abort();
+	llm_model_close(m);
+	llm_memory_pack_free(base, size);
+}
+
+static LlmStatus
 open_model(const uint8_t *base, size_t size, LlmKvType kv_type)
 {
 	const LlmModelOptions options = {.kv_type = kv_type};
@@ -239,13 +257,14 @@ open_model(const uint8_t *base, size_t size, LlmKvType kv_type)
 	if (counter.most_bytes > MAX_OPEN_BYTES || (status != LLM_OK && (counter.alive_bytes != 0 || status == LLM_E_NOMEM)))
 		abort();
 	if (status != LLM_OK)
-		return;
+		return status;
 	compute(m, &counter.allocator);
 	if (counter.most_bytes > MAX_OPEN_BYTES + MEMORY_LIMIT * 2)
 		abort();
 	llm_model_close(m);
 	if (counter.alive_bytes != 0)
 		abort();
+	return LLM_OK;
 }
 
 int
@@ -267,7 +286,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		{
 			if (llm_pack_to_memory(&source, &llm_malloc_allocator, NULL, &base, &packed_bytes, &err) == LLM_OK)
 			{
-				open_model(base, packed_bytes, (LlmKvType) (size % 3));
+				open_outline(&source, (LlmKvType) (size % 3), open_model(base, packed_bytes, (LlmKvType) (size % 3)));
 				llm_memory_pack_free(base, packed_bytes);
 			}
 			llm_source_close(&source);
