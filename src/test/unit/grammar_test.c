@@ -302,11 +302,11 @@ chain_of_rules(int n, int groups)
 	return all;
 }
 
-/* as a table of 200 columns of two types, all required and none else: each type is compiled once */
+/* as a table of 400 columns of two types, all required and none else: each type is compiled once */
 static void
 check_wide(void)
 {
-	enum {N = 200};
+	enum {N = 400};
 	static char schema[N * 100];
 	static char value[N * 20];
 	char	   *to = schema;
