@@ -144,6 +144,7 @@ llm_attention_plan(LlmPass *pass)
 	const LlmHparams *hp = &pass->model->hp;
 	const uint32_t group = hp->n_head_kv > 0 ? hp->n_head / hp->n_head_kv : 1;
 	uint32_t	row = 0;
+	int			next_kept = 0;
 
 	if (hp->n_layer_attn == 0)
 		return;
@@ -168,6 +169,9 @@ llm_attention_plan(LlmPass *pass)
 			tile->row = row + t;
 			tile->position = segment->seq->n_past + t;
 			tile->n_tokens = segment->n_tokens - t < tile_tokens ? segment->n_tokens - t : tile_tokens;
+			while (next_kept < pass->n_kept && (uint32_t) pass->kept[next_kept] < tile->row)
+				next_kept++;
+			tile->wanted = next_kept < pass->n_kept && (uint32_t) pass->kept[next_kept] < tile->row + tile->n_tokens;
 		}
 		row += segment->n_tokens;
 	}
@@ -389,7 +393,8 @@ attend_piece(void *arg, int64_t begin, int64_t end, int thread)
 		uint32_t	first = head_group * pass->tile_heads;
 		uint32_t	n_heads = group - first < pass->tile_heads ? group - first : pass->tile_heads;
 
-		attend_tile(job, tile, kv_head, kv_head * group + first, n_heads, s);
+		if (tile->wanted || pass->layer != pass->last_mixer)
+			attend_tile(job, tile, kv_head, kv_head * group + first, n_heads, s);
 	}
 }
 
