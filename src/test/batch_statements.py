@@ -307,10 +307,10 @@ class Maker:
                 f"EXECUTE p('x', 2); EXECUTE p(NULL, 1); DEALLOCATE p")
 
     def settings(self):
-        """parallel plans run in the leader alone: workers would return rows in any order"""
-        return self.pick("", "", "", "", "SET LOCAL enable_hashjoin = off; SET LOCAL enable_nestloop = off;", "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;",
+        """without workers, which would return rows in any order: a method that is off makes plans so dear that they become parallel"""
+        return "SET LOCAL max_parallel_workers = 0; " + self.pick("", "", "", "", "SET LOCAL enable_hashjoin = off; SET LOCAL enable_nestloop = off;", "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;",
                          "SET LOCAL enable_hashagg = off;", "SET LOCAL enable_sort = off;", "SET LOCAL work_mem = '64kB';", "SET LOCAL plan_cache_mode = force_generic_plan;",
-                         "SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_table_scan_size = 0; SET LOCAL max_parallel_workers = 0;",
+                         "SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_table_scan_size = 0;",
                          "SET LOCAL pg_llm.batch_tokens = 3;", "SET LOCAL enable_seqscan = off;", "SET LOCAL enable_partitionwise_join = on; SET LOCAL enable_partitionwise_aggregate = on;",
                          "SET LOCAL ROLE generated_reader;")
 
