@@ -31,6 +31,13 @@ swiglu_clamped(float *gate, const float *up, int64_t n)
 }
 
 static void
+reglu(float *gate, const float *up, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		gate[i] = gate[i] > 0 ? gate[i] * up[i] : 0 * up[i];
+}
+
+static void
 gelu_tanh(const LlmKernels *k, float *x, int64_t n)
 {
 	float		ones[256];
@@ -91,6 +98,9 @@ llm_ffn_activate(const LlmPass *pass, float *gate, float *up, int64_t n)
 		case LLM_FFN_XIELU:
 			xielu(m->layers[pass->layer].xielu, up, n);
 			return up;
+		case LLM_FFN_REGLU:
+			reglu(gate, up, n);
+			return gate;
 		case LLM_FFN_RELU_SQR:
 			break;
 	}

@@ -176,6 +176,8 @@ attends(const LlmHparams *hp, uint32_t layer)
 LlmMixer
 llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 {
+	if ((arch->traits & LLM_TRAIT_GAPS) && !attends(hp, layer))
+		return llm_hparams_heads(hp, layer) > 0 ? LLM_MIXER_LINEAR : LLM_MIXER_NONE;
 	if (arch->recurrent == LLM_MIXER_ATTENTION || attends(hp, layer))
 		return LLM_MIXER_ATTENTION;
 	if ((arch->traits & LLM_TRAIT_ONE_BLOCK) && llm_hparams_ff(hp, layer) > 0)
@@ -183,23 +185,37 @@ llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 	return arch->recurrent;
 }
 
-/* layers may have fewer heads than others; as many of them share a key/value head, so that a pass is cut into tiles once */
+/* layers may have other heads than others, except where something is made for all of them */
 static bool
 heads_fit(const KeyReader *r, const LlmHparams *hp, uint32_t n_head, uint32_t n_kv)
 {
-	if (n_kv == 0)
-		return r->arch->recurrent != LLM_MIXER_ATTENTION || hp->n_head_kv == 0;	/* none at all is refused later */
-	if (has_trait(r, LLM_TRAIT_LATENT) || has_trait(r, LLM_TRAIT_ALIBI))
+	const bool	all_alike = has_trait(r, LLM_TRAIT_LATENT) || has_trait(r, LLM_TRAIT_ALIBI) || has_trait(r, LLM_TRAIT_SIDE_BY_SIDE);
+
+	if (all_alike)
 		return n_head == hp->n_head && n_kv == hp->n_head_kv;
-	return (uint64_t) n_head * hp->n_head_kv == (uint64_t) n_kv * hp->n_head;
+	/* none at all is refused later */
+	return n_kv > 0 || r->arch->recurrent != LLM_MIXER_ATTENTION || has_trait(r, LLM_TRAIT_GAPS) || hp->n_head_kv == 0;
+}
+
+/* a layer has what its architecture asks of it: one block, or a feed-forward behind the mixer */
+static bool
+blocks_fit(const KeyReader *r, uint32_t n_kv, uint32_t n_ff)
+{
+	if (has_trait(r, LLM_TRAIT_ONE_BLOCK))
+		return n_ff == 0 || n_kv == 0;
+	return n_ff > 0 || has_trait(r, LLM_TRAIT_GAPS);
+}
+
+static bool
+is_recurrent(LlmMixer mixer)
+{
+	return mixer != LLM_MIXER_ATTENTION && mixer != LLM_MIXER_NONE && mixer != LLM_MIXER_LINEAR;
 }
 
 /* heads and feed-forwards by layer are such as are computed */
 static LlmStatus
 check_layers(const KeyReader *r, LlmHparams *hp)
 {
-	const bool	one_block = has_trait(r, LLM_TRAIT_ONE_BLOCK);
-
 	for (uint32_t i = 0; i < hp->n_layer; i++)
 	{
 		uint32_t	n_head = llm_hparams_heads(hp, i);
@@ -210,11 +226,17 @@ check_layers(const KeyReader *r, LlmHparams *hp)
 		if (!heads_fit(r, hp, n_head, n_kv))
 			return llm_fail(r->err, LLM_E_UNSUPPORTED, "layers with %u and with %u key/value heads for %u and %u heads are not "
 							"supported for architecture \"%s\"", n_kv, hp->n_head_kv, n_head, hp->n_head, r->arch->name);
-		if (one_block ? n_ff > 0 && n_kv > 0 : n_ff == 0)
+		if (n_kv > 0 && (n_head == 0 || n_head % n_kv != 0))
+		{
+			llm_fail(r->err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", n_head, n_kv);
+			llm_error_detail(r->err, "Layer %u has so many.", i);
+			return LLM_E_FORMAT;
+		}
+		if (!blocks_fit(r, n_kv, n_ff))
 			return llm_fail(r->err, LLM_E_FORMAT, "layer %u of architecture \"%s\" cannot have %u key/value heads and a "
 							"feed-forward of %u", i, r->arch->name, n_kv, n_ff);
 		hp->n_layer_attn += mixer == LLM_MIXER_ATTENTION;
-		hp->n_layer_recurrent += mixer != LLM_MIXER_ATTENTION && mixer != LLM_MIXER_NONE;
+		hp->n_layer_recurrent += is_recurrent(mixer) || has_trait(r, LLM_TRAIT_SIDE_BY_SIDE);
 	}
 	return LLM_OK;
 }
@@ -257,7 +279,7 @@ read_heads(const KeyReader *r, LlmHparams *hp)
 		hp->n_head_kv = 0;
 		return LLM_OK;
 	}
-	if (hp->n_head_kv == 0 || hp->n_head == 0 || hp->n_head % hp->n_head_kv != 0)
+	if (hp->n_head_kv == 0 || hp->n_head == 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", hp->n_head,
 						hp->n_head_kv);
 	hp->head_dim_k = hp->n_embd / hp->n_head;
@@ -308,6 +330,9 @@ read_latent(const KeyReader *r, LlmHparams *hp)
 static LlmStatus
 read_sizes(const KeyReader *r, LlmHparams *hp)
 {
+	static const char layer_key[] = "attention.layer_norm_epsilon";
+	static const char rms_key[] = "attention.layer_norm_rms_epsilon";
+	const bool	layer_norm = r->arch->norm == LLM_NORM_LAYER;
 	double		eps = 0;
 
 	LLM_TRY(read_uint(r, "block_count", true, 1, MAX_LAYERS, &hp->n_layer));
@@ -320,10 +345,10 @@ read_sizes(const KeyReader *r, LlmHparams *hp)
 	hp->stored_dim_v = hp->head_dim_v;
 	if (has_trait(r, LLM_TRAIT_LATENT))
 		LLM_TRY(read_latent(r, hp));
-	if (has_trait(r, LLM_TRAIT_ONE_BLOCK))	/* some of these files have the other name */
-		LLM_TRY(read_double(r, "attention.layer_norm_epsilon", false, 0.0, 1.0, &eps));
-	LLM_TRY(read_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
-						eps == 0, 0.0, 1.0, &eps));
+	/* some files have the other name */
+	if (has_trait(r, LLM_TRAIT_ONE_BLOCK) || r->arch->router == LLM_ROUTER_MIXER)
+		LLM_TRY(read_double(r, layer_norm ? rms_key : layer_key, false, 0.0, 1.0, &eps));
+	LLM_TRY(read_double(r, layer_norm ? layer_key : rms_key, eps == 0, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
 	return LLM_OK;
 }
@@ -356,6 +381,26 @@ read_state_space(const KeyReader *r, LlmRecurrentParams *p)
 	return LLM_OK;
 }
 
+/* Mamba 1: each channel is a head with steps of its own; norms of what makes them are told, or known by their weights */
+static LlmStatus
+read_selective(const KeyReader *r, LlmRecurrentParams *p)
+{
+	double		eps = 1e-6;		/* FalconMamba's, which GGUF files do not say */
+	KeyName		key;
+
+	LLM_TRY(read_uint(r, "ssm.conv_kernel", true, 2, MAX_TAPS, &p->n_conv));
+	LLM_TRY(read_uint(r, "ssm.inner_size", true, 1, MAX_WIDTH, &p->n_inner));
+	LLM_TRY(read_uint(r, "ssm.state_size", true, 1, MAX_HEAD, &p->n_state));
+	LLM_TRY(read_uint(r, "ssm.time_step_rank", true, 1, MAX_WIDTH, &p->dt_rank));
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "ssm.dt_b_c_rms", key), false, &p->norm_all, r->err));
+	LLM_TRY(read_double(r, "ssm.dt_b_c_rms_epsilon", false, 0, 1, &eps));
+	p->norm_eps = (float) eps;
+	p->n_head = p->n_inner;
+	p->n_channels = p->n_inner;
+	p->n_in = 2 * p->n_inner;
+	return LLM_OK;
+}
+
 static LlmStatus
 read_recurrent(const KeyReader *r, LlmHparams *hp)
 {
@@ -366,6 +411,9 @@ read_recurrent(const KeyReader *r, LlmHparams *hp)
 		case LLM_MIXER_MAMBA2:
 		case LLM_MIXER_DELTA_NET:
 			LLM_TRY(read_state_space(r, p));
+			break;
+		case LLM_MIXER_MAMBA1:
+			LLM_TRY(read_selective(r, p));
 			break;
 		case LLM_MIXER_SHORT_CONV:
 			LLM_TRY(read_uint(r, "shortconv.l_cache", true, 2, MAX_TAPS, &p->n_conv));
@@ -622,6 +670,24 @@ read_shared_count(const KeyReader *r, LlmHparams *hp)
 	return LLM_OK;
 }
 
+/* every so many layers one has experts: the last of them, or the second */
+static LlmStatus
+read_expert_layers(const KeyReader *r, LlmHparams *hp)
+{
+	if (r->arch->weigh_input)
+	{
+		LLM_TRY(read_uint(r, "interleave_moe_layer_step", true, 1, MAX_LAYERS, &hp->moe_every));
+		hp->moe_at = hp->moe_every - 1;
+		return refuse_unless(r, "moe_every_n_layers", 1);
+	}
+	LLM_TRY(refuse_unless(r, "interleave_moe_layer_step", 1));
+	if (!has_trait(r, LLM_TRAIT_ENCODER))
+		return refuse_unless(r, "moe_every_n_layers", 1);
+	LLM_TRY(read_uint(r, "moe_every_n_layers", false, 0, MAX_LAYERS, &hp->moe_every));
+	hp->moe_at = hp->moe_every > 0 ? 1 % hp->moe_every : 0;
+	return LLM_OK;
+}
+
 static LlmStatus
 read_experts(const KeyReader *r, LlmHparams *hp)
 {
@@ -634,7 +700,8 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 	LLM_TRY(read_uint(r, "expert_feed_forward_length", false, 1, MAX_WIDTH, &hp->n_ff_expert));
 	if (r->arch->shared_expert != LLM_SHARED_NONE)
 	{
-		hp->n_ff_shared = r->arch->shared_expert == LLM_SHARED_ALWAYS ? hp->n_ff : 0;
+		hp->n_ff_shared = r->arch->shared_expert == LLM_SHARED_ALWAYS ? hp->n_ff :
+			r->arch->shared_expert == LLM_SHARED_AS_ONE ? hp->n_ff_expert : 0;
 		if (has_trait(r, LLM_TRAIT_DENSE_LEAD))
 			LLM_TRY(read_shared_count(r, hp));
 		LLM_TRY(read_uint(r, "expert_shared_feed_forward_length", false, 0, MAX_WIDTH, &hp->n_ff_shared));
@@ -649,19 +716,52 @@ read_experts(const KeyReader *r, LlmHparams *hp)
 		LLM_TRY(read_uint(r, "moe_latent_size", false, 0, MAX_WIDTH, &hp->router.n_latent));
 	else
 		LLM_TRY(refuse_unless(r, "moe_latent_size", 0));
-	LLM_TRY(refuse_unless(r, "interleave_moe_layer_step", 1));
-	if (has_trait(r, LLM_TRAIT_ENCODER))
-		return read_uint(r, "moe_every_n_layers", false, 0, MAX_LAYERS, &hp->moe_every);
-	return refuse_unless(r, "moe_every_n_layers", 1);
+	return read_expert_layers(r, hp);
 }
 
 bool
 llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer)
 {
-	return hp->router.n_expert > 0 && layer >= hp->n_dense_lead && (hp->moe_every == 0 || layer % hp->moe_every == 1 % hp->moe_every);
+	return hp->router.n_expert > 0 && layer >= hp->n_dense_lead && (hp->moe_every == 0 || layer % hp->moe_every == hp->moe_at);
 }
 
 /* ---- scales ---- */
+
+/* Llama 4 says nothing of it in its files, and has it with its chunks; Ministral 3 counts its original context */
+static LlmStatus
+read_query_scale(const KeyReader *r, LlmHparams *hp)
+{
+	KeyName		key;
+
+	hp->qk_norm_unit = r->arch->qk_norm == LLM_QK_NORM_UNIT && hp->router.n_expert != 128;	/* Maverick has none */
+	LLM_TRY(llm_meta_bool(r->meta, key_name(r, "attention.qk_norm", key), false, &hp->qk_norm_unit, r->err));
+	if (hp->qk_norm_unit && r->arch->qk_norm != LLM_QK_NORM_UNIT)
+		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" is not supported for architecture \"%s\"", key, r->arch->name);
+	if (!has_trait(r, LLM_TRAIT_QUERY_SCALE))
+		return refuse_unless(r, "attention.temperature_scale", 0);
+	hp->query_scale_length = hp->n_ctx_orig;
+	if (r->arch->chunked)
+	{
+		hp->query_scale = hp->window > 0 ? 0.1 : 0;
+		hp->query_scale_length = 8192;
+		hp->query_scale_from = 1;
+		hp->query_scale_plain = true;
+		LLM_TRY(read_uint(r, "attention.temperature_length", false, 1, MAX_CONTEXT, &hp->query_scale_length));
+	}
+	return read_double(r, "attention.temperature_scale", false, 0, 1e3, &hp->query_scale);
+}
+
+static LlmStatus
+read_alibi(const KeyReader *r, LlmHparams *hp)
+{
+	double		bias = r->arch->alibi_bias;
+
+	if (!has_trait(r, LLM_TRAIT_ALIBI))
+		return refuse_unless(r, "attention.max_alibi_bias", 0);
+	LLM_TRY(read_double(r, "attention.max_alibi_bias", false, 0, 1e3, &bias));
+	hp->alibi_bias = (float) bias;
+	return LLM_OK;
+}
 
 static LlmStatus
 read_scales(const KeyReader *r, LlmHparams *hp)
@@ -674,6 +774,8 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 	hp->attn_scale = hp->n_head_kv == 0 ? 1 : 1.0f / sqrtf((float) (wide ? hp->n_embd / hp->n_head : hp->head_dim_k));
 	if (hp->latent.kv_rank > 0)
 		hp->attn_scale = (float) (hp->latent.score_scale / sqrt((double) hp->latent.head_dim_k));
+	if (r->arch->scale_by_dim && hp->n_head_kv > 0)
+		hp->attn_scale = 1.0f / (float) hp->head_dim_k;
 	hp->attn_cap = r->arch->attn_cap;
 	hp->logit_cap = r->arch->logit_cap;
 	LLM_TRY(read_factor(r, "attention.scale", &hp->attn_scale));
@@ -683,10 +785,8 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 		LLM_TRY(read_factor(r, "attention.clamp_kqv", &hp->clamp_qkv));
 	else
 		LLM_TRY(refuse_unless(r, "attention.clamp_kqv", 0));
-	if (has_trait(r, LLM_TRAIT_QUERY_SCALE))
-		LLM_TRY(read_double(r, "attention.temperature_scale", false, 0, 1e3, &hp->query_scale));
-	else
-		LLM_TRY(refuse_unless(r, "attention.temperature_scale", 0));
+	LLM_TRY(read_query_scale(r, hp));
+	LLM_TRY(read_alibi(r, hp));
 	if (has_trait(r, LLM_TRAIT_MULTIPLIERS) || has_trait(r, LLM_TRAIT_LOGIT_FACTOR))
 	{
 		LLM_TRY(read_factor(r, "logit_scale", &hp->logit_scale));
@@ -744,7 +844,7 @@ read_parallel(const KeyReader *r, LlmHparams *hp)
 static bool
 has_gate(const KeyReader *r)
 {
-	return r->arch->ffn == LLM_FFN_SWIGLU || r->arch->ffn == LLM_FFN_GEGLU || has_trait(r, LLM_TRAIT_FUSED_GATE);
+	return r->arch->ffn == LLM_FFN_SWIGLU || r->arch->ffn == LLM_FFN_GEGLU || r->arch->ffn == LLM_FFN_REGLU || has_trait(r, LLM_TRAIT_FUSED_GATE);
 }
 
 static bool
@@ -849,7 +949,8 @@ llm_hparams_pools(const LlmHparams *hp, LlmPooling pooling)
 static LlmStatus
 refuse_others(const KeyReader *r)
 {
-	LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
+	if (r->arch->recurrent != LLM_MIXER_MAMBA1)
+		LLM_TRY(refuse_unless(r, "ssm.dt_b_c_rms", 0));
 	if (!has_trait(r, LLM_TRAIT_SECTIONS))
 		LLM_TRY(refuse_present(r, "rope.dimension_sections"));
 	LLM_TRY(refuse_present(r, "deepstack_mapping"));

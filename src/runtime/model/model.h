@@ -115,6 +115,17 @@ typedef struct LlmDeltaLayer
 	const float *k_length;
 } LlmDeltaLayer;
 
+/* what a selective state space (Mamba 1) has beside a state space layer, whose a is (n_state, n_inner) there, and d (n_inner) */
+typedef struct LlmSelectiveLayer
+{
+	LlmLinear	x;				/* (dt_rank + 2 n_state, n_inner): numbers for steps, B and C */
+	LlmLinear	dt;				/* (n_inner, dt_rank) */
+	const float *dt_norm;		/* (dt_rank), NULL: none; then the others are NULL too */
+	const float *b_norm;		/* (n_state) */
+	const float *c_norm;
+	float		norm_eps;
+} LlmSelectiveLayer;
+
 /* a recurrent layer; its output projection is the layer's wo */
 typedef struct LlmRecurrentLayer
 {
@@ -126,6 +137,8 @@ typedef struct LlmRecurrentLayer
 	const float *d;				/* (n_head) */
 	const float *norm;			/* (n_inner), by group; delta net: (n_inner / n_head), of every head */
 	LlmDeltaLayer *delta;		/* NULL: none */
+	LlmSelectiveLayer *selective;	/* NULL: none */
+	LlmLinear	out;			/* (n_embd, n_inner) where the layer attends too; w.data NULL: the layer's wo is it */
 } LlmRecurrentLayer;
 
 typedef struct LlmLayer
@@ -135,6 +148,7 @@ typedef struct LlmLayer
 	uint32_t	state_index;	/* among the layers that attend, or that are recurrent: its place in pages or state */
 	uint32_t	see_before;		/* positions that a token sees before its own, and after; UINT32_MAX: all */
 	uint32_t	see_after;
+	uint32_t	chunk;			/* a token sees from the last multiple of it on; 0: no chunks */
 	int			rope;			/* LLM_ROPE_* */
 	uint32_t	n_head;
 	uint32_t	n_head_kv;

@@ -285,7 +285,7 @@ load_latent(LlmLoader *ld, int layer, LlmLayer *l)
 
 /* weights of one head, or of all; each head's own may be the rows of a matrix */
 static LlmStatus
-load_qk_norm(LlmLoader *ld, int layer, const char *role, uint32_t n_head, LlmNorm *out)
+load_qk_norm(LlmLoader *ld, int layer, const char *role, uint32_t n_head, bool rotates, LlmNorm *out)
 {
 	const LlmArch *arch = ld->model->arch;
 	const int64_t n = ld->model->hp.head_dim_k;
@@ -293,6 +293,8 @@ load_qk_norm(LlmLoader *ld, int layer, const char *role, uint32_t n_head, LlmNor
 
 	if (arch->qk_norm == LLM_QK_NORM_NONE)
 		return LLM_OK;
+	if (arch->qk_norm == LLM_QK_NORM_UNIT)
+		return ld->model->hp.qk_norm_unit && rotates ? fill_vector(ld, (uint32_t) n, 1, &out->weight) : LLM_OK;
 	if ((arch->traits & LLM_TRAIT_QK_NORM_SOME) && !llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")))
 		return LLM_OK;
 	if (arch->qk_norm == LLM_QK_NORM_EACH)
@@ -308,8 +310,8 @@ load_attention(LlmLoader *ld, int layer, LlmLayer *l)
 	TensorName	name;
 
 	LLM_TRY(load_qkv(ld, layer, l));
-	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", l->n_head, &l->q_norm));
-	LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", l->n_head_kv, &l->k_norm));
+	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", l->n_head, l->rope >= 0, &l->q_norm));
+	LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", l->n_head_kv, l->rope >= 0, &l->k_norm));
 	if (arch->traits & LLM_TRAIT_SINKS)
 		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), l->n_head, true, &l->sinks));
 	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) l->n_head * hp->head_dim_v, &l->wo);
@@ -327,11 +329,61 @@ load_mamba2(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
 	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_conv1d", "weight"), p->n_channels, p->n_conv, true, &x->conv));
 	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_conv1d", "bias"), p->n_channels, false, &x->conv_bias));
 	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_dt", "bias"), p->n_head, true, &x->dt_bias));
-	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_norm", "weight"), p->n_group, p->n_inner / p->n_group, false, &x->norm));
+	if (!(ld->model->arch->traits & LLM_TRAIT_SIDE_BY_SIDE) || llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ssm_norm", "weight")))
+		LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_norm", "weight"), p->n_group, p->n_inner / p->n_group, false, &x->norm));
 	snprintf(name, sizeof(name), "blk.%d.ssm_a", layer);
 	LLM_TRY(load_table(ld, name, p->n_head, 1, false, &x->a));
 	snprintf(name, sizeof(name), "blk.%d.ssm_d", layer);
 	return load_table(ld, name, p->n_head, 1, false, &x->d);
+}
+
+/* norms of what makes steps, B and C: with weights, or without where metadata says so */
+static LlmStatus
+load_selective_norms(LlmLoader *ld, int layer, LlmSelectiveLayer *s)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	const struct
+	{
+		const char *role;
+		uint32_t	n;
+		const float **out;
+	}			norms[] = {{"ssm_dt_norm", p->dt_rank, &s->dt_norm}, {"ssm_b_norm", p->n_state, &s->b_norm}, {"ssm_c_norm", p->n_state, &s->c_norm}};
+	TensorName	name;
+	const bool	weights = llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ssm_dt_norm", "weight")) != NULL;
+
+	s->norm_eps = weights ? ld->model->hp.norm_eps : p->norm_eps;
+	for (size_t i = 0; i < sizeof(norms) / sizeof(norms[0]) && (weights || p->norm_all); i++)
+	{
+		if (weights)
+			LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, norms[i].role, "weight"), norms[i].n, true, norms[i].out));
+		else
+			LLM_TRY(fill_vector(ld, norms[i].n, 1, norms[i].out));
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+load_mamba1(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	LlmSelectiveLayer *s;
+	TensorName	name;
+	void	   *memory;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmSelectiveLayer), &memory, ld->err));
+	memset(memory, 0, sizeof(LlmSelectiveLayer));
+	s = memory;
+	x->selective = s;
+	LLM_TRY(load_linear(ld, layer, "ssm_in", p->n_in, ld->model->hp.n_embd, &x->in));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_conv1d", "weight"), p->n_channels, p->n_conv, true, &x->conv));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_conv1d", "bias"), p->n_channels, false, &x->conv_bias));
+	LLM_TRY(load_linear(ld, layer, "ssm_x", p->dt_rank + 2 * (int64_t) p->n_state, p->n_inner, &s->x));
+	LLM_TRY(load_linear(ld, layer, "ssm_dt", p->n_inner, p->dt_rank, &s->dt));
+	LLM_TRY(load_selective_norms(ld, layer, s));
+	snprintf(name, sizeof(name), "blk.%d.ssm_a", layer);
+	LLM_TRY(load_table(ld, name, p->n_inner, p->n_state, true, &x->a));
+	snprintf(name, sizeof(name), "blk.%d.ssm_d", layer);
+	return load_table(ld, name, p->n_inner, 1, false, &x->d);
 }
 
 static LlmStatus
@@ -380,18 +432,22 @@ static LlmStatus
 load_recurrent(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
+	const LlmMixer kind = ld->model->arch->recurrent;
 	void	   *p;
 
 	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmRecurrentLayer), &p, ld->err));
 	memset(p, 0, sizeof(LlmRecurrentLayer));
 	l->recurrent = p;
-	if (l->mixer == LLM_MIXER_MAMBA2)
+	if (kind == LLM_MIXER_MAMBA2)
 		LLM_TRY(load_mamba2(ld, layer, l->recurrent));
-	else if (l->mixer == LLM_MIXER_DELTA_NET)
+	else if (kind == LLM_MIXER_MAMBA1)
+		LLM_TRY(load_mamba1(ld, layer, l->recurrent));
+	else if (kind == LLM_MIXER_DELTA_NET)
 		LLM_TRY(load_delta_net(ld, layer, l->recurrent));
 	else
 		LLM_TRY(load_short_conv(ld, layer, l->recurrent));
-	return load_linear(ld, layer, l->mixer == LLM_MIXER_SHORT_CONV ? "shortconv.out_proj" : "ssm_out", hp->n_embd, hp->recurrent.n_inner, &l->wo);
+	return load_linear(ld, layer, kind == LLM_MIXER_SHORT_CONV ? "shortconv.out_proj" : "ssm_out", hp->n_embd, hp->recurrent.n_inner,
+					   l->mixer == LLM_MIXER_ATTENTION ? &l->recurrent->out : &l->wo);
 }
 
 /* ---- feed-forward ---- */
@@ -561,10 +617,11 @@ load_norms_before(LlmLoader *ld, int layer, LlmLayer *l)
 	const bool	turned = (arch->traits & LLM_TRAIT_NORMS_TURNED) != 0;
 	TensorName	name;
 	const char *attn_norm = turned && llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_norm_2", "weight")) ? "attn_norm_2" : "attn_norm";
-	const char *ffn_norm = turned ? "attn_norm" : arch->traits & LLM_TRAIT_FFN_NORM_NAME ? "post_attention_norm" : "ffn_norm";
+	const char *ffn_norm = turned ? "attn_norm" : arch->ffn_norm ? arch->ffn_norm : "ffn_norm";
 
 	/* what comes out of the norm of embeddings need not be normalised again */
-	LLM_TRY(load_norm_if(ld, layer, attn_norm, n, layer == 0 && (arch->traits & LLM_TRAIT_EMBED_NORM), &l->attn_norm));
+	if (l->mixer != LLM_MIXER_NONE)
+		LLM_TRY(load_norm_if(ld, layer, attn_norm, n, layer == 0 && (arch->traits & LLM_TRAIT_EMBED_NORM), &l->attn_norm));
 	if (!l->has_ffn || (arch->traits & LLM_TRAIT_PARALLEL))
 		return LLM_OK;
 	return load_norm(ld, layer, ffn_norm, n, &l->ffn_norm);
@@ -576,8 +633,17 @@ set_sight(const LlmModel *m, uint32_t layer, LlmLayer *l)
 {
 	const uint32_t window = llm_hparams_window(&m->hp, layer);
 
-	l->see_before = window == 0 ? UINT32_MAX : m->hp.causal ? window - 1 : window / 2;
+	l->chunk = m->arch->chunked ? window : 0;
+	l->see_before = window == 0 || l->chunk > 0 ? UINT32_MAX : m->hp.causal ? window - 1 : window / 2;
 	l->see_after = m->hp.causal ? 0 : window == 0 ? UINT32_MAX : window / 2;
+}
+
+static bool
+has_router(LlmLoader *ld, int layer)
+{
+	TensorName	name;
+
+	return llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ffn_gate_inp", "weight")) != NULL;
 }
 
 static LlmStatus
@@ -592,7 +658,7 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	l->n_head_kv = llm_hparams_heads_kv(hp, (uint32_t) layer);
 	l->mixer = llm_hparams_mixer(arch, hp, (uint32_t) layer);
 	l->has_ffn = llm_hparams_ff(hp, (uint32_t) layer) > 0;
-	if (l->mixer == LLM_MIXER_NONE)
+	if (l->mixer == LLM_MIXER_NONE && (arch->traits & LLM_TRAIT_ONE_BLOCK))
 		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->ffn_norm));
 	else if (arch->norm_place == LLM_NORM_BEFORE || arch->norm_place == LLM_NORM_AROUND)
 		LLM_TRY(load_norms_before(ld, layer, l));
@@ -609,13 +675,15 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	}
 	if (l->mixer == LLM_MIXER_ATTENTION)
 		LLM_TRY(arch->traits & LLM_TRAIT_LATENT ? load_latent(ld, layer, l) : load_attention(ld, layer, l));
-	else if (l->mixer != LLM_MIXER_NONE)
+	else if (l->mixer == LLM_MIXER_LINEAR)
+		LLM_TRY(load_linear(ld, layer, "attn_output", hp->n_embd, hp->n_embd, &l->wo));
+	if ((arch->traits & LLM_TRAIT_SIDE_BY_SIDE) || (l->mixer != LLM_MIXER_ATTENTION && l->mixer == arch->recurrent))
 		LLM_TRY(load_recurrent(ld, layer, l));
 	if (!l->has_ffn)
 		return LLM_OK;
 	if (hp->ffn == LLM_FFN_XIELU)
 		LLM_TRY(load_xielu(ld, layer, l));
-	if (llm_hparams_has_experts(hp, (uint32_t) layer))
+	if (llm_hparams_has_experts(hp, (uint32_t) layer) && (!arch->experts_some || has_router(ld, layer)))
 		return load_experts(ld, layer, &l->experts);
 	return load_ffn(ld, layer, &l->ffn);
 }
@@ -640,13 +708,14 @@ use_draft_layers(LlmLoader *ld)
 /* ---- before and after the layers ---- */
 
 /*
- * Slopes of ALiBi for n heads: with p the largest power of two in n, 2^(-8/p) to the powers of 1 to p; for heads beyond, the
+ * Slopes of ALiBi for n heads: with p the largest power of two in n, 2^(-bias/p) to the powers of 1 to p; for heads beyond, the
  * square root of it to the odd powers. Source: Press et al. 2021, arXiv 2108.12409, and its reference implementation.
  */
 static LlmStatus
 make_slopes(LlmLoader *ld)
 {
 	const uint32_t n = ld->model->hp.n_head;
+	const double bias = ld->model->hp.alibi_bias;
 	const double log2 = 0.69314718055994530942;
 	uint32_t	power = 1;
 	void	   *p;
@@ -656,7 +725,7 @@ make_slopes(LlmLoader *ld)
 	LLM_TRY(llm_arena_alloc(&ld->model->arena, n, sizeof(float), &p, ld->err));
 	for (uint32_t h = 0; h < n; h++)
 	{
-		double		exponent = h < power ? 8.0 * (h + 1) / power : 4.0 * (2 * (h - power) + 1) / power;
+		double		exponent = h < power ? bias * (h + 1) / power : bias / 2 * (2 * (h - power) + 1) / power;
 
 		((float *) p)[h] = (float) llmk_exp(-exponent * log2);
 	}
@@ -672,9 +741,10 @@ load_embeddings(LlmLoader *ld)
 	const LlmPackTensor *types = llm_pack_find(&m->pack, "token_types.weight");
 
 	LLM_TRY(load_matrix(ld, "token_embd.weight", m->hp.n_vocab, m->hp.n_embd, 1, &m->token_embd));
-	if (traits & LLM_TRAIT_POSITIONS)
+	/* where there may be ALiBi in their place they may be missing */
+	if ((traits & LLM_TRAIT_POSITIONS) && (!(traits & LLM_TRAIT_ALIBI) || llm_pack_find(&m->pack, "position_embd.weight")))
 		LLM_TRY(load_matrix(ld, "position_embd.weight", m->hp.n_ctx_train, m->hp.n_embd, 1, &m->position_embd));
-	if (traits & LLM_TRAIT_ALIBI)
+	if (m->hp.alibi_bias > 0)
 		LLM_TRY(make_slopes(ld));
 	/* adapters of embeddings that are normalised are not computed */
 	if (!(traits & LLM_TRAIT_EMBED_NORM))
@@ -770,7 +840,8 @@ llm_load_weights(LlmLoader *ld)
 	for (uint32_t i = 0; i < m->hp.n_layer; i++)
 	{
 		LLM_TRY(load_layer(ld, (int) i, &m->layers[i]));
-		m->layers[i].state_index = m->layers[i].recurrent ? n_recurrent++ : m->layers[i].mixer == LLM_MIXER_NONE ? 0 : n_attn++;
+		/* a layer that attends and has a state too is one of each kind, as all others are */
+		m->layers[i].state_index = m->layers[i].recurrent ? n_recurrent++ : m->layers[i].mixer == LLM_MIXER_ATTENTION ? n_attn++ : 0;
 		if (!m->hp.causal)
 			m->layers[i].state_index = 0;
 	}

@@ -22,7 +22,8 @@ typedef enum NaiveAct
 	NAIVE_GELU_PLAIN,			/* without gate */
 	NAIVE_GELU_ERF,				/* the same by erf */
 	NAIVE_XIELU,				/* without gate too */
-	NAIVE_CLAMPED
+	NAIVE_CLAMPED,
+	NAIVE_REGLU
 } NaiveAct;
 
 typedef struct NaiveModel
@@ -39,7 +40,12 @@ typedef struct NaiveModel
 	const char *attn_norm;		/* names; NULL: the usual ones */
 	const char *ffn_norm;
 	bool		positions;		/* learned ones */
-	int			qk_norm;		/* 1: per head, 2: whole, 3: per head with weights of its own */
+	bool		embed_norm;
+	double		alibi;			/* largest exponent of a slope; 0: none */
+	const int32_t *heads;		/* by layer: heads, 0: no attention; key/value heads, 0: a matrix in its place; widths, 0: no feed-forward */
+	const int32_t *kvs;
+	const int32_t *ffs;
+	int			qk_norm;		/* 1: per head, 2: whole, 3: per head with weights of its own, 4: per head without weights, where there is rope */
 	bool		qk_norm_late;	/* after rope */
 	bool		fused_qkv;
 	bool		fused_gate;
@@ -63,17 +69,23 @@ typedef struct NaiveModel
 	bool		rope_local_only;
 	int			window;
 	int			window_every;	/* 0: all layers */
+	bool		full_first;		/* of them the first has none, not the last */
+	bool		chunked;		/* a window begins at a multiple of it */
 	double		embed_scale;	/* 0 means 1, in all of these */
 	double		residual_scale;
 	double		attn_scale;		/* 0: 1 / sqrt(head size) */
 	double		logit_scale;
 	double		attn_cap;
 	double		logit_cap;
-	double		query_scale;
+	double		query_scale;	/* by floor(position / yarn_orig), or where this is set: */
+	double		query_scale_length;	/* by floor((position + 1) / it), in layers without rope */
 	bool		sinks;
 	int			n_expert;
 	int			n_used;
-	int			router;			/* 1 softmax, 2 sigmoid, 3 softmax of the chosen */
+	int			router;			/* 1 softmax, 2 sigmoid, 3 softmax of the chosen, 4 SparseMixer */
+	bool		router_early;	/* over the layer's input */
+	bool		weigh_input;	/* of experts, not what they give */
+	int			moe_step;		/* every so many layers the last has experts; 0: all */
 	bool		renorm;
 	int			n_groups;
 	int			n_groups_used;
@@ -208,7 +220,31 @@ naive_linear(const Naive *v, const char *role, int index, int first_row, int n_r
 static inline bool
 naive_has_window(const NaiveModel *d, int layer)
 {
-	return d->window > 0 && (d->window_every == 0 || (layer + 1) % d->window_every != 0);
+	return d->window > 0 && (d->window_every == 0 || (layer + (d->full_first ? 0 : 1)) % d->window_every != 0);
+}
+
+static inline bool
+naive_rotates(const NaiveModel *d, int layer)
+{
+	return !(d->no_rope_every && (layer + 1) % d->no_rope_every == 0) && !(d->rope_local_only && !naive_has_window(d, layer));
+}
+
+static inline int
+naive_kv(const NaiveModel *d, int layer)
+{
+	return d->kvs ? d->kvs[layer] : d->n_head_kv;
+}
+
+static inline int
+naive_ff(const NaiveModel *d, int layer)
+{
+	return d->ffs ? d->ffs[layer] : d->n_ff;
+}
+
+static inline bool
+naive_has_experts(const NaiveModel *d, int layer)
+{
+	return d->n_expert > 0 && layer >= d->dense_lead && (d->moe_step == 0 || (layer + 1) % d->moe_step == 0);
 }
 
 static inline void
@@ -222,7 +258,7 @@ naive_rope(const Naive *v, double *x, int position)
 	Naive		top = {d, v->m, -1};
 	double	   *factors;
 
-	if ((d->no_rope_every && (v->layer + 1) % d->no_rope_every == 0) || (d->rope_local_only && !local))
+	if (!naive_rotates(d, v->layer))
 		return;
 	factors = d->rope_factors ? naive_tensor(&top, d->rope_factors, 0, 0, 1, d->n_rot / 2, true) : NULL;
 	for (int i = 0; i < d->n_rot / 2; i++)
@@ -252,6 +288,17 @@ naive_rope(const Naive *v, double *x, int position)
 	free(factors);
 }
 
+static inline void
+naive_unit(double *x, int n)
+{
+	double		square = 0;
+
+	for (int i = 0; i < n; i++)
+		square += x[i] * x[i] / n;
+	for (int i = 0; i < n; i++)
+		x[i] /= sqrt(square + 1e-5);
+}
+
 /* queries or keys of one token */
 static inline void
 naive_heads(const Naive *v, const char *norm, double *x, int n_head, int position)
@@ -267,6 +314,8 @@ naive_heads(const Naive *v, const char *norm, double *x, int n_head, int positio
 		naive_rope(v, x + h * NAIVE_HEAD_DIM, position);
 		if (by_head && v->d->qk_norm_late)
 			naive_norm_row(v, norm, 0, x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
+		if (v->d->qk_norm == 4 && naive_rotates(v->d, v->layer))
+			naive_unit(x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
 	}
 }
 
@@ -275,8 +324,9 @@ static inline void
 naive_attend(const Naive *v, const double *q, const double *k, const double *values, int t, int head, double *out)
 {
 	const NaiveModel *d = v->d;
-	const int	stride = d->n_head_kv * NAIVE_HEAD_DIM;
-	const int	first = naive_has_window(d, v->layer) && t >= d->window ? t + 1 - d->window : 0;
+	const int	stride = naive_kv(d, v->layer) * NAIVE_HEAD_DIM;
+	const int	windowed = d->chunked ? t / (d->window > 0 ? d->window : 1) * d->window : t + 1 - d->window;
+	const int	first = naive_has_window(d, v->layer) && t >= d->window ? windowed : 0;
 	double		p[NAIVE_TOKENS];
 	double		sum = 0;
 	double	   *sinks = d->sinks ? naive_tensor(v, "attn_sinks.weight", 0, 0, 1, NAIVE_HEAD, true) : NULL;
@@ -290,6 +340,8 @@ naive_attend(const Naive *v, const double *q, const double *k, const double *val
 		score *= d->attn_scale != 0 ? d->attn_scale : 1 / sqrt(NAIVE_HEAD_DIM);
 		if (d->attn_cap != 0)
 			score = d->attn_cap * tanh(score / d->attn_cap);
+		if (d->alibi != 0)
+			score -= pow(2, -d->alibi * (head + 1) / NAIVE_HEAD) * (t - s);
 		p[s] = exp(score);
 		sum += p[s];
 	}
@@ -393,7 +445,7 @@ naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
 {
 	const NaiveModel *d = v->d;
 	const int	nq = NAIVE_HEAD * NAIVE_HEAD_DIM;
-	const int	nk = d->n_head_kv * NAIVE_HEAD_DIM;
+	const int	nk = naive_kv(d, v->layer) * NAIVE_HEAD_DIM;
 	double	   *q = calloc((size_t) (n_tokens * nq), sizeof *q);
 	double	   *k = calloc((size_t) (n_tokens * nk), sizeof *k);
 	double	   *values = calloc((size_t) (n_tokens * nk), sizeof *values);
@@ -413,12 +465,12 @@ naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
 			values[t * nk + i % nk] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, values[t * nk + i % nk]));
 		}
 		naive_heads(v, "attn_q_norm", q + t * nq, NAIVE_HEAD, t);
-		naive_heads(v, "attn_k_norm", k + t * nk, d->n_head_kv, t);
-		for (int i = 0; d->query_scale != 0 && i < nq; i++)
-			q[t * nq + i] *= 1 + d->query_scale * log(1 + floor(t / d->yarn_orig));
+		naive_heads(v, "attn_k_norm", k + t * nk, nk / NAIVE_HEAD_DIM, t);
+		for (int i = 0; d->query_scale != 0 && (d->query_scale_length == 0 || !naive_rotates(d, v->layer)) && i < nq; i++)
+			q[t * nq + i] *= 1 + d->query_scale * log(1 + floor(d->query_scale_length != 0 ? (t + 1) / d->query_scale_length : t / d->yarn_orig));
 		for (int h = 0; h < NAIVE_HEAD; h++)
 		{
-			int			kv = h / (NAIVE_HEAD / d->n_head_kv) * NAIVE_HEAD_DIM;
+			int			kv = h / (NAIVE_HEAD * NAIVE_HEAD_DIM / nk) * NAIVE_HEAD_DIM;
 
 			naive_attend(v, q + t * nq + h * NAIVE_HEAD_DIM, k + kv, values + kv, t, h, heads + h * NAIVE_HEAD_DIM);
 		}
@@ -444,6 +496,8 @@ naive_activate(NaiveAct act, double g, double u)
 			g = fmin(g, 7);
 			u = fmax(-7, fmin(u, 7));
 			return g / (1 + exp(-1.702 * g)) * (u + 1);
+		case NAIVE_REGLU:
+			return fmax(g, 0) * u;
 		case NAIVE_GELU_PLAIN:
 			return naive_activate(NAIVE_GELU, u, 1);
 		case NAIVE_GELU_ERF:
@@ -512,6 +566,26 @@ naive_rank(const double *scores, int n, int i)
 	return rank;
 }
 
+/* SparseMixer of transformers' modeling_phimoe */
+static inline void
+naive_mix_sparsely(const NaiveModel *d, const double *p, double *weight)
+{
+	memset(weight, 0, (size_t) d->n_expert * sizeof *weight);
+	for (int k = 0; k < d->n_used; k++)
+	{
+		int			best = -1;
+		double		sum = 0;
+
+		for (int e = 0; e < d->n_expert; e++)
+			if (weight[e] == 0 && (best < 0 || p[e] > p[best]))
+				best = e;
+		for (int e = 0; e < d->n_expert; e++)
+			if (weight[e] == 0 && (p[best] - p[e]) / fmax(fabs(p[e]), p[best]) <= 0.02)
+				sum += exp(p[e] - p[best]);
+		weight[best] = 1 / sum;
+	}
+}
+
 /* weights of all experts; 0: not chosen */
 static inline void
 naive_route(const Naive *v, const double *x, double *weight)
@@ -525,6 +599,11 @@ naive_route(const Naive *v, const double *x, double *weight)
 	double	   *bias = d->choice_bias ? naive_tensor(v, "exp_probs_b.bias", 0, 0, 1, d->n_expert, true) : NULL;
 
 	naive_linear(v, "ffn_gate_inp", 0, 0, d->n_expert, NAIVE_EMBD, x, p);
+	if (d->router == 4)
+	{
+		naive_mix_sparsely(d, p, weight);
+		return;
+	}
 	for (int e = 0; e < d->n_expert; e++)
 		sum += exp(p[e]);
 	for (int e = 0; e < d->n_expert; e++)
@@ -555,29 +634,33 @@ naive_route(const Naive *v, const double *x, double *weight)
 		weight[e] *= naive_or_one(d->expert_scale) / (d->renorm || d->router == 3 ? sum : 1);
 }
 
+/* routed: what the router reads */
 static inline void
-naive_block(const Naive *v, const double *x, double *out)
+naive_block(const Naive *v, const double *x, const double *routed, double *out)
 {
 	const NaiveModel *d = v->d;
 	double		weight[64];
 	double		part[NAIVE_EMBD];
+	double		input[NAIVE_EMBD];
 	double	   *gate;
 	double		logit = 0;
 
-	if (d->n_expert == 0 || v->layer < d->dense_lead)
+	if (!naive_has_experts(d, v->layer))
 	{
-		naive_ffn(v, "", 0, d->n_ff, x, out);
+		naive_ffn(v, "", 0, naive_ff(d, v->layer), x, out);
 		return;
 	}
-	naive_route(v, x, weight);
+	naive_route(v, routed, weight);
 	memset(out, 0, NAIVE_EMBD * sizeof *out);
 	for (int e = 0; e < d->n_expert; e++)
 	{
 		if (weight[e] == 0)
 			continue;
-		naive_ffn(v, "_exps", e, d->n_ff, x, part);
 		for (int i = 0; i < NAIVE_EMBD; i++)
-			out[i] += weight[e] * part[i];
+			input[i] = d->weigh_input ? weight[e] * x[i] : x[i];
+		naive_ffn(v, "_exps", e, d->n_ff, input, part);
+		for (int i = 0; i < NAIVE_EMBD; i++)
+			out[i] += d->weigh_input ? part[i] : weight[e] * part[i];
 	}
 	if (d->n_ff_shared == 0)
 		return;
@@ -607,6 +690,7 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 {
 	static double x[NAIVE_TOKENS][NAIVE_EMBD];
 	static double h[NAIVE_TOKENS][NAIVE_EMBD];
+	static double input[NAIVE_TOKENS][NAIVE_EMBD];
 	static double block[NAIVE_TOKENS][NAIVE_EMBD];
 	Naive		v = {d, m, -1};
 	const bool	tied = llm_pack_find(&m->pack, "output.weight") == NULL;
@@ -622,25 +706,36 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 		for (int i = 0; row && i < NAIVE_EMBD; i++)
 			x[t][i] += row[i];
 		free(row);
+		if (d->embed_norm)
+			naive_norm(&v, "token_embd_norm", x[t], NAIVE_EMBD);
 	}
 	for (v.layer = 0; v.layer < d->n_layer; v.layer++)
 	{
+		const bool	mixes = !d->heads || d->heads[v.layer] > 0;
+
 		memcpy(h, x, sizeof h);
-		for (int t = 0; d->norm_before && t < n_tokens; t++)
+		memcpy(input, x, sizeof x);
+		for (int t = 0; mixes && d->norm_before && t < n_tokens; t++)
 			naive_norm(&v, d->attn_norm ? d->attn_norm : "attn_norm", h[t], NAIVE_EMBD);
-		(d->kv_rank ? naive_latent_attention : naive_attention) (&v, h[0], n_tokens, block[0]);
+		for (int t = 0; mixes && naive_kv(d, v.layer) == 0 && t < n_tokens; t++)
+			naive_linear(&v, "attn_output", 0, 0, NAIVE_EMBD, NAIVE_EMBD, h[t], block[t]);
+		if (mixes && naive_kv(d, v.layer) > 0)
+			(d->kv_rank ? naive_latent_attention : naive_attention) (&v, h[0], n_tokens, block[0]);
 		for (int t = 0; t < n_tokens; t++)
 		{
 			double		out[NAIVE_EMBD];
 
 			if (d->norm_ahead)
 				memcpy(h[t], x[t], sizeof h[t]);
-			naive_add(&v, "post_attention_norm", x[t], block[t]);
+			if (mixes)
+				naive_add(&v, "post_attention_norm", x[t], block[t]);
+			if (naive_ff(d, v.layer) == 0)
+				continue;
 			if (!d->parallel && !d->norm_ahead)
 				memcpy(h[t], x[t], sizeof h[t]);
 			if (!d->parallel && d->norm_before)
 				naive_norm(&v, d->ffn_norm ? d->ffn_norm : "ffn_norm", h[t], NAIVE_EMBD);
-			naive_block(&v, h[t], out);
+			naive_block(&v, h[t], d->router_early ? input[t] : h[t], out);
 			naive_add(&v, "post_ffw_norm", x[t], out);
 		}
 	}

@@ -96,8 +96,10 @@ tiny_attention(TinyMaker *k)
 {
 	const NaiveModel *d = k->d;
 	const int	nq = NAIVE_HEAD * NAIVE_HEAD_DIM;
-	const int	nk = d->n_head_kv * NAIVE_HEAD_DIM;
+	const int	nk = naive_kv(d, k->layer) * NAIVE_HEAD_DIM;
 
+	if (nk == 0)
+		return tiny_matrix(k, "attn_output.weight", NAIVE_EMBD, NAIVE_EMBD, 0);
 	if (d->fused_qkv)
 		tiny_matrix(k, "attn_qkv.weight", NAIVE_EMBD, nq + 2 * nk, 0);
 	else
@@ -114,7 +116,7 @@ tiny_attention(TinyMaker *k)
 		if (!d->fused_qkv)
 			tiny_tensor(k, "attn_v.bias", nk, 0, 0, 0, 1);
 	}
-	if (d->qk_norm)
+	if (d->qk_norm && d->qk_norm != 4)
 	{
 		if (d->qk_norm == 3)
 		{
@@ -178,9 +180,11 @@ tiny_layer(TinyMaker *k)
 	const char *attn_norm = d->attn_norm ? d->attn_norm : "attn_norm";
 	const char *ffn_norm = d->ffn_norm ? d->ffn_norm : "ffn_norm";
 
-	if (d->norm_before)
+	const bool	mixes = !d->heads || d->heads[k->layer] > 0;
+
+	if (d->norm_before && mixes)
 		tiny_norm(k, attn_norm, NAIVE_EMBD);
-	if (d->norm_before && !d->parallel && strcmp(ffn_norm, attn_norm) != 0)
+	if (d->norm_before && !d->parallel && strcmp(ffn_norm, attn_norm) != 0 && naive_ff(d, k->layer) > 0)
 		tiny_norm(k, ffn_norm, NAIVE_EMBD);
 	if (d->act == NAIVE_XIELU)
 	{
@@ -196,11 +200,12 @@ tiny_layer(TinyMaker *k)
 	}
 	if (d->kv_rank)
 		tiny_latent_attention(k);
-	else
+	else if (mixes)
 		tiny_attention(k);
-	if (d->n_expert == 0 || k->layer < d->dense_lead)
+	if (!naive_has_experts(d, k->layer))
 	{
-		tiny_ffn(k, "", d->n_ff, 0);
+		if (naive_ff(d, k->layer) > 0)
+			tiny_ffn(k, "", naive_ff(d, k->layer), 0);
 		return;
 	}
 	tiny_matrix(k, "ffn_gate_inp.weight", NAIVE_EMBD, d->n_expert, 0);
@@ -270,10 +275,14 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 	tiny_tensor(k, "token_embd.weight", NAIVE_EMBD, TINY_VOCAB, 0, 0, 1.5f);
 	if (d->positions)
 		tiny_tensor(k, "position_embd.weight", NAIVE_EMBD, TINY_CTX, 0, 0, 1);
+	if (d->embed_norm)
+		tiny_norm(k, "token_embd_norm", NAIVE_EMBD);
 	tiny_norm(k, "output_norm", NAIVE_EMBD);
 	if (!tied)
 		tiny_matrix(k, "output.weight", NAIVE_EMBD, TINY_VOCAB, 0);
-	if (d->rope_factors)
+	if (d->rope_factors && strcmp(d->rope_factors, "rope_freqs.weight") == 0)
+		tiny_tensor(k, "rope_freqs.weight", d->n_rot / 2, 0, 0, 3, 1);
+	else if (d->rope_factors)
 	{
 		tiny_tensor(k, "rope_factors_long.weight", d->n_rot / 2, 0, 0, 3, 1);
 		tiny_tensor(k, "rope_factors_short.weight", d->n_rot / 2, 0, 0, 2, 0.5f);
