@@ -170,6 +170,8 @@ typedef struct LlmArch
 	bool		experts_some;	/* layers with a router have experts, others a feed-forward */
 	bool		router_early;	/* the router reads what comes into the layer */
 	bool		weigh_input;	/* what an expert reads is multiplied by its weight, not what it gives */
+	bool		altup;			/* several residual streams, of which a layer computes one: see altup.c */
+	float		attn_scale;		/* of scores, where metadata has none; 0: by the size of heads */
 } LlmArch;
 
 /* rope of a kind of layer; angles are made from it in rope.c */
@@ -259,6 +261,16 @@ typedef struct LlmRecurrentParams
 	size_t		state_floats;	/* of one layer: (n_conv - 1, n_channels) past inputs, then (n_head, n_state, n_inner / n_head) */
 } LlmRecurrentParams;
 
+/* what altup.c computes with; n_streams 0: nothing */
+typedef struct LlmAltUpParams
+{
+	uint32_t	n_streams;
+	uint32_t	active;			/* the one that layers compute */
+	uint32_t	n_input;		/* numbers that each layer gets of a token beside the stream */
+	uint32_t	n_shared;		/* last layers that read keys and values of an earlier layer */
+	const LlmMetaArray *sparsity;	/* by layer: activations so many deviations above their mean stay; -infinity: all */
+} LlmAltUpParams;
+
 /* shape of a model, read from metadata and checked for sense */
 typedef struct LlmHparams
 {
@@ -317,6 +329,7 @@ typedef struct LlmHparams
 	uint32_t	n_layer_attn;	/* layers that attend, and that are recurrent */
 	uint32_t	n_layer_recurrent;
 	LlmRecurrentParams recurrent;
+	LlmAltUpParams altup;
 } LlmHparams;
 
 extern const LlmArch *llm_arch_find(LlmStr name);
@@ -344,6 +357,8 @@ extern LlmPooling llm_hparams_pools(const LlmHparams *hp, LlmPooling pooling);
 /* what kind of layer this is: positions it sees (0: all), and LLM_ROPE_* */
 extern uint32_t llm_hparams_window(const LlmHparams *hp, uint32_t layer);
 extern int	llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
+/* the layer whose keys and values a layer reads: its own, or the last one of its kind that has some */
+extern uint32_t llm_hparams_kv_source(const LlmHparams *hp, uint32_t layer);
 extern LlmMixer llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
 extern bool llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer);
 extern uint32_t llm_hparams_ff(const LlmHparams *hp, uint32_t layer);	/* 0: no feed-forward */

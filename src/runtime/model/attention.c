@@ -116,11 +116,15 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 			clamp(v, (int64_t) n_head_kv * hp->head_dim_v, hp->clamp_qkv);
 		}
 		prepare_heads(m, &job->layer->q_norm, q, n_head, cosine, sine);
-		prepare_heads(m, &job->layer->k_norm, k, n_head_kv, cosine, sine);
+		if (job->layer->wk.w.data)
+			prepare_heads(m, &job->layer->k_norm, k, n_head_kv, cosine, sine);
 		if (hp->query_scale != 0 && (!hp->query_scale_plain || rope < 0))
 			scale_queries(m, q, n_head, pass->row_position[row]);
-		for (uint32_t h = 0; h < n_head_kv; h++)
+		/* a layer without keys of its own reads those of an earlier one */
+		for (uint32_t h = 0; h < n_head_kv && job->layer->wk.w.data; h++)
 		{
+			if (job->layer->v_norm.weight)
+				llm_norm_row(m, &job->layer->v_norm, v + h * hp->head_dim_v, hp->head_dim_v, v + h * hp->head_dim_v);
 			m->kernels->store_key(k + h * hp->head_dim_k, (int) hp->head_dim_k, pass->kv->type, slot,
 								  llm_kv_keys(pass->kv, segment->seq, page, job->layer->state_index, h));
 			m->kernels->store_value(v + h * hp->head_dim_v, (int) hp->head_dim_v, pass->kv->type, slot,

@@ -92,7 +92,8 @@ embed(LlmPass *pass, const LlmStop *stop)
 	if (pass->model->n_ropes > 0)
 		LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
 	LLM_TRY(llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop));
-	return llm_lora_embed(pass, stop);
+	LLM_TRY(llm_lora_embed(pass, stop));
+	return llm_altup_begin(pass, stop);
 }
 
 /* ---- rows: norms and residuals; with the quantization that the next product needs ---- */
@@ -231,7 +232,7 @@ op_qkv(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	bool		quantized = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w);
 	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, quantized);
 
-	return llm_linear_run(pass, lin, out, 3, &acts, stop);
+	return llm_linear_run(pass, lin, out, layer->wk.w.data ? 3 : 1, &acts, stop);
 }
 
 /* normalises and rotates in place, so it does not pause */
@@ -349,7 +350,7 @@ op_ffn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 }
 
 static const LlmOpFn no_ops[] = {NULL};
-static const LlmOpFn mixer_begin_ops[] = {llm_moe_route_early, op_attn_norm, NULL};
+static const LlmOpFn mixer_begin_ops[] = {llm_moe_route_early, llm_altup_predict, op_attn_norm, NULL};
 static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, llm_attention_gate, NULL};
 static const LlmOpFn linear_ops[] = {op_take_norm, NULL};
 static const LlmOpFn side_begin_ops[] = {op_attn_out, op_side_norm, NULL};
@@ -381,8 +382,8 @@ run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 		mixes ? mixer_begin_ops : no_ops, layer->latent ? llm_latent_ops : mixer_ops[layer->mixer],
 		side ? side_begin_ops : no_ops, side ? mixer_ops[pass->model->arch->recurrent] : no_ops,
 		side ? side_end_ops : layer->latent ? latent_end_ops : ahead ? mixer_end_ahead_ops : mixes ? mixer_end_ops : no_ops,
-		layer->has_ffn && !ahead ? ffn_begin_ops : no_ops, !layer->has_ffn ? no_ops : layer->experts ? llm_moe_ops : llm_ffn_ops,
-		layer->has_ffn ? ffn_end_ops : no_ops,
+		layer->altup ? llm_laurel_ops : no_ops, layer->has_ffn && !ahead ? ffn_begin_ops : no_ops, !layer->has_ffn ? no_ops : layer->experts ? llm_moe_ops : llm_ffn_ops,
+		layer->has_ffn ? ffn_end_ops : no_ops, layer->altup ? llm_altup_end_ops : no_ops,
 	};
 
 	for (; pass->part < (int) (sizeof(parts) / sizeof(parts[0])); pass->part++, pass->op = 0)
@@ -454,6 +455,9 @@ llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	}
 	for (; pass->layer < pass->model->hp.n_layer; pass->layer++, pass->part = 0)
 		LLM_TRY(run_layer(pass, &pass->model->layers[pass->layer], stop));
+	if (!pass->gathered)
+		LLM_TRY(llm_altup_gather(pass, stop));
+	pass->gathered = true;
 	if (pass->n_vectors_taken < pass->vectors_out.n)
 		LLM_TRY(take_vectors(pass, stop, err));
 	while (pass->n_taken < pass->logits_out.n)
@@ -492,6 +496,7 @@ llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const 
 	pass->layer = 0;
 	pass->part = 0;
 	pass->op = 0;
+	pass->gathered = false;
 	pass->vectors_ready = false;
 	pass->n_vectors_taken = 0;
 	pass->n_taken = 0;
@@ -538,7 +543,10 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const LlmRecurrentParams *recurrent = &hp->recurrent;
 	const size_t mixed_width = m->arch->traits & LLM_TRAIT_GAPS ? hp->n_embd : recurrent->n_inner;
 	const size_t v_width = max_size((size_t) hp->n_head * hp->head_dim_v, mixed_width);
-	const size_t side_rows = m->arch->traits & LLM_TRAIT_SIDE_BY_SIDE ? rows : 0;
+	const LlmAltUpParams *altup = &hp->altup;
+	const size_t side_rows = (m->arch->traits & LLM_TRAIT_SIDE_BY_SIDE) || altup->n_streams > 0 ? rows : 0;
+	const size_t stream_rows = rows * altup->n_streams;
+	const size_t input_width = (size_t) hp->n_layer * altup->n_input;
 	const size_t selective_rows = recurrent->dt_rank > 0 ? rows : 0;
 	const size_t expert_width = router->n_latent > 0 ? router->n_latent : hp->n_embd;
 	const bool	all_experts = router->n_expert > 0 && hp->n_dense_lead == 0 && hp->moe_every == 0 && !m->arch->experts_some;
@@ -550,7 +558,7 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const size_t local_rows = m->n_ropes > 1 ? rows : 0;
 	const size_t shared_rows = hp->n_ff_shared > 0 ? rows : 0;
 	const size_t widest = max_size(max_size(hp->n_embd, ffn_width), max_size(v_width, hp->latent.q_rank));
-	const size_t row_width = max_size(widest, max_size(router->n_latent, recurrent->dt_rank));
+	const size_t row_width = max_size(max_size(widest, max_size(router->n_latent, recurrent->dt_rank)), max_size(altup->n_input, m->altup.laurel_rank));
 	const size_t terms = max_size(rows * max_size(row_width, max_size(latent_width, heads_width)),
 								  slots * max_size(expert_width, hp->n_ff_expert));
 	const size_t term_blocks = terms / LLM_QK + max_size(rows * (hp->latent.kv_rank > 0 ? hp->n_head : 1), slots);
@@ -610,6 +618,12 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->dt_in, selective_rows * recurrent->dt_rank * sizeof(float)},
 		{(void **) &pass->bc, selective_rows * 2 * recurrent->n_state * sizeof(float)},
 		{(void **) &pass->side_out, side_rows * hp->n_embd * sizeof(float)},
+		{(void **) &pass->streams, stream_rows * hp->n_embd * sizeof(float)},
+		{(void **) &pass->predicted, stream_rows * hp->n_embd * sizeof(float)},
+		{(void **) &pass->layer_inputs, rows * input_width * sizeof(float)},
+		{(void **) &pass->input_rows, rows * input_width * sizeof(float)},
+		{(void **) &pass->input_gate, rows * altup->n_input * sizeof(float)},
+		{(void **) &pass->laurel, rows * m->altup.laurel_rank * sizeof(float)},
 		{(void **) &pass->lora_mid, lora_mid_floats(m, rows) * sizeof(float)},
 		{(void **) &pass->lora_out, lora_floats(m, rows) * sizeof(float)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},

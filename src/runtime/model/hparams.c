@@ -774,6 +774,8 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 	hp->attn_scale = hp->n_head_kv == 0 ? 1 : 1.0f / sqrtf((float) (wide ? hp->n_embd / hp->n_head : hp->head_dim_k));
 	if (hp->latent.kv_rank > 0)
 		hp->attn_scale = (float) (hp->latent.score_scale / sqrt((double) hp->latent.head_dim_k));
+	if (r->arch->attn_scale != 0)
+		hp->attn_scale = r->arch->attn_scale;
 	if (r->arch->scale_by_dim && hp->n_head_kv > 0)
 		hp->attn_scale = 1.0f / (float) hp->head_dim_k;
 	hp->attn_cap = r->arch->attn_cap;
@@ -809,13 +811,51 @@ read_scales(const KeyReader *r, LlmHparams *hp)
 	return refuse_unless(r, "residual_scale", 0);
 }
 
+/* ---- streams ---- */
+
+uint32_t
+llm_hparams_kv_source(const LlmHparams *hp, uint32_t layer)
+{
+	const uint32_t first = hp->n_layer - hp->altup.n_shared;
+	uint32_t	source = layer < first ? layer : first;
+
+	if (layer < first)
+		return layer;
+	while (source > 0 && llm_hparams_window(hp, source - 1) != llm_hparams_window(hp, layer))
+		source--;
+	return source > 0 ? source - 1 : layer;
+}
+
+static LlmStatus
+read_altup(const KeyReader *r, LlmHparams *hp)
+{
+	LlmAltUpParams *p = &hp->altup;
+	KeyName		key;
+
+	if (!r->arch->altup)
+		return refuse_unless(r, "attention.shared_kv_layers", 0);
+	LLM_TRY(read_uint(r, "altup.num_inputs", true, 2, 16, &p->n_streams));
+	LLM_TRY(read_uint(r, "altup.active_idx", true, 0, p->n_streams - 1, &p->active));
+	LLM_TRY(read_uint(r, "embedding_length_per_layer_input", true, 1, MAX_WIDTH / hp->n_layer, &p->n_input));
+	LLM_TRY(read_uint(r, "attention.shared_kv_layers", true, 0, hp->n_layer - 1, &p->n_shared));
+	LLM_TRY(llm_meta_array(r->meta, key_name(r, "activation_sparsity_scale", key), true, LLM_META_FLOAT32, &p->sparsity, r->err));
+	if (p->sparsity->count < hp->n_layer)
+		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" has %llu elements for %u layers", key,
+						(unsigned long long) p->sparsity->count, hp->n_layer);
+	for (uint32_t i = hp->n_layer - p->n_shared; i < hp->n_layer; i++)
+		if (llm_hparams_kv_source(hp, i) == i)
+			return llm_fail(r->err, LLM_E_FORMAT, "layer %u shares keys and values, and none of the first %u layers has the same window", i,
+							hp->n_layer - p->n_shared);
+	return LLM_OK;
+}
+
 /* ---- both directions, pooling ---- */
 
 static LlmStatus
 read_direction(const KeyReader *r, LlmHparams *hp)
 {
 	const bool	encoder = has_trait(r, LLM_TRAIT_ENCODER);
-	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 &&
+	const bool	can = hp->n_layer_recurrent == 0 && hp->latent.kv_rank == 0 && hp->altup.n_streams == 0 &&
 		(hp->window == 0 || has_trait(r, LLM_TRAIT_WINDOW_SYMMETRIC));
 	KeyName		key;
 
@@ -824,7 +864,7 @@ read_direction(const KeyReader *r, LlmHparams *hp)
 	if (encoder ? hp->causal : !hp->causal && !can)
 		return llm_fail(r->err, LLM_E_UNSUPPORTED, "model feature \"%s\" = %s is not supported for architecture \"%s\"",
 						key, hp->causal ? "true" : "false", r->arch->name);
-	hp->n_layer_kept = hp->causal ? hp->n_layer_attn : 1;
+	hp->n_layer_kept = hp->causal ? hp->n_layer_attn - hp->altup.n_shared : 1;
 	return LLM_OK;
 }
 
@@ -996,6 +1036,7 @@ llm_hparams_read_with(const LlmMeta *meta, const LlmRopeOptions *options, const 
 	LLM_TRY(read_windows(&r, hp));
 	LLM_TRY(read_experts(&r, hp));
 	LLM_TRY(read_scales(&r, hp));
+	LLM_TRY(read_altup(&r, hp));
 	LLM_TRY(read_direction(&r, hp));
 	LLM_TRY(read_parallel(&r, hp));
 	LLM_TRY(read_activation(&r, hp));

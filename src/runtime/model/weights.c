@@ -59,7 +59,17 @@ load_norm(LlmLoader *ld, int layer, const char *role, int64_t n, LlmNorm *out)
 
 	if (ld->model->arch->traits & LLM_TRAIT_PLAIN_NORM)
 		return fill_vector(ld, (uint32_t) n, 1, &out->weight);
-	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, role, "weight"), n, true, &out->weight));
+	tensor_name(name, layer, role, "weight");
+	if (layer >= 0 && !llm_pack_find(&ld->model->pack, name))
+	{
+		TensorName	bare;
+
+		/* Falcon H1's converter leaves the ending out */
+		snprintf(bare, sizeof(bare), "blk.%d.%s", layer, role);
+		if (llm_pack_find(&ld->model->pack, bare))
+			memcpy(name, bare, sizeof(bare));
+	}
+	LLM_TRY(llm_load_vector(ld, name, n, true, &out->weight));
 	if (ld->model->arch->norm != LLM_NORM_LAYER)
 		return LLM_OK;
 	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n, false, &out->bias);
@@ -240,6 +250,14 @@ load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
 	if (llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_qkv", "weight")))
 		return load_fused(ld, layer, "attn_qkv", hp->n_embd, parts, 3);
 	LLM_TRY(load_linear(ld, layer, "attn_q", parts[0].n_rows, hp->n_embd, &l->wq));
+	if (llm_hparams_kv_source(hp, (uint32_t) layer) != (uint32_t) layer)
+	{
+		/* in the file all the same, and not computed with */
+		llm_loader_use(ld, tensor_name(name, layer, "attn_k", "weight"));
+		llm_loader_use(ld, tensor_name(name, layer, "attn_v", "weight"));
+		llm_loader_use(ld, tensor_name(name, layer, "attn_k_norm", "weight"));
+		return LLM_OK;
+	}
 	LLM_TRY(load_linear(ld, layer, "attn_k", parts[1].n_rows, hp->n_embd, &l->wk));
 	return load_linear(ld, layer, "attn_v", parts[2].n_rows, hp->n_embd, &l->wv);
 }
@@ -311,7 +329,10 @@ load_attention(LlmLoader *ld, int layer, LlmLayer *l)
 
 	LLM_TRY(load_qkv(ld, layer, l));
 	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", l->n_head, l->rope >= 0, &l->q_norm));
-	LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", l->n_head_kv, l->rope >= 0, &l->k_norm));
+	if (l->wk.w.data)
+		LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", l->n_head_kv, l->rope >= 0, &l->k_norm));
+	if (arch->altup)
+		LLM_TRY(fill_vector(ld, hp->head_dim_v, 1, &l->v_norm.weight));
 	if (arch->traits & LLM_TRAIT_SINKS)
 		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), l->n_head, true, &l->sinks));
 	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) l->n_head * hp->head_dim_v, &l->wo);
@@ -606,6 +627,70 @@ load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 	return LLM_OK;
 }
 
+/* ---- several streams (altup.c) ---- */
+
+static LlmStatus
+load_altup(LlmLoader *ld)
+{
+	LlmModel   *m = ld->model;
+	const LlmAltUpParams *p = &m->hp.altup;
+	const int64_t n_embd = m->hp.n_embd;
+	const int64_t n_inputs = (int64_t) m->hp.n_layer * p->n_input;
+
+	if (p->n_streams == 0)
+		return LLM_OK;
+	LLM_TRY(load_stack(ld, -1, "altup_proj", n_embd, n_embd, p->n_streams - 1, &m->altup.spread));
+	LLM_TRY(load_stack(ld, -1, "altup_unembd_proj", n_embd, n_embd, p->n_streams - 1, &m->altup.gather));
+	LLM_TRY(load_matrix(ld, "per_layer_token_embd.weight", m->hp.n_vocab, n_inputs, 1, &m->altup.input_embd));
+	LLM_TRY(load_linear(ld, -1, "per_layer_model_proj", n_inputs, n_embd, &m->altup.input_proj));
+	return load_norm(ld, -1, "per_layer_proj_norm", p->n_input, &m->altup.input_norm);
+}
+
+/* the laurel block's rank is that of its matrix */
+static LlmStatus
+load_laurel(LlmLoader *ld, int layer, LlmAltUpLayer *x)
+{
+	LlmModel   *m = ld->model;
+	TensorName	name;
+	const LlmPackTensor *t = llm_pack_find(&m->pack, tensor_name(name, layer, "laurel_l", "weight"));
+	const int64_t rank = t ? t->n_rows : 1;
+
+	if (rank < 1 || rank > MAX_HEAD_ROWS)
+		return llm_fail(ld->err, LLM_E_FORMAT, "tensor \"%s\" has %lld rows, outside 1 to %d", name, (long long) rank, MAX_HEAD_ROWS);
+	LLM_TRY(load_linear(ld, layer, "laurel_l", rank, m->hp.n_embd, &x->laurel_down));
+	LLM_TRY(load_linear(ld, layer, "laurel_r", m->hp.n_embd, rank, &x->laurel_up));
+	if (rank > m->altup.laurel_rank)
+		m->altup.laurel_rank = (uint32_t) rank;
+	return load_norm(ld, layer, "laurel_post_norm", m->hp.n_embd, &x->laurel_norm);
+}
+
+static LlmStatus
+load_altup_layer(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	const int64_t n = hp->altup.n_streams;
+	LlmAltUpLayer *x;
+	TensorName	name;
+	void	   *p;
+
+	if (n == 0)
+		return LLM_OK;
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmAltUpLayer), &p, ld->err));
+	memset(p, 0, sizeof(LlmAltUpLayer));
+	x = p;
+	l->altup = x;
+	x->sparsity = (float) llm_meta_array_float(hp->altup.sparsity, (uint64_t) layer);
+	LLM_TRY(load_norm(ld, layer, "altup_router_norm", hp->n_embd, &x->router_norm));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "altup_router", "weight"), n, hp->n_embd, false, &x->router));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "altup_predict_coef", "weight"), n * n, n, false, &x->predict));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "altup_correct_coef", "weight"), n, n, false, &x->correct));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "altup_correct_scale", "weight"), hp->n_embd, true, &x->correct_scale));
+	LLM_TRY(load_laurel(ld, layer, x));
+	LLM_TRY(load_linear(ld, layer, "inp_gate", hp->altup.n_input, hp->n_embd, &x->input_gate));
+	LLM_TRY(load_linear(ld, layer, "proj", hp->n_embd, hp->altup.n_input, &x->input_up));
+	return load_norm(ld, layer, "post_norm", hp->n_embd, &x->input_norm);
+}
+
 /* ---- layers ---- */
 
 /* norms before blocks */
@@ -658,6 +743,7 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	l->n_head_kv = llm_hparams_heads_kv(hp, (uint32_t) layer);
 	l->mixer = llm_hparams_mixer(arch, hp, (uint32_t) layer);
 	l->has_ffn = llm_hparams_ff(hp, (uint32_t) layer) > 0;
+	LLM_TRY(load_altup_layer(ld, layer, l));
 	if (l->mixer == LLM_MIXER_NONE && (arch->traits & LLM_TRAIT_ONE_BLOCK))
 		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->ffn_norm));
 	else if (arch->norm_place == LLM_NORM_BEFORE || arch->norm_place == LLM_NORM_AROUND)
@@ -834,6 +920,7 @@ llm_load_weights(LlmLoader *ld)
 		LLM_TRY(llm_adapters_find(ld, "output.weight", m->hp.n_vocab, m->hp.n_embd, 1, false, &m->output.lora));
 	}
 	LLM_TRY(load_head(ld));
+	LLM_TRY(load_altup(ld));
 	LLM_TRY(llm_arena_alloc(&m->arena, m->hp.n_layer, sizeof(LlmLayer), &p, ld->err));
 	m->layers = p;
 	memset(p, 0, m->hp.n_layer * sizeof(LlmLayer));
@@ -842,6 +929,8 @@ llm_load_weights(LlmLoader *ld)
 		LLM_TRY(load_layer(ld, (int) i, &m->layers[i]));
 		/* a layer that attends and has a state too is one of each kind, as all others are */
 		m->layers[i].state_index = m->layers[i].recurrent ? n_recurrent++ : m->layers[i].mixer == LLM_MIXER_ATTENTION ? n_attn++ : 0;
+		if (llm_hparams_kv_source(&m->hp, i) != i)
+			m->layers[i].state_index = m->layers[llm_hparams_kv_source(&m->hp, i)].state_index;
 		if (!m->hp.causal)
 			m->layers[i].state_index = 0;
 	}

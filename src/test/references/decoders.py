@@ -160,6 +160,16 @@ def gemma3(r):
 
 
 @model
+def gemma3n(r):
+    d = free_head(r, num_hidden_layers=8, vocab_size=328, tie_word_embeddings=True)
+    d['hidden_size'] = 2 * d['num_attention_heads'] * r.choice([8, 12])
+    return t.Gemma3nTextConfig(**d, vocab_size_per_layer_input=328, hidden_size_per_layer_input=r.choice([8, 24]), sliding_window=r.choice([6, 15, 70]),
+                               layer_types=['sliding_attention', 'full_attention'] * 4, num_kv_shared_layers=r.choice([0, 3, 4]),
+                               activation_sparsity_pattern=[0.95, 0.5, 0.8, 0.0, 0.0, 0.0, 0.9, 0.0], laurel_rank=r.choice([8, 12]),
+                               final_logit_softcapping=30.0)
+
+
+@model
 def gemma2(r):
     d = free_head(r, num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True)
     return t.Gemma2Config(**d, sliding_window=r.choice([6, 15, 70]), query_pre_attn_scalar=d['head_dim'])

@@ -532,6 +532,22 @@ static const Case cases[] = {
 		.d = {.arch = "xverse", SHAPE(2, 16, 10000), .norm_before = true},
 	},
 	{
+		.what = "streams", .tied = true,
+		.d = {.arch = "gemma3n", SHAPE(6, 16, 1000000), .norm_before = true, .norm_after = true, .act = NAIVE_GELU, .qk_norm = 1, .neox = true,
+			.window = 33, .window_every = 3, .embed_scale = 8, .local_base = 10000, .attn_scale = 1, .logit_cap = 30, .n_streams = 4, .n_input = 24,
+			.n_shared = 2, .laurel_rank = 12, .sparsity = (const float[]) {1.6448536f, 0, -INFINITY, 0.5f, -INFINITY, 1}},
+		.keys = {KEY("attention.sliding_window", 33), KEY("attention.sliding_window_pattern", 3), KEY("altup.num_inputs", 4), KEY("altup.active_idx", 0),
+			KEY("embedding_length_per_layer_input", 24), KEY("attention.shared_kv_layers", 2)},
+	},
+	{
+		.what = "quantized streams, another active",
+		.d = {.arch = "gemma3n", SHAPE(5, 16, 1000000), .norm_before = true, .norm_after = true, .act = NAIVE_GELU, .qk_norm = 1, .neox = true,
+			.window = 33, .window_every = 2, .embed_scale = 8, .local_base = 10000, .attn_scale = 1, .logit_cap = 30, .n_streams = 3, .active = 1,
+			.n_input = 32, .n_shared = 3, .laurel_rank = 32, .quantized = true, .sparsity = (const float[]) {1, -INFINITY, -INFINITY, 0.5f, -INFINITY}},
+		.keys = {KEY("attention.sliding_window", 33), KEY("attention.sliding_window_pattern", 2), KEY("altup.num_inputs", 3), KEY("altup.active_idx", 1),
+			KEY("embedding_length_per_layer_input", 32), KEY("attention.shared_kv_layers", 3)},
+	},
+	{
 		.what = "scales of stacks",
 		.d = {.arch = "llama", SHAPE(2, 16, 10000), .norm_before = true, .n_expert = 4, .n_used = 2, .router = 1,
 			.renorm = true, .scales = 1},
@@ -808,6 +824,11 @@ test_refused_keys(void)
 	check_refused(experts, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_UNSUPPORTED, "leading_dense_block_count");
 	check_refused(experts, &(TinyKey) KEY("expert_shared_feed_forward_length", 32), LLM_E_UNSUPPORTED, "expert_shared");
 	check_refused(experts, &(TinyKey) KEY("expert_gating_func", 4), LLM_E_FORMAT, "expert_gating_func");
+	check_refused(&cases[case_named("streams")], &(TinyKey) SWITCH("attention.causal", false), LLM_E_UNSUPPORTED, "attention.causal");
+	check_refused(llama, &(TinyKey) KEY("attention.shared_kv_layers", 1), LLM_E_UNSUPPORTED, "shared_kv_layers");
+	check_refused(llama, &(TinyKey) KEY("attention.max_alibi_bias", 8), LLM_E_UNSUPPORTED, "max_alibi_bias");
+	check_refused(llama, &(TinyKey) SWITCH("attention.qk_norm", true), LLM_E_UNSUPPORTED, "attention.qk_norm");
+	check_refused(experts, &(TinyKey) KEY("interleave_moe_layer_step", 2), LLM_E_UNSUPPORTED, "interleave_moe_layer_step");
 	check_refused(experts, &(TinyKey) KEY("expert_group_count", 3), LLM_E_FORMAT, "groups");
 	check_refused(experts, &(TinyKey) KEY("expert_feed_forward_length", 64), LLM_E_FORMAT, "ffn_gate_exps");
 }
@@ -1006,6 +1027,7 @@ main(void)
 	test_pauses(&cases[case_named("soft caps")]);
 	test_pauses(&cases[case_named("quantized latent attention")]);
 	test_pauses(&cases[case_named("quantized, chunks")]);
+	test_pauses(&cases[case_named("quantized streams, another active")]);
 	test_pauses(&cases[case_named("quantized router before attention")]);
 	test_pauses(&cases[case_named("quantized, layers with gaps")]);
 	test_refused_keys();

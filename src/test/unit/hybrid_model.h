@@ -175,6 +175,15 @@ static const HybridTensor hybrid_ffn[] = {
 	{0}
 };
 
+/* the same with a norm whose name has no ending, as some files have it */
+static const HybridTensor hybrid_bare_ffn[] = {
+	HYBRID_NORM("ffn_norm"),
+	HYBRID_MATRIX("ffn_gate.weight", HYBRID_N_EMBD, 96, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("ffn_up.weight", HYBRID_N_EMBD, 96, LLM_TYPE_F32),
+	HYBRID_MATRIX("ffn_down.weight", 96, HYBRID_N_EMBD, LLM_TYPE_F16),
+	{0}
+};
+
 static const HybridTensor hybrid_ends[] = {
 	HYBRID_MATRIX("token_embd.weight", HYBRID_N_EMBD, MIXED_N_VOCAB, LLM_TYPE_F32),
 	HYBRID_MATRIX("output.weight", HYBRID_N_EMBD, MIXED_N_VOCAB, LLM_TYPE_Q8_0),
@@ -229,7 +238,7 @@ static const HybridKind hybrid_kinds[] = {
 		{hybrid_mamba1, hybrid_mamba1_norms, hybrid_experts_ffn}}, {0, 2, 0}, {96, 96, 96}, NULL, 0
 	},
 	{
-		"falcon-h1", "output_norm.weight", 2, {{hybrid_mamba2, hybrid_side, hybrid_ffn}, {hybrid_mamba2, hybrid_side, hybrid_ffn}}, {2, 2},
+		"falcon-h1", "output_norm.weight", 2, {{hybrid_mamba2, hybrid_side, hybrid_ffn}, {hybrid_mamba2, hybrid_side, hybrid_bare_ffn}}, {2, 2},
 		{96, 96}, NULL, 0
 	},
 };

@@ -13,6 +13,7 @@
 #define NAIVE_HEAD 4
 #define NAIVE_HEAD_DIM 16
 #define NAIVE_TOKENS 110
+#define NAIVE_SHARED 12			/* layers whose keys and values others may read */
 
 typedef enum NaiveAct
 {
@@ -95,6 +96,12 @@ typedef struct NaiveModel
 	int			n_ff_shared;
 	bool		shared_plain;	/* the shared expert has no gate of its own */
 	int			dense_lead;		/* leading layers without experts */
+	int			n_streams;		/* several residual streams (naive_altup.h); 0: one */
+	int			active;
+	int			n_input;		/* of each layer's own input of a token */
+	int			n_shared;		/* last layers that read keys and values of an earlier one */
+	int			laurel_rank;
+	const float *sparsity;		/* by layer: deviations above the mean; -INFINITY: none */
 	int			kv_rank;		/* latent attention; 0: none */
 	int			q_rank;			/* 0: queries come directly */
 	int			latent_k;		/* sizes of its heads */
@@ -239,6 +246,19 @@ static inline int
 naive_ff(const NaiveModel *d, int layer)
 {
 	return d->ffs ? d->ffs[layer] : d->n_ff;
+}
+
+/* the layer whose keys and values a layer reads */
+static inline int
+naive_kv_source(const NaiveModel *d, int layer)
+{
+	int			source = d->n_layer - d->n_shared - 1;
+
+	if (layer <= source)
+		return layer;
+	while (source > 0 && naive_has_window(d, source) != naive_has_window(d, layer))
+		source--;
+	return source;
 }
 
 static inline bool
@@ -450,14 +470,25 @@ naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
 	double	   *k = calloc((size_t) (n_tokens * nk), sizeof *k);
 	double	   *values = calloc((size_t) (n_tokens * nk), sizeof *values);
 	double		heads[NAIVE_HEAD * NAIVE_HEAD_DIM];
+	static double kept[NAIVE_SHARED][2][NAIVE_TOKENS * NAIVE_HEAD * NAIVE_HEAD_DIM];
+	const int	source = naive_kv_source(d, v->layer);
 
 	for (int t = 0; q && k && values && t < n_tokens; t++)
 	{
 		const double *row = x + t * NAIVE_EMBD;
 
+		if (source != v->layer)
+		{
+			memcpy(k + t * nk, kept[source][0] + t * nk, (size_t) nk * sizeof *k);
+			memcpy(values + t * nk, kept[source][1] + t * nk, (size_t) nk * sizeof *k);
+		}
+
 		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_q", 0, 0, nq, NAIVE_EMBD, row, q + t * nq);
-		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_k", 0, d->fused_qkv ? nq : 0, nk, NAIVE_EMBD, row, k + t * nk);
-		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_v", 0, d->fused_qkv ? nq + nk : 0, nk, NAIVE_EMBD, row, values + t * nk);
+		if (source == v->layer)
+		{
+			naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_k", 0, d->fused_qkv ? nq : 0, nk, NAIVE_EMBD, row, k + t * nk);
+			naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_v", 0, d->fused_qkv ? nq + nk : 0, nk, NAIVE_EMBD, row, values + t * nk);
+		}
 		for (int i = 0; d->clamp_qkv != 0 && i < nq; i++)
 		{
 			q[t * nq + i] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, q[t * nq + i]));
@@ -465,7 +496,15 @@ naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
 			values[t * nk + i % nk] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, values[t * nk + i % nk]));
 		}
 		naive_heads(v, "attn_q_norm", q + t * nq, NAIVE_HEAD, t);
-		naive_heads(v, "attn_k_norm", k + t * nk, nk / NAIVE_HEAD_DIM, t);
+		if (source == v->layer)
+			naive_heads(v, "attn_k_norm", k + t * nk, nk / NAIVE_HEAD_DIM, t);
+		for (int h = 0; d->n_streams > 0 && source == v->layer && h < nk; h += NAIVE_HEAD_DIM)
+			naive_unit(values + t * nk + h, NAIVE_HEAD_DIM);
+		if (v->layer < NAIVE_SHARED)
+		{
+			memcpy(kept[v->layer][0] + t * nk, k + t * nk, (size_t) nk * sizeof *k);
+			memcpy(kept[v->layer][1] + t * nk, values + t * nk, (size_t) nk * sizeof *k);
+		}
 		for (int i = 0; d->query_scale != 0 && (d->query_scale_length == 0 || !naive_rotates(d, v->layer)) && i < nq; i++)
 			q[t * nq + i] *= 1 + d->query_scale * log(1 + floor(d->query_scale_length != 0 ? (t + 1) / d->query_scale_length : t / d->yarn_orig));
 		for (int h = 0; h < NAIVE_HEAD; h++)
@@ -533,6 +572,20 @@ naive_xielu(const Naive *v, double *x, int n)
 	free(eps);
 }
 
+static inline void
+naive_keep_largest(double *x, int n, double deviations)
+{
+	double		mean = 0;
+	double		square = 0;
+
+	for (int i = 0; i < n; i++)
+		mean += x[i] / n;
+	for (int i = 0; i < n; i++)
+		square += (x[i] - mean) * (x[i] - mean) / n;
+	for (int i = 0; i < n; i++)
+		x[i] = fmax(0, x[i] - mean - deviations * sqrt(square));
+}
+
 /* suffix: "", "_exps" (of expert `index`) or "_shexp" */
 static inline void
 naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double *x, double *out)
@@ -549,6 +602,8 @@ naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double 
 	naive_linear(v, role, index, d->fused_gate ? n_ff : 0, n_ff, NAIVE_EMBD, x, up);
 	if (d->act == NAIVE_XIELU)
 		naive_xielu(v, up, n_ff);
+	if (d->sparsity && !isinf(d->sparsity[v->layer]))
+		naive_keep_largest(gate, n_ff, d->sparsity[v->layer]);
 	for (int i = 0; d->act != NAIVE_XIELU && i < n_ff; i++)
 		up[i] = naive_activate(d->act, gate[i], up[i]);
 	snprintf(role, sizeof role, "ffn_down%s", suffix);
@@ -673,6 +728,8 @@ naive_block(const Naive *v, const double *x, const double *routed, double *out)
 	free(gate);
 }
 
+#include "naive_altup.h"
+
 /* ---- the pass ---- */
 
 static inline void
@@ -691,6 +748,7 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 	static double x[NAIVE_TOKENS][NAIVE_EMBD];
 	static double h[NAIVE_TOKENS][NAIVE_EMBD];
 	static double input[NAIVE_TOKENS][NAIVE_EMBD];
+	static NaiveStreams streams[NAIVE_TOKENS];
 	static double block[NAIVE_TOKENS][NAIVE_EMBD];
 	Naive		v = {d, m, -1};
 	const bool	tied = llm_pack_find(&m->pack, "output.weight") == NULL;
@@ -708,11 +766,15 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 		free(row);
 		if (d->embed_norm)
 			naive_norm(&v, "token_embd_norm", x[t], NAIVE_EMBD);
+		if (d->n_streams)
+			naive_spread(&v, tokens[t], x[t], &streams[t]);
 	}
 	for (v.layer = 0; v.layer < d->n_layer; v.layer++)
 	{
 		const bool	mixes = !d->heads || d->heads[v.layer] > 0;
 
+		for (int t = 0; d->n_streams && t < n_tokens; t++)
+			naive_predict(&v, &streams[t], x[t]);
 		memcpy(h, x, sizeof h);
 		memcpy(input, x, sizeof x);
 		for (int t = 0; mixes && d->norm_before && t < n_tokens; t++)
@@ -729,6 +791,8 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 				memcpy(h[t], x[t], sizeof h[t]);
 			if (mixes)
 				naive_add(&v, "post_attention_norm", x[t], block[t]);
+			if (d->n_streams)
+				naive_laurel(&v, h[t], x[t]);
 			if (naive_ff(d, v.layer) == 0)
 				continue;
 			if (!d->parallel && !d->norm_ahead)
@@ -737,9 +801,13 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 				naive_norm(&v, d->ffn_norm ? d->ffn_norm : "ffn_norm", h[t], NAIVE_EMBD);
 			naive_block(&v, h[t], d->router_early ? input[t] : h[t], out);
 			naive_add(&v, "post_ffw_norm", x[t], out);
+			if (d->n_streams)
+				naive_correct(&v, &streams[t], x[t]);
 		}
 	}
 	v.layer = -1;
+	if (d->n_streams)
+		naive_gather(&v, &streams[n_tokens - 1], x[n_tokens - 1]);
 	naive_norm(&v, "output_norm", x[n_tokens - 1], NAIVE_EMBD);
 	naive_linear(&v, tied ? "token_embd" : "output", 0, 0, (int) m->hp.n_vocab, NAIVE_EMBD, x[n_tokens - 1], logits);
 	for (uint32_t i = 0; i < m->hp.n_vocab; i++)

@@ -174,6 +174,33 @@ tiny_ffn(TinyMaker *k, const char *suffix, int n_ff, int n_stack)
 }
 
 static inline void
+tiny_streams(TinyMaker *k)
+{
+	const NaiveModel *d = k->d;
+	const int	n = d->n_streams;
+
+	if (k->layer < 0)
+	{
+		tiny_matrix(k, "altup_proj.weight", NAIVE_EMBD, NAIVE_EMBD, n - 1);
+		tiny_matrix(k, "altup_unembd_proj.weight", NAIVE_EMBD, NAIVE_EMBD, n - 1);
+		tiny_tensor(k, "per_layer_token_embd.weight", d->n_layer * d->n_input, TINY_VOCAB, 0, 0, 1);
+		tiny_matrix(k, "per_layer_model_proj.weight", NAIVE_EMBD, d->n_layer * d->n_input, 0);
+		return tiny_norm(k, "per_layer_proj_norm", d->n_input);
+	}
+	tiny_norm(k, "altup_router_norm", NAIVE_EMBD);
+	tiny_tensor(k, "altup_router.weight", NAIVE_EMBD, n, 0, 0, 8);
+	tiny_tensor(k, "altup_predict_coef.weight", n, n * n, 0, 0, 0.3f);
+	tiny_tensor(k, "altup_correct_coef.weight", n, n, 0, 0, 0.5f);
+	tiny_tensor(k, "altup_correct_scale.weight", NAIVE_EMBD, 0, 0, 1, 0.5f);
+	tiny_matrix(k, "laurel_l.weight", NAIVE_EMBD, d->laurel_rank, 0);
+	tiny_matrix(k, "laurel_r.weight", d->laurel_rank, NAIVE_EMBD, 0);
+	tiny_norm(k, "laurel_post_norm", NAIVE_EMBD);
+	tiny_matrix(k, "inp_gate.weight", NAIVE_EMBD, d->n_input, 0);
+	tiny_matrix(k, "proj.weight", d->n_input, NAIVE_EMBD, 0);
+	tiny_norm(k, "post_norm", NAIVE_EMBD);
+}
+
+static inline void
 tiny_layer(TinyMaker *k)
 {
 	const NaiveModel *d = k->d;
@@ -198,6 +225,8 @@ tiny_layer(TinyMaker *k)
 		tiny_norm(k, "post_attention_norm", NAIVE_EMBD);
 		tiny_norm(k, "post_ffw_norm", NAIVE_EMBD);
 	}
+	if (d->n_streams)
+		tiny_streams(k);
 	if (d->kv_rank)
 		tiny_latent_attention(k);
 	else if (mixes)
@@ -260,6 +289,8 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 		{.suffix = "rope.freq_base", .value = d->rope_base}, {.suffix = "rope.dimension_count", .value = d->n_rot},
 	};
 
+	char		name[96];
+
 	memset(k, 0, sizeof *k);
 	gw_init(&k->w);
 	k->d = d;
@@ -273,6 +304,12 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 		tiny_key(k, keys);
 	mixed_add_vocabulary(&k->w);
 	tiny_tensor(k, "token_embd.weight", NAIVE_EMBD, TINY_VOCAB, 0, 0, 1.5f);
+	if (d->n_streams)
+	{
+		tiny_streams(k);
+		snprintf(name, sizeof name, "%s.activation_sparsity_scale", d->arch);
+		gw_f32s(&k->w, name, d->sparsity, (uint64_t) d->n_layer);
+	}
 	if (d->positions)
 		tiny_tensor(k, "position_embd.weight", NAIVE_EMBD, TINY_CTX, 0, 0, 1);
 	if (d->embed_norm)
