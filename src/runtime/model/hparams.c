@@ -843,9 +843,13 @@ read_altup(const KeyReader *r, LlmHparams *hp)
 		return llm_fail(r->err, LLM_E_FORMAT, "model metadata \"%s\" has %llu elements for %u layers", key,
 						(unsigned long long) p->sparsity->count, hp->n_layer);
 	for (uint32_t i = hp->n_layer - p->n_shared; i < hp->n_layer; i++)
-		if (llm_hparams_kv_source(hp, i) == i)
-			return llm_fail(r->err, LLM_E_FORMAT, "layer %u shares keys and values, and none of the first %u layers has the same window", i,
-							hp->n_layer - p->n_shared);
+	{
+		const uint32_t source = llm_hparams_kv_source(hp, i);
+
+		if (source == i || llm_hparams_heads_kv(hp, i) != llm_hparams_heads_kv(hp, source))
+			return llm_fail(r->err, LLM_E_FORMAT, "layer %u shares keys and values, and none of the first %u layers has the same window and "
+							"as many key/value heads", i, hp->n_layer - p->n_shared);
+	}
 	return LLM_OK;
 }
 

@@ -75,7 +75,6 @@ llm_hf_mpt(LlmHfParams *p)
 LlmStatus
 llm_hf_big_code(LlmHfParams *p)
 {
-	static const LlmHfRule *const by_head[LLM_HF_MAX_RULES] = {llm_hf_rules_big_code_heads, llm_hf_rules_big_code};
 	bool		one = true;
 	bool		found;
 
@@ -85,8 +84,6 @@ llm_hf_big_code(LlmHfParams *p)
 	(void) llm_hf_get(&p->config, "pre_allocate_kv_cache|validate_runner_input");
 	LLM_TRY(llm_hf_bool(&p->config, "multi_query", &found, &one));
 	p->n_head_kv = one ? 1 : p->n_head;
-	if (!one)
-		p->rules = by_head;
 	LLM_TRY(llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_epsilon"));
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count_kv", p->n_head_kv));

@@ -155,15 +155,10 @@ const LlmHfRule llm_hf_rules_big_code[] = {
 	{"lm_head", "output", LLM_HF_KEEP, NULL},
 	{"h.*.ln_1", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
 	{"h.*.ln_2", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
-	{"h.*.attn.c_attn", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"h.*.attn.c_attn", "blk.*.attn_qkv", LLM_HF_QKV_BY_HEAD, NULL},	/* with one key/value head they are in order already */
 	{"h.*.attn.c_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
 	{"h.*.mlp.c_fc", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
 	{"h.*.mlp.c_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
-	END
-};
-
-const LlmHfRule llm_hf_rules_big_code_heads[] = {
-	{"h.*.attn.c_attn", "blk.*.attn_qkv", LLM_HF_QKV_BY_HEAD, NULL},
 	END
 };
 

@@ -56,7 +56,6 @@ extern const LlmHfRule llm_hf_rules_apertus[];
 extern const LlmHfRule llm_hf_rules_bloom[];
 extern const LlmHfRule llm_hf_rules_mpt[];
 extern const LlmHfRule llm_hf_rules_big_code[];
-extern const LlmHfRule llm_hf_rules_big_code_heads[];	/* multi_query is off */
 extern const LlmHfRule llm_hf_rules_mamba1[];
 extern const LlmHfRule llm_hf_rules_jamba[];
 extern const LlmHfRule llm_hf_rules_falcon_h1[];
