@@ -32,6 +32,11 @@ FROM llm_chat('[{"role": "user", "content": "<|eot_id|>"}]', model => 'chatty', 
 SELECT value = (llm_chat('[{"content": "ab", "role": "user", "name": "n"}]', max_tokens => 4)).value AS parts
 FROM llm_chat('[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]', max_tokens => 4);
 
+-- a template that knows strings only is given one string
+SELECT a.prompt_tokens = b.prompt_tokens AND a.value = b.value AS joined
+FROM llm_chat('[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]', model => 'chatty', max_tokens => 4) a,
+	 llm_chat('[{"role": "user", "content": "ab"}]', model => 'chatty', max_tokens => 4) b;
+
 -- tools go to the template, as JSON in the order written
 SELECT with_tools.prompt_tokens - without.prompt_tokens =
 	   llm_count_tokens('Tools: [{"name": "f", "args": {}}]user') - llm_count_tokens('user') AS tools

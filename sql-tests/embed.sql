@@ -31,6 +31,9 @@ FROM (SELECT llm_embed('A cat', dimensions => 10) AS d, llm_embed('A cat') AS w)
 SELECT llm_embed('A cat', dimensions => 10, unit_length => false) = (llm_embed('A cat', unit_length => false))[1:10] AS cut_only,
 	   llm_embed('A cat', dimensions => 64) = llm_embed('A cat') AS whole;
 
+-- what has no length has no angle
+SELECT llm_cosine('{0,0}', '{1,0}') AS zero, llm_cosine('{Infinity,0}', '{1,0}') AS infinite, llm_cosine('{NaN,1}', '{1,0}') AS nan, llm_cosine('{3e38,0}', '{1e-45,0}') AS large;
+
 -- many together are as each alone, in order; equal ones too; NULL stays
 SELECT no, embedding = llm_embed(t) AS same
 FROM (SELECT array_agg(t) AS texts FROM (SELECT t FROM reference ORDER BY no) s) a, llm_embed_many(texts) m, unnest(texts) WITH ORDINALITY u(t, k)

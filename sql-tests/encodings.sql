@@ -3,9 +3,9 @@
 \set setup :abs_srcdir '/sql/data/setup.sql'
 \i :setup
 \set previous :DBNAME
-CREATE DATABASE regress_llm_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
-CREATE DATABASE regress_llm_latin2 TEMPLATE template0 ENCODING 'LATIN2' LC_COLLATE 'C' LC_CTYPE 'C';
-CREATE DATABASE regress_llm_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE regress_llm_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE regress_llm_latin2 TEMPLATE template0 ENCODING 'LATIN2' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE regress_llm_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C';
 
 -- for what a database of another encoding lacks
 CREATE SERVER llama3 FOREIGN DATA WRAPPER pg_llm OPTIONS (path :'llama3');
@@ -65,6 +65,6 @@ SELECT llm_detokenize(llm_tokenize(E'caf\xe9 \xff\xfe')) = E'caf\xe9 \xff\xfe' A
 	   octet_length(llm_detokenize('{64,163,65}')) AS bytes;
 
 \c :previous
-DROP DATABASE regress_llm_latin1;
-DROP DATABASE regress_llm_latin2;
-DROP DATABASE regress_llm_ascii;
+DROP DATABASE regress_llm_latin1 WITH (FORCE);
+DROP DATABASE regress_llm_latin2 WITH (FORCE);
+DROP DATABASE regress_llm_ascii WITH (FORCE);

@@ -34,7 +34,7 @@ ALTER TABLE notes ADD CHECK (n <> 3);
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN new.id = 5 THEN NULL ELSE new END; END $$;
 CREATE TRIGGER keep BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION keep();
 CALL llm_enrich('notes', 'n', 'id', 'id <= 6');
-SELECT key, code, message FROM llm_job_errors ORDER BY job, at;
+SELECT key, code, message FROM llm_job_errors ORDER BY job, key::text;
 DROP TRIGGER keep ON notes;
 SELECT count(llm_drop_job(job)) FROM llm_jobs;
 SELECT count(*) FROM llm_job_errors;

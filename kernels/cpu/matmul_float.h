@@ -7,8 +7,9 @@
  * The inner piece is a tile of nv vectors of rows by nt tokens whose sums stay in registers; tokens are shared evenly among
  * tiles, because a small tile has too few sums to hide the latency of a multiply-add. Few tokens (up to one tile) read the
  * packed weights directly, all columns in one go; one or two tokens take four vectors of rows at once. Many tokens go by blocks
- * of BLOCK_TOKENS, two vectors of rows and CHUNK_COLS columns: 16-bit weights of a chunk are widened once, by the first tile
- * while it multiplies, and stay in the nearest cache with the sums of the block, which are written out after the last chunk.
+ * of BLOCK_TOKENS and chunks of CHUNK_COLS columns: SWEEP_BLOCKS blocks of two vectors of rows take turns with a chunk of the
+ * tokens, which comes to the second-level cache once for all of them. 16-bit weights of a chunk are widened once, by the first
+ * tile while it multiplies, and stay in the nearest cache; sums of a block of rows are written out after the last chunk.
  * That changes no bit of a chain.
  */
 #ifndef LLMK_MATMUL_FLOAT_H
@@ -23,6 +24,9 @@
 #define MAX_VECTORS 4
 #define BLOCK_VECTORS 2
 #define BLOCK_ROWS (BLOCK_VECTORS * VEC_LANES)
+#define SWEEP_BLOCKS 8			/* their sums are 24 KB */
+#define SWEEP_GROUPS (SWEEP_BLOCKS * BLOCK_VECTORS * VEC_GROUPS)
+#define SWEEP_SUMS (SWEEP_BLOCKS + 1)	/* the last block may be two of one vector */
 #define WIDE_STRIDE (CHUNK_COLS * LLMK_ROWS)	/* floats from group to group of a widened chunk */
 
 /* where a tile finds its weights: vector v covers VEC_GROUPS groups and begins v * vector_stride bytes from the first */
@@ -294,37 +298,44 @@ float_chunk(LlmType type, int nv, const TileWeights *w, int64_t n_cols, const fl
 	}
 }
 
-/* more tokens than a tile: by blocks of tokens and chunks of columns */
+/* more tokens than a tile: by blocks of tokens, some rows, and chunks of columns */
 static void
 float_many(const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_t group_end, float *out, int64_t ld_out)
 {
 	const size_t column_bytes = LLMK_ROWS * (w->type == LLM_TYPE_F32 ? sizeof(float) : sizeof(uint16_t));
-	_Alignas(64) float sums[BLOCK_TOKENS * BLOCK_ROWS];
+	_Alignas(64) float sums[SWEEP_SUMS][BLOCK_TOKENS * BLOCK_ROWS];
 
 	for (int64_t t0 = 0; t0 < acts->n_tokens; t0 += BLOCK_TOKENS)
 	{
 		const int	n = acts->n_tokens - t0 < BLOCK_TOKENS ? (int) (acts->n_tokens - t0) : BLOCK_TOKENS;
 		const float *x = acts->x + t0 * acts->ld_x;
-		int			nv;
 
-		for (int64_t g = group_begin; g < group_end; g += nv * VEC_GROUPS)
+		for (int64_t sweep = group_begin; sweep < group_end; sweep += SWEEP_GROUPS)
 		{
+			const int64_t end = sweep + SWEEP_GROUPS < group_end ? sweep + SWEEP_GROUPS : group_end;
 			TileWeights weights;
 			TileOut		o;
+			int			nv;
 
-			nv = next_vectors(w, g, group_end, BLOCK_VECTORS, out + t0 * ld_out, ld_out, &weights, &o);
-			for (int t = 0; t < n; t++)
-				__builtin_prefetch(o.out + t * ld_out, 1);
 			for (int64_t c = 0; c < w->n_cols; c += CHUNK_COLS)
 			{
-				float_chunk(w->type, nv, &weights, w->n_cols - c < CHUNK_COLS ? w->n_cols - c : CHUNK_COLS, x + c, acts->ld_x,
-							n, c > 0, sums);
-				weights.first += CHUNK_COLS * column_bytes;
+				const int64_t n_cols = w->n_cols - c < CHUNK_COLS ? w->n_cols - c : CHUNK_COLS;
+
+				for (int64_t g = sweep, i = 0; g < end; g += nv * VEC_GROUPS, i++)
+				{
+					nv = next_vectors(w, g, end, BLOCK_VECTORS, out, ld_out, &weights, &o);
+					weights.first += (size_t) c * column_bytes;
+					float_chunk(w->type, nv, &weights, n_cols, x + c, acts->ld_x, n, c > 0, sums[i]);
+				}
 			}
-			for (int t = 0; t < n; t++)
+			for (int64_t g = sweep, i = 0; g < end; g += nv * VEC_GROUPS, i++)
 			{
-				for (int v = 0; v < nv; v++)
-					store_sums(&o, v, t, o.n_rows >= nv * VEC_LANES, vec_load_acc(sums + t * BLOCK_ROWS + v * VEC_LANES));
+				nv = next_vectors(w, g, end, BLOCK_VECTORS, out + t0 * ld_out, ld_out, &weights, &o);
+				for (int t = 0; t < n; t++)
+				{
+					for (int v = 0; v < nv; v++)
+						store_sums(&o, v, t, o.n_rows >= nv * VEC_LANES, vec_load_acc(sums[i] + t * BLOCK_ROWS + v * VEC_LANES));
+				}
 			}
 		}
 	}

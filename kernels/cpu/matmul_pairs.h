@@ -17,7 +17,7 @@
 
 #define PAIR_TOKENS 64			/* of a tile */
 #define PAIR_GROUPS 2
-#define PAIR_CHUNK 16			/* groups of a chunk: 32 KB of sums */
+#define PAIR_SUMS 2048			/* vectors of sums of a chunk of groups: 64 KB */
 #define PAIR_MIN_TOKENS 4		/* fewer do not pay for the decoding of types that have other ways */
 #define PAIR_ACTS 512			/* blocks of tokens in a panel: 32 KB */
 #define PAIR_BLOCKS 16			/* at most; like the least that fits, a multiple of the parts of a super-block */
@@ -276,15 +276,18 @@ VEC_INLINE void
 matmul_pairs(const LlmType type, const LlmkMatrix *w, const LlmkActs *acts, int64_t group_begin, int64_t group_end, float *out,
 			 int64_t ld_out)
 {
-	_Alignas(64) float acc[PAIR_CHUNK * PAIR_TOKENS * VEC_LANES];
+	_Alignas(64) float acc[PAIR_SUMS * VEC_LANES];
 	PairPanel	panel;
 
 	for (int64_t t0 = 0; t0 < acts->n_tokens; t0 += PAIR_TOKENS)
 	{
+		int64_t		chunk;
+
 		panel.n_tokens = acts->n_tokens - t0 < PAIR_TOKENS ? (int) (acts->n_tokens - t0) : PAIR_TOKENS;
-		for (int64_t g0 = group_begin; g0 < group_end; g0 += PAIR_CHUNK)
+		chunk = PAIR_SUMS / panel.n_tokens / PAIR_GROUPS * PAIR_GROUPS;
+		for (int64_t g0 = group_begin; g0 < group_end; g0 += chunk)
 		{
-			const int64_t g1 = group_end - g0 < PAIR_CHUNK ? group_end : g0 + PAIR_CHUNK;
+			const int64_t g1 = group_end - g0 < chunk ? group_end : g0 + chunk;
 
 			pair_chunk(type, w, acts, t0, g0, g1, &panel, acc);
 			store_pair_sums(w, acc, g0, g1, panel.n_tokens, out + t0 * ld_out, ld_out);

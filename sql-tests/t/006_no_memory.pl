@@ -42,6 +42,7 @@ sub limited_by
 	my ($megabytes) = @_;
 	my $s = session($node);
 	$s->run("SELECT llm_supported() LIMIT 0");
+	$s->run('SELECT ' . 'NOT ' x 1000 . 'true');    # the stack has its room before: one that cannot grow ends the process
 	my ($size_kb) = slurp_file("/proc/$s->{pid}/status") =~ /^VmSize:\s+(\d+) kB/m;
 	system_or_bail('prlimit', "--pid=$s->{pid}", '--as=' . ($size_kb * 1024 + $megabytes * 1024 * 1024) . ':');
 	my (undef, $error) = $s->run($long);

@@ -86,7 +86,7 @@ my @versions = split /\n/, $node->safe_psql('source', "SELECT version FROM pg_av
 ok((grep { $_ eq $newest } @versions), "version $newest is installed");
 for my $version (@versions)
 {
-	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS old');
+	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS old WITH (FORCE)');
 	$node->safe_psql('postgres', 'CREATE DATABASE old');
 	$node->safe_psql('old', "CREATE EXTENSION pg_llm VERSION '$version'; ALTER EXTENSION pg_llm UPDATE");
 	is($node->safe_psql('old', 'SELECT extversion FROM pg_extension WHERE extname = \'pg_llm\''), $newest, "version $version updates");

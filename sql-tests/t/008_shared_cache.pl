@@ -116,7 +116,8 @@ sql("SELECT llm_unload(m) FROM unnest('{a,b,c}'::text[]) m");
 for my $how ('pg_cancel_backend', 'pg_terminate_backend')
 {
 	my $victim = session($node);
-	$victim->send('BEGIN; ' . answer_sql('a') . "; SELECT llm_generate('x', 'a', max_tokens => 100000, options => '{\"truncate\": \"tail\"}') FROM generate_series(1, 1000000)");
+	$victim->run('BEGIN');
+	$victim->send("SELECT llm_generate('x', 'a', max_tokens => 100000, options => '{\"truncate\": \"tail\"}') FROM generate_series(1, 1000000)");
 	wait_until('it is in use', sub { stat_of('a', 'users') eq '1' });
 	sql("SELECT $how($victim->{pid})");
 	wait_until("nobody uses it after $how", sub { stat_of('a', 'users') eq '0' });
@@ -141,8 +142,8 @@ $node->append_conf('postgresql.conf', "pg_llm.preload_models = 'postgres.b, post
 $node->restart;
 wait_until('the model is loaded', sub { cached() eq 'b' });
 is(sql(answer_sql('b')), $answer{b}, 'a model that was loaded at start');
-my $log = slurp_file($node->logfile);
-like($log, qr/model "nosuch" does not exist/, 'what cannot be loaded is in the log');
+wait_until('what cannot be loaded is in the log', sub { slurp_file($node->logfile) =~ /model "nosuch" does not exist/ });
+pass('what cannot be loaded is in the log');
 is($node->psql('postgres', "ALTER SYSTEM SET pg_llm.preload_models = 'nodot'"), 3, 'a wrong list is refused');
 
 check_no_crash($node);

@@ -75,13 +75,6 @@ like($err, qr/57014/, 'a blocked join is cancelled');
 like($err, qr/22012/, 'an error of a row is the statement\'s');
 is($two->run("SELECT count(llm_generate(t, max_tokens => 2)) FROM original"), '30', 'the session goes on');
 
-# processor time of a session's process, in ticks
-sub cpu_time
-{
-	my ($s) = @_;
-	my @stat = split / /, slurp_file("/proc/$s->{pid}/stat");
-	return $stat[13] + $stat[14];
-}
 $_->quit for $one, $two;
 
 # ---- generated statements ----

@@ -200,9 +200,7 @@ check_no_crash($node);
 # ---- the server is killed ----
 start_anew();
 $first = blocked_session();
-kill 'KILL', $first->{pid};
-$first->last_words;
-$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+kill_backend($node, $first);
 is(job("rows_written || ' ' || state"), '50 stopped', 'after kill -9 and recovery');
 (undef, $err) = session($node)->run(call());
 like($err, qr/job \d+ goes on.*is done: 70 rows written/s, 'the rest is done');

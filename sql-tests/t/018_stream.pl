@@ -43,7 +43,7 @@ sub read_bytes
 	my ($c, $n) = @_;
 	my $bytes = '';
 	local $SIG{ALRM} = sub { die "nothing came from the server\n" };
-	alarm 180;    # says only that something hangs
+	alarm $patience;    # says only that something hangs
 	while (length $bytes < $n)
 	{
 		$c->{socket}->sysread($bytes, $n - length $bytes, length $bytes) or die "the server closed the connection\n";

@@ -28,7 +28,7 @@ check_vector(ArrayType *array, const char *what)
 	return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 }
 
-/* (a real[], b real[]): cosine of the angle between them; NULL if one of them has no length */
+/* (a real[], b real[]): cosine of the angle between them; NULL if one of them has no length: zero, infinite or not a number */
 Datum
 pgllm_fn_llm_cosine(PG_FUNCTION_ARGS)
 {
@@ -53,7 +53,7 @@ pgllm_fn_llm_cosine(PG_FUNCTION_ARGS)
 		aa += (double) a[i] * a[i];
 		bb += (double) b[i] * b[i];
 	}
-	if (!(aa > 0 && bb > 0))
+	if (!(aa > 0 && bb > 0 && isfinite(aa) && isfinite(bb)))
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(Min(Max(ab / sqrt(aa * bb), -1), 1));
 }

@@ -392,6 +392,7 @@ pgllm_generate_chat(PgLlmModel *model, PgLlmGenerateArgs *args, LlmStr messages,
 	source_init(&source, call, args);
 	llm_arena_init(&arena, call->allocator, 0);
 	PGLLM_CHECK(llm_value_from_json(&arena, messages.data, messages.len, &list, &err), &err);
+	PGLLM_RUN(llm_prompt_join_parts(model->model, list, pgllm_statement_time(), &arena, pgllm_stop(), &err), &err);
 	source.messages = list;
 	source.cut_message = check_messages(list);
 	if (source.cut_message != SIZE_MAX)

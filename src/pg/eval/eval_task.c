@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "parser/parse_coerce.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
@@ -328,18 +329,27 @@ read_options(Builder *b, const text *options)
 
 /* ---- what was not given ---- */
 
-/* labels: the values that are expected */
+/* labels: the values that are expected; none without rows */
 static void
 find_labels(Builder *b, const char *expected)
 {
 	char	   *sql = psprintf("SELECT ARRAY(SELECT DISTINCT %s COLLATE pg_catalog.\"C\" FROM " PGLLM_EVAL_ROWS " r "
-							   "WHERE r.expected IS NOT NULL ORDER BY 1)", expected);
+							   "WHERE r.expected IS NOT NULL ORDER BY 1), EXISTS (SELECT FROM " PGLLM_EVAL_ROWS ")", expected);
 	bool		is_null;
 	Datum		labels;
+	bool		rows;
+	int			n;
 
 	if (SPI_execute(sql, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not read labels");
 	labels = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	rows = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
+	n = ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(labels)), ARR_DIMS(DatumGetArrayTypeP(labels)));
+	if (rows && n < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("labels are taken from column \"expected\", which has %d different %s", n, n == 1 ? "value" : "values"),
+				 errhint("Give all labels by the option \"labels\", such as {\"labels\": [\"good\", \"bad\"]}.")));
 	appendStringInfo(&b->call, ", labels => $%d", add_param(b, TEXTARRAYOID, labels));
 }
 

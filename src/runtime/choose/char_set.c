@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "text/unicode_class.h"
 
 LlmStatus
@@ -118,12 +119,6 @@ static const struct
 	{"L", "L"}, {"M", "M"}, {"N", "N"}, {"P", "P"}, {"S", "S"}, {"Z", "Z"}, {"C", "C"}, {"Assigned", "L M N P S Z Cc Cf Co"},
 };
 
-static bool
-equals(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 static const char ascii_category[] =
 	"Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc Cc "
 	"Zs Po Po Po Sc Po Po Po Ps Pe Po Sm Po Pd Po Po Nd Nd Nd Nd Nd Nd Nd Nd Nd Nd Po Po Sm Sm Sm Po "
@@ -182,18 +177,18 @@ llm_char_set_add_property(LlmCompile *cx, LlmCharSet *set, LlmStr name, LlmStr v
 	*known = true;
 	if (value.len > 0)
 	{
-		if (!equals(name, "General_Category") && !equals(name, "gc"))
+		if (!llm_str_equals(name, "General_Category") && !llm_str_equals(name, "gc"))
 		{
 			*known = false;
 			return LLM_OK;
 		}
 		name = value;
 	}
-	else if (equals(name, "Any"))
+	else if (llm_str_equals(name, "Any"))
 		return llm_char_set_add(cx, set, 0, LLM_MAX_CHAR);
-	else if (equals(name, "ASCII"))
+	else if (llm_str_equals(name, "ASCII"))
 		return llm_char_set_add(cx, set, 0, 0x7F);
-	else if (equals(name, "White_Space") || equals(name, "space"))
+	else if (llm_str_equals(name, "White_Space") || llm_str_equals(name, "space"))
 	{
 		LLM_TRY(llm_char_set_add(cx, set, 9, 13));
 		LLM_TRY(llm_char_set_add(cx, set, 0x85, 0x85));
@@ -201,12 +196,12 @@ llm_char_set_add_property(LlmCompile *cx, LlmCharSet *set, LlmStr name, LlmStr v
 	}
 	for (size_t i = 0; i < sizeof(short_name) / sizeof(short_name[0]); i++)
 	{
-		if (equals(name, short_name[i]))
+		if (llm_str_equals(name, short_name[i]))
 			return add_categories(cx, set, short_name[i]);
 	}
 	for (size_t i = 0; i < sizeof(long_name) / sizeof(long_name[0]); i++)
 	{
-		if (equals(name, long_name[i].name))
+		if (llm_str_equals(name, long_name[i].name))
 			return add_categories(cx, set, long_name[i].members);
 	}
 	*known = false;

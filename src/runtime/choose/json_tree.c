@@ -475,18 +475,6 @@ llm_json_tree(LlmArena *arena, const char *json, size_t len, const LlmStop *stop
 	return r.at == len ? LLM_OK : fail_at(&r, "more text after the value");
 }
 
-bool
-llm_str_equals(LlmStr s, const char *text)
-{
-	return llm_str_same(s, (LlmStr) {text, strlen(text)});
-}
-
-bool
-llm_str_same(LlmStr a, LlmStr b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
-}
-
 const LlmJson *
 llm_json_get(const LlmJson *object, const char *key)
 {

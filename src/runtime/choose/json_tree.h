@@ -8,6 +8,7 @@
 #define LLM_JSON_TREE_H
 
 #include "base/arena.h"
+#include "base/str.h"
 
 typedef enum LlmJsonKind
 {
@@ -41,9 +42,6 @@ struct LlmJson
 extern LlmStatus llm_json_tree(LlmArena *arena, const char *json, size_t len, const LlmStop *stop, LlmJson **out, LlmError *err);
 
 extern const LlmJson *llm_json_get(const LlmJson *object, const char *key);	/* NULL: none, or not an object */
-
-extern bool llm_str_equals(LlmStr s, const char *text);
-extern bool llm_str_same(LlmStr a, LlmStr b);
 
 /* the same value; objects compare by keys */
 extern bool llm_json_same(const LlmJson *a, const LlmJson *b);

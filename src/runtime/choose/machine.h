@@ -94,6 +94,9 @@ extern void llm_machine_exit(LlmMachineBuild *b, int32_t state, int32_t exit);
 /* states for all of d; a label l ends in target[l] (the state is left out) if d ends there, and is an exit of proc where target is NULL */
 extern LlmStatus llm_machine_dfa(LlmMachineBuild *b, int32_t proc, const LlmDfa *d, const int32_t *target, int32_t *first);
 
+/* find costs and drop what leads nowhere: the second step of finishing (machine_costs.c) */
+extern LlmStatus llm_machine_costs(LlmCompile *cx, LlmMachine *m);
+
 /* drop what leads nowhere, find costs; the result is in the compilation's arena. LLM_E_ARGUMENT if there is no text at all. */
 extern LlmStatus llm_machine_finish(LlmMachineBuild *b, LlmMachine *m);
 

@@ -75,7 +75,15 @@ llm_schemas_of(LlmSchemas *s, const LlmJson *json, int32_t *schema)
 	else
 	{
 		if (j->schema < 0)
-			LLM_TRY(add_schema(s, json, LLM_TYPE_ALL, &j->schema));
+		{
+			const LlmJson *same;
+
+			LLM_TRY(llm_schemas_same(s, json, &same));
+			if (same != json)
+				j->schema = same->schema;
+			else
+				LLM_TRY(add_schema(s, json, LLM_TYPE_ALL, &j->schema));
+		}
 		*schema = j->schema;
 	}
 	return LLM_OK;

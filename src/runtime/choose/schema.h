@@ -10,6 +10,7 @@
 
 #include "choose/dfa.h"
 #include "choose/json_tree.h"
+#include "choose/key_set.h"
 
 enum
 {
@@ -87,6 +88,8 @@ typedef struct LlmSchemas
 	LlmVec		list;			/* LlmSchema */
 	LlmVec		resources;		/* of schema_ref.c */
 	LlmVec		anchors;
+	LlmKeySet	plain_hashes;	/* of schema_same.c */
+	LlmVec		plain;			/* const LlmJson *: the first with each hash */
 } LlmSchemas;
 
 extern LlmStatus llm_schemas_init(LlmSchemas *s, LlmCompile *cx, const LlmJson *root, bool offered);
@@ -99,6 +102,9 @@ llm_schemas_get(const LlmSchemas *s, int32_t schema)
 {
 	return (LlmSchema *) s->list.data + schema;
 }
+
+/* the first schema met that says the same as json, or json itself (schema_same.c) */
+extern LlmStatus llm_schemas_same(LlmSchemas *s, const LlmJson *json, const LlmJson **same);
 
 /* ---- references (schema_ref.c) ---- */
 

@@ -385,13 +385,70 @@ end_object(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_t 
 	return exit >= 0 ? llm_schema_end(c, proc, exit, end) : LLM_OK;
 }
 
+/* what follows the other keys of each class, -1: nothing. *any: some may come; where none may, only declared keys need be told apart. */
+static LlmStatus
+other_targets(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, LlmVec *targets, bool *any)
+{
+	const uint64_t untested = 0;
+
+	*any = false;
+	if (proc->tests.n > 0 && !proc->key_dfa)
+		LLM_TRY(make_key_dfa(c, proc));
+	if (proc->tests.n == 0 && proc->classes.n == 0)
+		LLM_TRY(llm_vec_push(c->cx, &proc->classes, &untested, sizeof(untested)));	/* without tests all are alike */
+	for (size_t k = 0; k < proc->classes.n; k++)
+	{
+		int32_t		target;
+
+		LLM_TRY(child_of_key(c, proc, key, -1, ((uint64_t *) proc->classes.data)[k], &target));
+		*any |= target >= 0;
+		LLM_TRY(llm_vec_push(c->cx, targets, &target, sizeof(target)));
+	}
+	return LLM_OK;
+}
+
+/* one automaton for all keys: those that may not come end in a state without a way on */
+static LlmStatus
+all_keys(LlmSchemaCompile *c, LlmValueProc *proc, const LlmVec *writings, const LlmVec *declared, const LlmVec *other, int32_t *first)
+{
+	LlmVec		all = {0};
+	size_t		n_written = 0;
+	int32_t		nowhere;
+
+	if (!proc->key_dfa)
+		LLM_TRY(make_key_dfa(c, proc));
+	LLM_TRY(llm_machine_state(&c->build, proc->proc, &nowhere));
+	for (size_t k = 0; k < proc->keys.n; k++)
+	{
+		LlmStr		writing;
+		int32_t		target = nowhere;
+
+		if (n_written < writings->n)
+		{
+			LLM_TRY(llm_json_write_key(c->cx->arena, ((LlmStr *) proc->keys.data)[k], &writing, c->cx->err));
+			if (llm_str_same(writing, ((LlmStr *) writings->data)[n_written]))
+				target = ((int32_t *) declared->data)[n_written++];
+		}
+		LLM_TRY(llm_vec_push(c->cx, &all, &target, sizeof(target)));
+	}
+	for (size_t k = 0; k < other->n; k++)
+	{
+		int32_t		target = ((int32_t *) other->data)[k];
+
+		target = target < 0 ? nowhere : target;
+		LLM_TRY(llm_vec_push(c->cx, &all, &target, sizeof(target)));
+	}
+	return llm_machine_dfa(&c->build, proc->proc, proc->key_dfa, all.data, first);
+}
+
 /* the writing of the keys that may come, after their opening quote; *first -1: none */
 static LlmStatus
 key_states(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_t *first)
 {
 	const size_t n = proc->keys.n;
 	LlmVec		writings = {0};
-	LlmVec		targets = {0};	/* int32_t: for each label */
+	LlmVec		targets = {0};	/* int32_t: for each of writings */
+	LlmVec		other = {0};	/* int32_t: for each class of other keys */
 	LlmDfa	   *d;
 	int32_t    *skipped;		/* the state with the keys before k left out */
 	bool		others;
@@ -426,44 +483,11 @@ key_states(LlmSchemaCompile *c, LlmValueProc *proc, const int32_t *key, int32_t 
 
 		c->counts_keys |= s->min_properties > 1 || (proc->parts.n > 1 && s->max_properties != UINT32_MAX);
 	}
+	if (others)
+		LLM_TRY(other_targets(c, proc, key, &other, &others));
 	c->open_keys |= others;
 	if (others)
-	{
-		/* one automaton for all keys: those that may not come end in a state without a way on */
-		int32_t		nowhere;
-		const int32_t *known = targets.data;
-		LlmVec		all = {0};
-		size_t		i = 0;
-		bool		any = targets.n > 0;
-
-		if (!proc->key_dfa)
-			LLM_TRY(make_key_dfa(c, proc));
-		LLM_TRY(llm_machine_state(&c->build, proc->proc, &nowhere));
-		for (size_t k = 0; k < n; k++)
-		{
-			LlmStr		name = ((LlmStr *) proc->keys.data)[k];
-			LlmStr		writing;
-			int32_t		target = nowhere;
-
-			if (i < targets.n)
-			{
-				LLM_TRY(llm_json_write_key(c->cx->arena, name, &writing, c->cx->err));
-				if (llm_str_same(writing, ((LlmStr *) writings.data)[i]))
-					target = known[i++];
-			}
-			LLM_TRY(llm_vec_push(c->cx, &all, &target, sizeof(target)));
-		}
-		for (size_t k = 0; k < proc->classes.n; k++)
-		{
-			int32_t		target;
-
-			LLM_TRY(child_of_key(c, proc, key, -1, ((uint64_t *) proc->classes.data)[k], &target));
-			any |= target >= 0;
-			target = target < 0 ? nowhere : target;
-			LLM_TRY(llm_vec_push(c->cx, &all, &target, sizeof(target)));
-		}
-		return any ? llm_machine_dfa(&c->build, proc->proc, proc->key_dfa, all.data, first) : LLM_OK;
-	}
+		return all_keys(c, proc, &writings, &targets, &other, first);
 	if (writings.n == 0)
 		return LLM_OK;
 	LLM_TRY(llm_dfa_strings(c->cx, writings.data, writings.n, false, &d));

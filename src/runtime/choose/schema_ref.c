@@ -196,14 +196,6 @@ find_resource(LlmSchemas *s, const LlmJson *schema, int32_t around, int32_t *out
 	return llm_vec_push(s->cx, &s->resources, &resource, sizeof(resource));
 }
 
-static bool
-is_one_of(LlmStr key, const char *const *names)
-{
-	while (*names && !llm_str_equals(key, *names))
-		names++;
-	return *names != NULL;
-}
-
 /* note resources and anchors; nesting is at most that of the JSON reader */
 static LlmStatus
 visit(LlmSchemas *s, const LlmJson *schema, int32_t around)
@@ -225,9 +217,9 @@ visit(LlmSchemas *s, const LlmJson *schema, int32_t around)
 	{
 		const LlmJson *v = schema->items[i];
 
-		if (is_one_of(schema->keys[i], schemas))
+		if (llm_str_is_one_of(schema->keys[i], schemas))
 			LLM_TRY(visit(s, v, resource));
-		else if ((v->kind == LLM_JSON_OBJECT || v->kind == LLM_JSON_ARRAY) && is_one_of(schema->keys[i], of_schemas))
+		else if ((v->kind == LLM_JSON_OBJECT || v->kind == LLM_JSON_ARRAY) && llm_str_is_one_of(schema->keys[i], of_schemas))
 			for (size_t k = 0; k < v->n; k++)
 				LLM_TRY(visit(s, v->items[k], resource));
 	}

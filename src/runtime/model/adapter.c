@@ -4,16 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "model/adapter.h"
 #include "weights/hf/hf_adapter.h"
 
 #define MAX_RANK 4096
-
-static bool
-str_is(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
 
 static LlmStatus
 check_string(const LlmPack *pack, const char *key, const char *want, LlmError *err)
@@ -21,7 +16,7 @@ check_string(const LlmPack *pack, const char *key, const char *want, LlmError *e
 	LlmStr		value = {"", 0};
 
 	LLM_TRY(llm_meta_string(&pack->meta, key, false, &value, err));
-	if (str_is(value, want))
+	if (llm_str_equals(value, want))
 		return LLM_OK;
 	llm_fail(err, LLM_E_UNSUPPORTED, "adapter has \"%s\" = \"%.*s\", not \"%s\"", key, (int) (value.len > 60 ? 60 : value.len),
 			 value.data, want);
@@ -36,7 +31,7 @@ check_architecture(const LlmModel *m, LlmAdapter *adapter, LlmError *err)
 	LlmStr		value = {"", 0};
 
 	LLM_TRY(llm_meta_string(&adapter->pack.meta, "general.architecture", false, &value, err));
-	if (!str_is(value, LLM_HF_ADAPTER_ARCH))
+	if (!llm_str_equals(value, LLM_HF_ADAPTER_ARCH))
 		return check_string(&adapter->pack, "general.architecture", m->arch->name, err);
 	adapter->peft = true;
 	if (llm_hf_adapter_fits(m->arch->name, &adapter->turn_heads))

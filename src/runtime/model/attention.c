@@ -139,6 +139,7 @@ plan(LlmPass *pass, uint32_t group)
 {
 	const LlmHparams *hp = &pass->model->hp;
 	uint32_t	row = 0;
+	int			next_kept = 0;
 
 	pass->tile_group = group;
 	pass->tile_heads = group < LLM_TILE_QUERIES ? group : LLM_TILE_QUERIES;
@@ -162,6 +163,9 @@ plan(LlmPass *pass, uint32_t group)
 			tile->row = row + t;
 			tile->position = segment->seq->n_past + t;
 			tile->n_tokens = segment->n_tokens - t < tile_tokens ? segment->n_tokens - t : tile_tokens;
+			while (next_kept < pass->n_kept && (uint32_t) pass->kept[next_kept] < tile->row)
+				next_kept++;
+			tile->wanted = next_kept < pass->n_kept && (uint32_t) pass->kept[next_kept] < tile->row + tile->n_tokens;
 		}
 		row += segment->n_tokens;
 	}
@@ -405,7 +409,8 @@ attend_piece(void *arg, int64_t begin, int64_t end, int thread)
 		uint32_t	first = head_group * pass->tile_heads;
 		uint32_t	n_heads = group - first < pass->tile_heads ? group - first : pass->tile_heads;
 
-		attend_tile(job, tile, kv_head, kv_head * group + first, n_heads, s);
+		if (tile->wanted || pass->layer != pass->last_mixer)
+			attend_tile(job, tile, kv_head, kv_head * group + first, n_heads, s);
 	}
 }
 

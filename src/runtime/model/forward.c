@@ -113,7 +113,7 @@ typedef struct NormJob
 {
 	const LlmPass *pass;
 	const LlmNorm *norm;		/* NULL: rows of pass->norm stay, and are quantized */
-	const int32_t *row_index;	/* NULL: row i of x; else row row_index[i] */
+	const int32_t *row_index;	/* NULL: row i of x; else the stream of the batch's row row_index[i] */
 	bool		quantize;
 } NormJob;
 
@@ -127,7 +127,7 @@ norm_piece(void *arg, int64_t begin, int64_t end, int thread)
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
 	{
-		int64_t		from = job->row_index ? job->row_index[row] : row;
+		int64_t		from = job->row_index ? pass->row_x[job->row_index[row]] : row;
 
 		if (job->norm)
 			llm_norm_row(pass->model, job->norm, pass->x + from * n, n, pass->norm + row * n);
@@ -355,8 +355,8 @@ static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, llm_attenti
 static const LlmOpFn linear_ops[] = {op_take_norm, NULL};
 static const LlmOpFn side_begin_ops[] = {op_attn_out, op_side_norm, NULL};
 static const LlmOpFn side_end_ops[] = {op_side_out, op_side_add, op_attn_residual, NULL};
-static const LlmOpFn mixer_end_ops[] = {op_attn_out, op_attn_residual, NULL};
-static const LlmOpFn mixer_end_ahead_ops[] = {op_attn_out, op_ffn_norm, op_attn_residual, NULL};
+static const LlmOpFn mixer_end_ops[] = {llm_keep_rows, op_attn_out, op_attn_residual, NULL};
+static const LlmOpFn mixer_end_ahead_ops[] = {llm_keep_rows, op_attn_out, op_ffn_norm, op_attn_residual, NULL};
 static const LlmOpFn latent_end_ops[] = {op_attn_residual, NULL};
 static const LlmOpFn ffn_begin_ops[] = {op_ffn_norm, NULL};
 static const LlmOpFn ffn_end_ops[] = {op_ffn_residual, NULL};
@@ -371,7 +371,7 @@ static const LlmOpFn *const mixer_ops[] = {
 	[LLM_MIXER_NONE] = no_ops,
 };
 
-/* the rest of the current layer, from operation pass->op of part pass->part on */
+/* the rest of the current layer, from operation pass->op of part pass->part on; nothing is left to do where no row is kept */
 static LlmStatus
 run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
@@ -388,7 +388,7 @@ run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 
 	for (; pass->part < (int) (sizeof(parts) / sizeof(parts[0])); pass->part++, pass->op = 0)
 	{
-		for (; parts[pass->part][pass->op]; pass->op++)
+		for (; parts[pass->part][pass->op] && pass->n_rows > 0; pass->op++)
 			LLM_TRY(parts[pass->part][pass->op] (pass, layer, stop));
 	}
 	return LLM_OK;
@@ -412,7 +412,7 @@ take_vectors(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	{
 		const int	i = pass->n_vectors_taken;
 
-		LLM_TRY(out->take(out->ctx, i, m->output_norm.weight ? pass->norm + i * n : pass->x + out->rows[i] * n, err));
+		LLM_TRY(out->take(out->ctx, i, m->output_norm.weight ? pass->norm + i * n : pass->x + pass->row_x[out->rows[i]] * n, err));
 		if (++pass->n_vectors_taken % VECTORS_PER_POLL == 0 && llm_should_stop(stop))
 			return LLM_PAUSED;
 	}
@@ -500,6 +500,7 @@ llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const 
 	pass->vectors_ready = false;
 	pass->n_vectors_taken = 0;
 	pass->n_taken = 0;
+	llm_keep_rows_plan(pass);
 	llm_attention_plan(pass);
 	return LLM_OK;
 }
@@ -572,6 +573,8 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->row_token, rows * sizeof(int32_t)},
 		{(void **) &pass->row_segment, rows * sizeof(int32_t)},
 		{(void **) &pass->row_position, rows * sizeof(uint32_t)},
+		{(void **) &pass->row_x, rows * sizeof(int32_t)},
+		{(void **) &pass->kept, rows * sizeof(int32_t)},
 		{(void **) &pass->tiles, rows * sizeof(LlmTile)},
 		{(void **) &pass->x, rows * hp->n_embd * sizeof(float)},
 		{(void **) &pass->norm, rows * hp->n_embd * sizeof(float)},

@@ -70,7 +70,7 @@ heads_piece(void *arg, int64_t begin, int64_t end, int thread)
 			acts.term[t] = llm_term_row(&pass->terms[t], head * pass->n_rows + first, w.n_cols);
 		w.data += (size_t) head * job->lin->stride;
 		pass->model->kernels->matmul[w.type] (&w, &acts, 0, n_groups, out, n_head * job->out_width);
-		llm_linear_finish(job->lin, head, out, acts.n_tokens, n_head * job->out_width, 0, w.n_rows);
+		llm_linear_finish(pass->model->kernels, job->lin, head, out, acts.n_tokens, n_head * job->out_width, 0, w.n_rows);
 	}
 }
 
@@ -246,5 +246,5 @@ op_out(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 }
 
 const LlmOpFn llm_latent_ops[] = {
-	op_down, op_q_norm, op_q_up, op_absorb, op_store, llm_attention_run, op_values, op_out, NULL
+	op_down, op_q_norm, op_q_up, op_absorb, op_store, llm_attention_run, llm_keep_rows, op_values, op_out, NULL
 };

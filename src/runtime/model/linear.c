@@ -14,17 +14,19 @@
 #define PIECE_MACS (8 << 20)
 
 /*
- * groups of a piece of several quantized tokens, even if that is more work: the kernels lay out the tokens for up to CHUNK_GROUPS
- * groups, and fewer than these would have to pay for it
+ * groups of a piece of several tokens, even if that is more work: the kernels lay out quantized tokens for up to CHUNK_GROUPS
+ * groups, and fewer than these would have to pay for it; float ones come from the outer caches for SWEEP_GROUPS groups
  */
-#define MIN_GROUPS 32
+#define MIN_GROUPS_QUANTIZED 32
+#define MIN_GROUPS_FLOAT 16
 
 /* tokens of a piece: as many as the kernels lay out at once (TILE_TOKENS, BLOCK_TOKENS) */
 #define TOKENS_QUANTIZED 16
 #define TOKENS_FLOAT 48
 
-/* of raw types, whose decoding costs as much as several tokens (PAIR_TOKENS) */
+/* of types that are multiplied as 16-bit numbers (matmul_pairs.h): decoding grids costs as much as several tokens, bytes less */
 #define TOKENS_GRID 64
+#define TOKENS_BYTES 32
 
 typedef struct LinearJob
 {
@@ -41,8 +43,8 @@ typedef struct LinearJob
 } LinearJob;
 
 void
-llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out, int64_t row_begin,
-				  int64_t row_end)
+llm_linear_finish(const LlmKernels *k, const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens,
+				  int64_t ld_out, int64_t row_begin, int64_t row_end)
 {
 	const float *bias = lin->bias ? lin->bias + expert * lin->w.n_rows : NULL;
 
@@ -51,10 +53,10 @@ llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_
 	{
 		float	   *o = out + t * ld_out;
 
-		for (int64_t r = row_begin; lin->scale && r < row_end; r++)
-			o[r] *= lin->scale[expert];
-		for (int64_t r = row_begin; bias && r < row_end; r++)
-			o[r] += bias[r];
+		if (lin->scale)
+			k->scale(o + row_begin, row_end - row_begin, lin->scale[expert]);
+		if (bias)
+			k->add(o + row_begin, bias + row_begin, row_end - row_begin);
 	}
 }
 
@@ -111,7 +113,7 @@ linear_piece(void *arg, int64_t begin, int64_t end, int thread)
 			continue;
 		w.data += (size_t) tile.expert * lin->stride;
 		job->kernels->matmul[w.type] (&w, &acts, from, to, out, n_rows);
-		llm_linear_finish(lin, tile.expert, out, acts.n_tokens, n_rows, from * LLMK_ROWS, to * LLMK_ROWS);
+		llm_linear_finish(job->kernels, lin, tile.expert, out, acts.n_tokens, n_rows, from * LLMK_ROWS, to * LLMK_ROWS);
 	}
 }
 
@@ -120,13 +122,14 @@ static LlmStatus
 run_job(const LlmPass *pass, LinearJob *job, const LlmStop *stop)
 {
 	int64_t		group_macs = job->tile_tokens * job->acts->n_cols * LLMK_ROWS;
+	const int64_t least_groups = job->acts->term[0].q ? MIN_GROUPS_QUANTIZED : MIN_GROUPS_FLOAT;
 	int64_t		most_groups;
 
 	for (int i = 0; i < job->n; i++)
 		job->first_group[i + 1] = job->first_group[i] + (job->lin[i].w.n_rows + LLMK_ROWS - 1) / LLMK_ROWS;
 	job->piece_groups = PIECE_MACS / (group_macs > 0 ? group_macs : 1);
-	if (job->piece_groups < MIN_GROUPS && job->acts->term[0].q && job->tile_tokens > 1)
-		job->piece_groups = MIN_GROUPS;
+	if (job->piece_groups < least_groups && job->tile_tokens > 1)
+		job->piece_groups = least_groups;
 
 	/* not fewer than a few pieces for each thread */
 	most_groups = job->first_group[job->n] * job->n_tiles / (4 * llm_pool_threads(pass->pool));
@@ -145,6 +148,8 @@ piece_tokens(LlmType type, bool quantized)
 {
 	if (llmk_is_raw(type))
 		return TOKENS_GRID;
+	if (type == LLM_TYPE_Q8_0 || type == LLM_TYPE_IQ4_NL || type == LLM_TYPE_IQ4_XS)
+		return TOKENS_BYTES;
 	return quantized ? TOKENS_QUANTIZED : TOKENS_FLOAT;
 }
 

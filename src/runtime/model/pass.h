@@ -22,6 +22,7 @@ typedef struct LlmTile
 	uint32_t	row;			/* first row in the batch */
 	uint32_t	position;		/* absolute position of that row in its sequence */
 	uint32_t	n_tokens;
+	bool		wanted;			/* has rows that are kept after the last mixer */
 } LlmTile;
 
 /* scratch of one thread in attention */
@@ -62,12 +63,16 @@ struct LlmPass
 	/* the batch */
 	const LlmSegment *segments;
 	int			n_segments;
-	int			n_rows;
+	int			n_rows;			/* fewer after the last mixer */
 	LlmPassOutputs logits_out;
 	LlmPassOutputs vectors_out;
 	int32_t    *row_token;		/* (max_rows) */
 	int32_t    *row_segment;
 	uint32_t   *row_position;
+	int32_t    *row_x;			/* where the residual stream of a row of the batch is */
+	int32_t    *kept;			/* (max_rows): rows with outputs, ascending */
+	int			n_kept;
+	uint32_t	last_mixer;		/* the last layer in which rows meet */
 	LlmTile    *tiles;			/* (max_rows) at most */
 	int			n_tiles;
 	uint32_t	tile_group;		/* heads that share a key/value head, which tiles are made for */
@@ -166,8 +171,8 @@ extern LlmStatus llm_lora_add(const LlmPass *pass, const LlmLora *lora, const Ll
 extern LlmStatus llm_lora_embed(const LlmPass *pass, const LlmStop *stop);
 
 /* the end of a product of some rows: scale, bias; row_end may be past the last */
-extern void llm_linear_finish(const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens, int64_t ld_out,
-							  int64_t row_begin, int64_t row_end);
+extern void llm_linear_finish(const LlmKernels *k, const LlmExpertLinear *lin, int64_t expert, float *out, int64_t n_tokens,
+							  int64_t ld_out, int64_t row_begin, int64_t row_end);
 
 /* rows of a tile, for the kind of weights */
 extern int	llm_linear_tile_tokens(bool quantized);
@@ -209,6 +214,13 @@ llm_layer_state(const LlmPass *pass, const LlmLayer *layer, const LlmRecurrentSt
 
 /* an operation of a layer: can be run again from its start, or does not pause */
 typedef LlmStatus (*LlmOpFn) (LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
+
+/*
+ * keep_rows.c: which rows have outputs; and the operation after a mixer, when its keys, values or states are stored: if it is
+ * the last one, x, norm and attn of these rows move to the front, and n_rows is their number from then on.
+ */
+extern void llm_keep_rows_plan(LlmPass *pass);
+extern LlmStatus llm_keep_rows(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
 
 /* latent_attention.c: the same as operations, from pass->norm to pass->block_out */
 extern const LlmOpFn llm_latent_ops[];

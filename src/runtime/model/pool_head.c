@@ -78,7 +78,7 @@ apply(const LlmModel *m, const LlmLinear *lin, Scratch *s)
 		acts.term[1] = s->terms[1];
 	}
 	m->kernels->matmul[lin->w.type] (&lin->w, &acts, 0, (lin->w.n_rows + LLMK_ROWS - 1) / LLMK_ROWS, out, lin->w.n_rows);
-	llm_linear_finish(&as_expert, 0, out, 1, lin->w.n_rows, 0, lin->w.n_rows);
+	llm_linear_finish(m->kernels, &as_expert, 0, out, 1, lin->w.n_rows, 0, lin->w.n_rows);
 	s->b = s->a;
 	s->a = out;
 	return true;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "model/pool_head.h"
 #include "serve/embed.h"
 #include "serve/prompt_parts.h"
@@ -68,12 +69,6 @@ llm_rank_outputs(const LlmModel *model)
 
 /* ---- tokens ---- */
 
-static bool
-str_is(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 /* the prompt of that name, in the model's metadata; false if there is none */
 static bool
 find_prompt(const LlmModel *model, LlmStr name, LlmStr *out)
@@ -101,9 +96,9 @@ llm_embed_prefix(const LlmModel *model, LlmStr task, LlmStr *out, LlmError *err)
 		LLM_TRY(llm_meta_string(&model->pack.meta, "sentence_transformers.default_prompt_name", false, &task, err));
 	if (task.len > 0 && !find_prompt(model, task, &prefix))
 	{
-		if (str_is(task, "document"))
+		if (llm_str_equals(task, "document"))
 			find_prompt(model, (LlmStr) {"passage", 7}, &prefix);	/* its other name */
-		else if (!str_is(task, "query"))
+		else if (!llm_str_equals(task, "query"))
 		{
 			status = llm_fail(err, LLM_E_ARGUMENT, "the model has no prompt for the task \"%.*s\"",
 							  (int) (task.len > 60 ? 60 : task.len), task.data);

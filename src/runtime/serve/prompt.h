@@ -22,6 +22,13 @@ extern LlmStatus llm_prompt_render(const LlmModel *model, const LlmValue *messag
 								   bool add_generation_prompt, int64_t now, LlmArena *arena, const LlmStop *stop,
 								   LlmText *out, LlmError *err);
 
+/*
+ * Contents of messages that are lists of texts ({"type": "text", "text": …}) become one string each, unless the model's template reads such
+ * lists. Changes messages, in the arena. LLM_PAUSED: call again.
+ */
+extern LlmStatus llm_prompt_join_parts(const LlmModel *model, LlmValue *messages, int64_t now, LlmArena *arena, const LlmStop *stop,
+									   LlmError *err);
+
 /* how a labelled question is put */
 typedef enum LlmLabelForm
 {

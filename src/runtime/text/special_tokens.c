@@ -7,6 +7,7 @@
  * control token, so that data cannot make it. Of several tokens at a place the longest is taken, of several places the
  * first. Source of the names: llama.cpp, src/llama-vocab.cpp.
  */
+#include "base/str.h"
 #include "text/tokenizer_impl.h"
 #include "weights/sort_index.h"
 
@@ -62,12 +63,6 @@ static const struct
 #define N_KNOWN_NAMES ((int) (sizeof(known_names) / sizeof(known_names[0])))
 
 static bool
-str_equal(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
-static bool
 starts_with(LlmStr s, const char *text)
 {
 	return s.len >= strlen(text) && memcmp(s.data, text, strlen(text)) == 0;
@@ -88,7 +83,7 @@ looks_special(LlmStr s)
 	return (starts_with(s, "<|") && ends_with(s, "|>")) ||
 		(starts_with(s, "<\xEF\xBD\x9C") && ends_with(s, "\xEF\xBD\x9C>")) ||
 		(starts_with(s, "<unused") && ends_with(s, ">")) ||
-		str_equal(s, "<start_of_turn>") || str_equal(s, "<pad>") || str_equal(s, "<mask>");
+		llm_str_equals(s, "<start_of_turn>") || llm_str_equals(s, "<pad>") || llm_str_equals(s, "<mask>");
 }
 
 /* an id from the metadata; 2^32 - 1 stands for none in some files */
@@ -145,7 +140,7 @@ apply_names(LlmTokenizer *t)
 			info->type = LLM_TOKEN_CONTROL;
 		for (int k = 0; k < N_KNOWN_NAMES; k++)
 		{
-			if (found[k] >= 0 || !str_equal(s, known_names[k].name))
+			if (found[k] >= 0 || !llm_str_equals(s, known_names[k].name))
 				continue;
 			if ((known_names[k].role & ROLE_IF_CONTROL) && info->type != LLM_TOKEN_CONTROL)
 				continue;
@@ -194,8 +189,8 @@ apply_strip_rules(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		lower[i] = (char) (name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] + 32 : name.data[i]);
 	lower[len] = '\0';
 	phi3 = strstr(lower, "phi-3") || strstr(lower, "phi3");
-	mask = strstr(lower, "modern-bert") || str_equal(pre, "jina-v2-de") || str_equal(pre, "jina-v2-es") ||
-		str_equal(pre, "jina-v2-code");
+	mask = strstr(lower, "modern-bert") || llm_str_equals(pre, "jina-v2-de") || llm_str_equals(pre, "jina-v2-es") ||
+		llm_str_equals(pre, "jina-v2-code");
 	for (int32_t id = 0; (phi3 || mask) && id < t->n_vocab; id++)
 	{
 		LlmStr		s = llm_token_string(t, id);
@@ -203,9 +198,9 @@ apply_strip_rules(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 		bool		special = type == LLM_TOKEN_CONTROL || type == LLM_TOKEN_USER_DEFINED || type == LLM_TOKEN_UNKNOWN;
 
 		if (phi3)
-			t->info[id].rstrip = special && !str_equal(s, "<unk>") && !str_equal(s, "<s>") && !str_equal(s, "<|endoftext|>");
+			t->info[id].rstrip = special && !llm_str_equals(s, "<unk>") && !llm_str_equals(s, "<s>") && !llm_str_equals(s, "<|endoftext|>");
 		else
-			t->info[id].lstrip = special && (str_equal(s, "[MASK]") || str_equal(s, "<mask>"));
+			t->info[id].lstrip = special && (llm_str_equals(s, "[MASK]") || llm_str_equals(s, "<mask>"));
 	}
 	return LLM_OK;
 }
@@ -270,6 +265,9 @@ list_special(LlmTokenizer *t, LlmError *err)
 	uint32_t	n = 0;
 	LlmStatus	status;
 
+	/* no text is looked through for them, and sorting would take seconds where a configuration says that there are millions */
+	if (t->kind == LLM_KIND_NONE)
+		return LLM_OK;
 	LLM_TRY(llm_alloc(t->allocator, (size_t) t->n_vocab, sizeof(int32_t), &ids, err));
 	for (int32_t id = 0; id < t->n_vocab; id++)
 	{

@@ -169,6 +169,8 @@ get_special(LlmTokenizer *t, LlmTables *tables, LlmError *err)
 	LLM_TRY(llm_tables_get(tables, sizeof(int32_t), &n, &special, err));
 	if (n > (size_t) t->n_vocab || !llm_tables_in_range(special, n, 0, t->n_vocab))
 		return llm_tables_damaged("list of special tokens", err);
+	if (t->kind == LLM_KIND_NONE)
+		return LLM_OK;			/* its texts are never looked for */
 	t->special = (int32_t *) special;
 	return llm_special_tokens_index(t, (uint32_t) n, err);
 }

@@ -1,6 +1,7 @@
 /*
  * tokenizer.c: making a tokenizer from a model's metadata, and the way of a text through it and back.
  */
+#include "base/str.h"
 #include "text/hf.h"
 
 #include <stdio.h>
@@ -52,15 +53,6 @@ llm_tokenizer_kinds(int *n)
 	return kinds;
 }
 
-static bool
-is_one_of(LlmStr name, const char *const *names)
-{
-	for (; *names; names++)
-		if (name.len == strlen(*names) && memcmp(name.data, *names, name.len) == 0)
-			return true;
-	return false;
-}
-
 /* SentencePiece BPE with a list of merges is named by its model or, of a model that calls itself byte-level, by its pre-tokenizer */
 static LlmStatus
 find_listed_merges(LlmTokenizer *t, LlmStr model, const LlmMeta *meta, LlmError *err)
@@ -70,7 +62,7 @@ find_listed_merges(LlmTokenizer *t, LlmStr model, const LlmMeta *meta, LlmError 
 	LlmStr		pre = {"", 0};
 
 	LLM_TRY(llm_meta_string(meta, "tokenizer.ggml.pre", false, &pre, err));
-	t->merges_listed = is_one_of(model, models) || (t->kind == LLM_KIND_BPE && is_one_of(pre, pres));
+	t->merges_listed = llm_str_is_one_of(model, models) || (t->kind == LLM_KIND_BPE && llm_str_is_one_of(pre, pres));
 	if (t->merges_listed)
 		t->kind = LLM_KIND_SPM;
 	return LLM_OK;
@@ -190,18 +182,11 @@ load_unigram(LlmTokenizer *t, const LlmMeta *meta, LlmError *err)
 static bool
 pairs_as_roberta(const LlmMeta *meta)
 {
-	static const char *const names[] = {"roberta-bpe", "jina-v1-en", "jina-v2-code"};
+	static const char *const names[] = {"roberta-bpe", "jina-v1-en", "jina-v2-code", NULL};
 	LlmStr		pre = {"", 0};
 	LlmError	unused;
 
-	if (llm_meta_string(meta, "tokenizer.ggml.pre", false, &pre, &unused) != LLM_OK)
-		return false;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-	{
-		if (pre.len == strlen(names[i]) && memcmp(pre.data, names[i], pre.len) == 0)
-			return true;
-	}
-	return false;
+	return llm_meta_string(meta, "tokenizer.ggml.pre", false, &pre, &unused) == LLM_OK && llm_str_is_one_of(pre, names);
 }
 
 /*

@@ -117,12 +117,23 @@ def met(row):
     return row['want_share'] is not None and share(row) is not None and share(row) >= row['want_share']
 
 
+def layer_of(tensor):
+    match = re.match(r'blk\.(\d+)\.', tensor)
+    return int(match.group(1)) if match else -1
+
+
 QUANTIZED = re.compile(r'^(Q\d|IQ\d|TQ\d|MXFP4|NVFP4)')
 _work = {}
 
 
+AFTER_MIXER = re.compile(r'attn_output|ffn_|ssm_out|out_proj')
+
+
 def model_work(model):
-    """What a token costs: bytes of matrices read, multiply-adds of the layers and of the output matrix."""
+    """
+    What a token costs: bytes of matrices read, multiply-adds of the layers and of the output matrix; and those of the layers that
+    a token without logits does without, behind the last attention or recurrent layer.
+    """
     if model in _work:
         return _work[model]
     info = json.loads(run(LLM, 'inspect', model, '--json'))
@@ -133,7 +144,9 @@ def model_work(model):
     output = tensors.get('output.weight', embedding)
     work = {'bytes': output['bytes'], 'layer_macs': 0, 'output_macs': output['shape'][0] * output['shape'][1],
             'parameters': info['parameters'], 'type': info['quantization']}
+    work['tail_macs'] = 0
     quantized = 0
+    last = max(layer_of(t['name']) for t in info['tensors'] if re.search(r'attn_|ssm_|shortconv', t['name']))
     for t in info['tensors']:
         if len(t['shape']) < 2 or t is embedding or t is output or 'ssm_a' in t['name'] or 'ssm_d' in t['name']:
             continue
@@ -141,6 +154,8 @@ def model_work(model):
         if len(t['shape']) > 2:         # experts: those that a token uses
             macs, size = macs * used, size * used / t['shape'][2]
         work['layer_macs'] += macs
+        if layer_of(t['name']) > last or layer_of(t['name']) == last and AFTER_MIXER.search(t['name']):
+            work['tail_macs'] += macs
         work['bytes'] += size
         quantized += macs if QUANTIZED.match(t['type']) else 0
     work['quantized'] = quantized * 2 > work['layer_macs']
@@ -154,7 +169,7 @@ def bound(model, machine, kind, sequences=1):
     macs = (machine['int8_gmacs'] if w['quantized'] else machine['float_gfmas']) * 1e9
     name = 'int8' if w['quantized'] else 'float32'
     if kind == 'prefill':
-        return macs / w['layer_macs'], name
+        return macs / (w['layer_macs'] - w['tail_macs']), name
     memory = sequences * machine['read_gbytes'] * 1e9 / w['bytes']
     compute = macs / (w['layer_macs'] + w['output_macs'])
     return (memory, 'memory') if memory < compute else (compute, name)

@@ -1,8 +1,10 @@
 /*
- * folder_fuzz.c: any bytes as a Hugging Face folder: configuration, index, safetensors header; then every tensor is read and packed.
+ * folder_fuzz.c: any bytes as a Hugging Face folder: configuration, index, safetensors header; then the shape is read, and every tensor is
+ * read and packed.
  *
  * The input is texts parted by a zero byte: config.json, model.safetensors.index.json (empty: one file), then the file itself.
  */
+#include "model/arch.h"
 #include "weights/memory_pack.h"
 
 #include <stdio.h>
@@ -89,6 +91,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t		config_len;
 	size_t		index_len;
 	LlmSource	source;
+	const LlmArch *arch;
+	LlmHparams	hp;
 	LlmError	err;
 
 	if (folder[0] == '\0')
@@ -108,6 +112,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	write_file(index_len > 0 ? "part.safetensors" : "model.safetensors", file, file_size);
 	if (llm_source_open(folder, &llm_malloc_allocator, NULL, &source, &err) == LLM_OK)
 	{
+		(void) llm_hparams_read(source.meta, &arch, &hp, &err);
 		pack_and_open(&source);
 		llm_source_close(&source);
 	}

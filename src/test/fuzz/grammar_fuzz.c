@@ -1,6 +1,6 @@
 /*
- * grammar_fuzz.c: any bytes as a JSON Schema, a regular expression, a grammar in GBNF, or a schema and an instance. What compiles must hold its own
- * shortest text, and a value that a schema offers must fit the schema.
+ * grammar_fuzz.c: any bytes as a JSON Schema, a regular expression, a grammar in GBNF, or a schema, a zero byte, and a value. What compiles must
+ * hold its own shortest text, and a value that a schema offers must fit the schema.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +47,25 @@ check_shortest(int kind, LlmStr text, const LlmGrammar *g)
 	llm_run_free(&run);
 }
 
+/* whatever it says of the value, it says it twice */
+static void
+check_value(LlmStr text)
+{
+	const char *end = memchr(text.data, 0, text.len);
+	LlmStr		schema = {text.data, end ? (size_t) (end - text.data) : text.len};
+	LlmStr		value = {text.data + schema.len, text.len - schema.len};
+	LlmError	err;
+	bool		accepted[2];
+
+	if (end)
+		value = (LlmStr) {end + 1, value.len - 1};
+	for (int i = 0; i < 2; i++)
+		if (llm_schema_accepts(schema, value, &llm_malloc_allocator, NULL, &accepted[i], &err) != LLM_OK)
+			return;
+	if (accepted[0] != accepted[1])
+		abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -57,8 +76,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	kind = data[0] % 3;
+	kind = data[0] % 4;
 	text = (LlmStr) {(const char *) data + 1, size - 1};
+	if (kind == 3)
+	{
+		check_value(text);
+		return 0;
+	}
 	if (compile(kind, text, &g, &err) == LLM_OK)
 	{
 		check_shortest(kind, text, g);

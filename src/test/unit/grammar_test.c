@@ -87,6 +87,9 @@ static const SchemaCase schema_cases[] = {
 	{"{\"const\":{\"a\":1,\"b\":[2]}}", {"{\"b\":[2],\"a\":1}"}, {"{\"a\":1}", "{\"a\":1,\"b\":[2],\"c\":3}", "{\"a\":2,\"b\":[2]}"}},
 	{"{\"minimum\":-1.5,\"exclusiveMaximum\":10}", {"-1.5", "0", "9.99", "\"x\""}, {"-1.51", "10", "1e2"}},
 	{"{\"multipleOf\":0.25}", {"0.5", "-1.75", "3"}, {"0.3", "0.251"}},
+	{"{\"oneOf\":[{\"type\":\"string\",\"title\":\"a\"},{\"type\":\"string\",\"title\":\"b\"},{\"type\":\"null\"}]}", {"null"}, {"\"x\"", "1"}},
+	{"{\"properties\":{\"a\":{\"enum\":[1,\"1\"]},\"b\":{\"enum\":[1.0,\"1\"]},\"c\":{\"enum\":[\"1\"]}}}",
+	{"{\"a\":\"1\",\"b\":1}"}, {"{\"c\":1}", "{\"b\":2}", "{\"a\":true}"}},
 	{"{\"multipleOf\":30}", {"0", "-60", "9e1"}, {"10", "45", "30.5"}},
 	{"{\"minLength\":2,\"maxLength\":3}", {"\"ab\"", "\"éüö\"", "\"😀😀\"", "5"}, {"\"a\"", "\"abcd\"", "\"😀\""}},
 	{"{\"pattern\":\"b+$\"}", {"\"ab\"", "1"}, {"\"ba\"", "\"\""}},
@@ -299,6 +302,43 @@ chain_of_rules(int n, int groups)
 	return all;
 }
 
+/* as a table of 400 columns of two types, all required and none else: each type is compiled once */
+static void
+check_wide(void)
+{
+	enum {N = 400};
+	static char schema[N * 100];
+	static char value[N * 20];
+	char	   *to = schema;
+	char	   *text = value;
+	LlmGrammar *g;
+	LlmError	err;
+	bool		accepted;
+
+	to += sprintf(to, "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"c0\"");
+	for (int i = 1; i < N; i++)
+		to += sprintf(to, ",\"c%d\"", i);
+	to += sprintf(to, "],\"properties\":{");
+	for (int i = 0; i < N; i++)
+	{
+		to += sprintf(to, "%s\"c%d\":{\"type\":[\"%s\",\"null\"],\"title\":\"column %d\"}", i ? "," : "", i, i % 2 ? "string" : "integer", i);
+		text += sprintf(text, i % 2 ? "%s\"c%d\": \"x\"" : "%s\"c%d\": 7", i ? ", " : "{", i);
+	}
+	strcpy(to, "}}");
+	strcpy(text, "}");
+	CHECK_OK(make_schema(str(schema), &llm_malloc_allocator, NULL, &g, &err), &err);
+	CHECK_OK(llm_grammar_accepts(g, str(value), &accepted, &err), &err);
+	CHECK(accepted);
+	llm_grammar_free(g);
+	CHECK_OK(llm_schema_accepts(str(schema), str(value), &llm_malloc_allocator, NULL, &accepted, &err), &err);
+	CHECK(accepted);
+	*strstr(value, "\"c9\": \"x\"") = ' ';	/* no JSON any more where c9 was */
+	CHECK(llm_schema_accepts(str(schema), str(value), &llm_malloc_allocator, NULL, &accepted, &err) == LLM_E_ARGUMENT);
+	strcpy(strstr(value, ",  c9\""), "}");	/* keys are missing */
+	CHECK_OK(llm_schema_accepts(str(schema), str(value), &llm_malloc_allocator, NULL, &accepted, &err), &err);
+	CHECK(!accepted);
+}
+
 /* wide and long schemas that are no trouble */
 static void
 check_large(void)
@@ -495,6 +535,7 @@ main(void)
 	check_schemas();
 	check_choices_and_compact();
 	check_refusals();
+	check_wide();
 	check_large();
 	check_hostile();
 	check_lengths();

@@ -318,6 +318,8 @@ test_configs(void)
 		{HF_CONFIG ", \"num_hidden_layers\": null", LLM_E_FORMAT, "\"num_hidden_layers\" is missing"},
 		{HF_CONFIG ", \"num_attention_heads\": 0", LLM_E_FORMAT, "is 0"},
 		{HF_CONFIG ", \"vocab_size\": 4294967295", LLM_E_LIMIT, "vocab_size"},
+		{HF_CONFIG ", \"vocab_size\": 1048576", LLM_OK, NULL},	/* no sorting of a million made-up texts */
+		{HF_CONFIG ", \"vocab_size\": 1048577", LLM_E_LIMIT, "outside 1 to 1048576"},
 		{HF_CONFIG ", \"vocab_size\": 1e300", LLM_E_FORMAT, "vocab_size"},
 		{HF_CONFIG ", \"tie_word_embeddings\": \"no\"", LLM_E_FORMAT, "tie_word_embeddings"},
 		{HF_CONFIG ", \"eos_token_id\": [2, -1]", LLM_E_FORMAT, "eos_token_id"},

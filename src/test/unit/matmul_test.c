@@ -495,6 +495,8 @@ main(void)
 		check_case(type, 8 * 70 + 3, 256, 19, MODE_RANDOM);
 		check_case(type, 17, 256 * 5, MAX_TOKENS, MODE_RANDOM);
 		check_case(type, 9, 256 * 65, 2, MODE_RANDOM);
+		if (!info->quantized)
+			check_case(type, 8 * 31, 450, 52, MODE_RANDOM);
 	}
 	CHECK_DONE();
 }

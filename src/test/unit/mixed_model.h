@@ -149,28 +149,36 @@ mixed_add_vocabulary(GgufWriter *w)
 	gw_u32(w, "tokenizer.ggml.eos_token_id", 2);
 }
 
+/* all of the model, not finished */
+static inline void
+mixed_put_model(GgufWriter *w, const MixedSpoil *spoil)
+{
+	uint32_t	random = 7;
+
+	gw_string(w, "general.architecture", "llama");
+	gw_u32(w, "llama.block_count", MIXED_N_LAYER);
+	gw_u32(w, "llama.context_length", MIXED_N_CTX);
+	gw_u32(w, "llama.embedding_length", MIXED_N_EMBD);
+	gw_u32(w, "llama.feed_forward_length", MIXED_N_FF);
+	gw_u32(w, "llama.attention.head_count", 4);
+	gw_u32(w, "llama.attention.head_count_kv", 2);
+	gw_f32(w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+	mixed_add_vocabulary(w);
+	for (size_t i = 0; i < sizeof(mixed_tensors) / sizeof(mixed_tensors[0]); i++)
+		for (int layer = 0; layer < (strchr(mixed_tensors[i].name, '%') ? MIXED_N_LAYER : 1); layer++)
+			mixed_add_tensor(w, &mixed_tensors[i], layer, spoil, &random);
+}
+
 static inline TestModel
 mixed_model_open(const LlmModelOptions *options, const LlmKernels *kernels, const MixedSpoil *spoil)
 {
 	GgufWriter	w;
 	TestModel	t;
 	char		path[64];
-	uint32_t	random = 7;
 	int			fd;
 
 	gw_init(&w);
-	gw_string(&w, "general.architecture", "llama");
-	gw_u32(&w, "llama.block_count", MIXED_N_LAYER);
-	gw_u32(&w, "llama.context_length", MIXED_N_CTX);
-	gw_u32(&w, "llama.embedding_length", MIXED_N_EMBD);
-	gw_u32(&w, "llama.feed_forward_length", MIXED_N_FF);
-	gw_u32(&w, "llama.attention.head_count", 4);
-	gw_u32(&w, "llama.attention.head_count_kv", 2);
-	gw_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-	mixed_add_vocabulary(&w);
-	for (size_t i = 0; i < sizeof(mixed_tensors) / sizeof(mixed_tensors[0]); i++)
-		for (int layer = 0; layer < (strchr(mixed_tensors[i].name, '%') ? MIXED_N_LAYER : 1); layer++)
-			mixed_add_tensor(&w, &mixed_tensors[i], layer, spoil, &random);
+	mixed_put_model(&w, spoil);
 	gw_finish(&w);
 	fd = gw_memfd(w.file.data, w.file.len, path);
 	t = test_model_open(path, options, kernels);

@@ -286,6 +286,43 @@ test_render(void)
 	close_model(&chat);
 }
 
+/* a chat rendered after its parts were put together where the template wants that */
+static void
+check_joined(const char *chat_template, const char *messages, const char *expected)
+{
+	Fixture		f = open_model("llama3", chat_template);
+	LlmArena	arena;
+	LlmValue   *value;
+	LlmText		text = {"", NULL, 0};
+	LlmError	err;
+
+	if (!f.model)
+		return;
+	llm_arena_init(&arena, &llm_malloc_allocator, 0);
+	CHECK(llm_value_from_json(&arena, messages, strlen(messages), &value, &err) == LLM_OK);
+	CHECK(llm_prompt_join_parts(f.model, value, 0, &arena, NULL, &err) == LLM_OK);
+	CHECK(llm_prompt_render(f.model, value, NULL, (LlmStr) {"", 0}, true, 0, &arena, NULL, &text, &err) == LLM_OK);
+	CHECK_MSG(text.len == strlen(expected) && memcmp(text.bytes, expected, text.len) == 0, "%.*s", (int) text.len, text.bytes);
+	for (size_t i = 0; i < text.len; i++)
+		CHECK(!strchr("ab", text.bytes[i]) || (text.from_data && text.from_data[i]));
+	llm_arena_free(&arena);
+	close_model(&f);
+}
+
+static void
+test_parts(void)
+{
+	const char *parts = "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"user\",\"content\":\"b\"}]";
+	const char *image = "[{\"role\":\"user\",\"content\":[{\"type\":\"image\"},{\"type\":\"text\",\"text\":\"a\"}]}]";
+
+	check_joined("{% for m in messages %}<{{ m.content }}>{% endfor %}", parts, "<ab><b>");
+	check_joined("{% for m in messages %}{{ '<' + m.content + '>' }}{% endfor %}", parts, "<ab><b>");
+	check_joined("{% for m in messages %}{% if m.content is string %}{{ m.content }}{% endif %}{% endfor %}", parts, "abb");
+	check_joined("{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}{% endfor %}",
+				 parts, "[a][b]b");
+	check_joined("{% for m in messages %}{{ m.content | length }}{% endfor %}", image, "2");
+}
+
 /* an empty template is none: chats take the plain form */
 static void
 test_empty_template(void)
@@ -355,6 +392,7 @@ main(void)
 	test_chat();
 	test_errors();
 	test_render();
+	test_parts();
 	test_empty_template();
 	test_no_memory(NULL, LLM_FORM_PLAIN);
 	test_no_memory(template_source, LLM_FORM_CHAT);

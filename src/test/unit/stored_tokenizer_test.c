@@ -6,66 +6,10 @@
 #include "text/tokenizer.h"
 #include "weights/gguf.h"
 
-#include "check.h"
 #include "fail_alloc.h"
-#include "gguf_writer.h"
-#include "tokenizer_cases.h"
-
-#include <json-c/json.h>
-
-#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define FOLDER "sql-tests/data/tokenizers/"
+#include "tokenizer_models.h"
 
 static const LlmAllocator *const alloc = &llm_malloc_allocator;
-
-static void
-put_json(GgufWriter *w, const char *name)
-{
-	char		path[256];
-	struct json_object *all;
-
-	snprintf(path, sizeof(path), FOLDER "%s.json", name);
-	all = json_object_from_file(path);
-	CHECK_MSG(all != NULL, "%s", path);
-	gw_string(w, "tokenizer.ggml.model", "huggingface");
-	gw_string(w, "tokenizer.huggingface.json",
-			  json_object_to_json_string_ext(json_object_object_get(all, "tokenizer"), JSON_C_TO_STRING_PLAIN));
-	json_object_put(all);
-}
-
-static const char *const hf_names[] = {"llama3", "gemma", "llama2", "bert", "word_level", "flags", "unigram_bytes"};
-
-#define N_MODELS ((int) (5 + N_OF(hf_names)))
-
-static void
-put_model(GgufWriter *w, int model)
-{
-	static const char *const kinds[] = {"gpt2", "llama", "bert", "t5", "none"};
-
-	if (model >= 5)
-	{
-		put_json(w, hf_names[model - 5]);
-		return;
-	}
-	gw_string(w, "tokenizer.ggml.model", kinds[model]);
-	if (model == 0)
-	{
-		gw_string(w, "tokenizer.ggml.pre", "smollm");
-		gw_strings(w, "tokenizer.ggml.tokens", bpe_tokens, N_OF(bpe_tokens));
-		gw_strings(w, "tokenizer.ggml.merges", bpe_merges, N_OF(bpe_merges));
-	}
-	else if (model == 2)
-	{
-		gw_strings(w, "tokenizer.ggml.tokens", wordpiece_tokens, N_OF(wordpiece_tokens));
-		gw_i32s(w, "tokenizer.ggml.token_type", wordpiece_types, N_OF(wordpiece_types));
-	}
-	else
-	{
-		gw_strings(w, "tokenizer.ggml.tokens", spm_tokens, N_OF(spm_tokens));
-		gw_f32s(w, "tokenizer.ggml.scores", spm_scores, N_OF(spm_scores));
-		gw_i32s(w, "tokenizer.ggml.token_type", spm_types, N_OF(spm_types));
-	}
-}
 
 /* a text through it and back, and all tokens: nothing is expected but that it ends, and stays inside */
 static void
@@ -77,7 +21,7 @@ use(const LlmTokenizer *t, bool may_fail)
 
 	llm_tokens_init(&ids, alloc);
 	llm_buf_init(&text, alloc);
-	for (size_t i = 0; i < N_OF(tokenizer_texts); i++)
+	for (size_t i = 0; i < TOKENIZER_N(tokenizer_texts); i++)
 	{
 		LlmText		s = {tokenizer_texts[i].bytes, NULL, tokenizer_texts[i].len};
 		LlmStatus	status = llm_tokenize(t, s, LLM_TOKENIZE_ADD_SPECIAL | LLM_TOKENIZE_PARSE_SPECIAL, NULL, &ids, &err);
@@ -196,6 +140,25 @@ always(void *opaque)
 	return true;
 }
 
+/* without texts a special token is a text like others, made from metadata or from tables */
+static void
+check_no_texts(const LlmMeta *meta, const LlmBuf *tables)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		LlmTokenizer *t;
+		LlmTokens	ids;
+		LlmError	err;
+
+		CHECK(llm_tokenizer_open(meta, tables->data, i ? tables->len : 0, alloc, NULL, &t, &err) == LLM_OK);
+		llm_tokens_init(&ids, alloc);
+		CHECK(llm_tokenize(t, (LlmText) {"<s>", NULL, 3}, LLM_TOKENIZE_PARSE_SPECIAL, NULL, &ids, &err) == LLM_E_UNSUPPORTED &&
+			  strcmp(err.message, "model has no tokenizer") == 0);
+		llm_tokens_free(&ids);
+		llm_tokenizer_free(t);
+	}
+}
+
 static void
 test_model(int model)
 {
@@ -209,7 +172,7 @@ test_model(int model)
 	int			fd;
 
 	gw_init(&w);
-	put_model(&w, model);
+	tokenizer_put_model(&w, model);
 	gw_finish(&w);
 	fd = gw_memfd(w.file.data, w.file.len, path);
 	CHECK(llm_gguf_open(path, alloc, NULL, &gguf, &err) == LLM_OK);
@@ -222,6 +185,8 @@ test_model(int model)
 	/* a vocabulary without an unknown token, and one without texts, cannot take all texts */
 	printf("model %d\n", model);
 	CHECK(try_open(&gguf.meta, tables.data, tables.len, true));
+	if (model == 4)
+		check_no_texts(&gguf.meta, &tables);
 	test_damage(&gguf.meta, &tables, true);
 	test_no_memory(&gguf.meta, &tables);
 	llm_buf_free(&tables);
@@ -262,7 +227,7 @@ test_none(void)
 int
 main(void)
 {
-	for (int model = 0; model < N_MODELS; model++)
+	for (int model = 0; model < TOKENIZER_MODELS; model++)
 		test_model(model);
 	test_none();
 	CHECK_DONE();

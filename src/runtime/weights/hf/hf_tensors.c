@@ -6,6 +6,7 @@
  */
 #include "weights/hf/hf_tensors.h"
 
+#include "base/str.h"
 #include "weights/hf/hf_adapter.h"
 #include "weights/sort_index.h"
 
@@ -95,12 +96,6 @@ fits(const char *pattern, LlmStr text, uint32_t *layer, uint32_t *expert, LlmStr
 	return true;
 }
 
-static bool
-str_is(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 static const LlmHfRule *
 find_rule(const LlmHfRule *const *rules, LlmStr name, uint32_t *layer, uint32_t *expert, LlmStr *ending)
 {
@@ -109,11 +104,11 @@ find_rule(const LlmHfRule *const *rules, LlmStr name, uint32_t *layer, uint32_t 
 		{
 			if (!fits(rule->from, name, layer, expert, ending))
 				continue;
-			if (str_is(*ending, ".gamma"))	/* older names of norms */
+			if (llm_str_equals(*ending, ".gamma"))	/* older names of norms */
 				*ending = (LlmStr) {".weight", 7};
-			if (str_is(*ending, ".beta"))
+			if (llm_str_equals(*ending, ".beta"))
 				*ending = (LlmStr) {".bias", 5};
-			if (ending->len == 0 || str_is(*ending, ".weight") || str_is(*ending, ".bias") ||
+			if (ending->len == 0 || llm_str_equals(*ending, ".weight") || llm_str_equals(*ending, ".bias") ||
 				(rule->how == LLM_HF_DROP && rule->from[strlen(rule->from) - 1] == '.'))
 				return rule;
 		}
@@ -195,7 +190,7 @@ add_pieces(Builder *b, const LlmHfWeight *w)
 	rule = find_rule(b->p->rules, name, &layer, &expert, &ending);
 	if (!rule)
 		return unknown_weight(b, w);
-	if (rule->how == LLM_HF_DROP || (b->p->tied && strcmp(rule->to, "output") == 0 && !str_is(ending, ".bias")))
+	if (rule->how == LLM_HF_DROP || (b->p->tied && strcmp(rule->to, "output") == 0 && !llm_str_equals(ending, ".bias")))
 		return LLM_OK;
 	for (int i = 0; i < (rule->to2 ? 2 : 1); i++)
 	{
@@ -572,7 +567,7 @@ apply_factor(const Builder *b, const Piece *piece, LlmHfView *v)
 		snprintf(pattern, sizeof(pattern), "blk.*.%s.", f->role);
 		if (!fits(pattern, piece->target, &layer, &expert, &ending))
 			continue;
-		factor = str_is(ending, "weight") ? f->weight : f->bias;
+		factor = llm_str_equals(ending, "weight") ? f->weight : f->bias;
 		if (factor == 1 && !f->rows)
 			return LLM_OK;
 		if (f->rows && v->n_rows != (int64_t) f->n_rows)

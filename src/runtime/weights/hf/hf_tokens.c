@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define MAX_EOS 64
-#define MAX_VOCAB (1 << 22)
+#define MAX_VOCAB (1 << 20)		/* of ids without texts, for which a few bytes of configuration ask: about 130 bytes of memory each */
 #define NAME_BYTES 16
 
 static LlmStr
@@ -30,7 +30,11 @@ write_no_tokenizer(LlmHfFolder *folder, uint64_t n_vocab, LlmMetaWriter *meta, L
 	void	   *ptr;
 
 	if (n_vocab < 1 || n_vocab > MAX_VOCAB)
-		return llm_fail(err, LLM_E_LIMIT, "key \"vocab_size\" of config.json is %llu, outside 1 to %d", (unsigned long long) n_vocab, MAX_VOCAB);
+	{
+		llm_fail(err, LLM_E_LIMIT, "key \"vocab_size\" of config.json is %llu, outside 1 to %d", (unsigned long long) n_vocab, MAX_VOCAB);
+		llm_error_hint(err, "Put the model's tokenizer.json into its folder.");
+		return LLM_E_LIMIT;
+	}
 	LLM_TRY(llm_arena_alloc(&folder->arena, n_vocab, sizeof(LlmStr), &ptr, err));
 	names = ptr;
 	LLM_TRY(llm_arena_alloc(&folder->arena, n_vocab, sizeof(uint32_t), &ptr, err));

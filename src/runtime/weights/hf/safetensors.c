@@ -3,6 +3,7 @@
  */
 #include "weights/hf/safetensors.h"
 
+#include "base/str.h"
 #include "weights/byte_reader.h"
 #include "weights/hf/json_scan.h"
 #include "weights/sort_index.h"
@@ -68,12 +69,6 @@ damaged(const HeaderReader *r, LlmStr name)
 					name.data, r->file->path);
 }
 
-static bool
-str_is(LlmStr s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 static LlmStatus
 read_dtype(HeaderReader *r, LlmHfStored *t)
 {
@@ -81,7 +76,7 @@ read_dtype(HeaderReader *r, LlmHfStored *t)
 
 	LLM_TRY(llm_scan_string(&r->scan, &name));
 	for (size_t i = 0; i < sizeof(dtypes) / sizeof(dtypes[0]); i++)
-		if (str_is(name, dtypes[i].name))
+		if (llm_str_equals(name, dtypes[i].name))
 		{
 			t->dtype = (LlmHfDtype) i;
 			return LLM_OK;
@@ -174,7 +169,7 @@ read_tensor(HeaderReader *r, LlmStr name)
 
 		LLM_TRY(llm_scan_string(&r->scan, &key));
 		LLM_TRY(llm_scan_expect(&r->scan, ':'));
-		bit = str_is(key, "dtype") ? DTYPE : str_is(key, "shape") ? SHAPE : str_is(key, "data_offsets") ? PLACE : 0;
+		bit = llm_str_equals(key, "dtype") ? DTYPE : llm_str_equals(key, "shape") ? SHAPE : llm_str_equals(key, "data_offsets") ? PLACE : 0;
 		if (bit == 0 || (have & bit) != 0)
 			return llm_scan_fail(&r->scan, "dtype, shape and data_offsets, each once,");
 		have |= bit;
@@ -199,7 +194,7 @@ read_entries(HeaderReader *r)
 
 		LLM_TRY(llm_scan_string(&r->scan, &name));
 		LLM_TRY(llm_scan_expect(&r->scan, ':'));
-		if (str_is(name, "__metadata__"))
+		if (llm_str_equals(name, "__metadata__"))
 			LLM_TRY(llm_scan_skip(&r->scan));
 		else if (r->n_tensors == r->capacity)
 			return llm_fail(r->scan.err, LLM_E_LIMIT, "file \"%s\" has more than %" PRIu64 " tensors", r->file->path, r->capacity);
