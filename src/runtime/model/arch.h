@@ -36,7 +36,8 @@ typedef enum LlmQkNorm
 	LLM_QK_NORM_NONE,
 	LLM_QK_NORM_HEAD,			/* each head of queries and keys by itself */
 	LLM_QK_NORM_WHOLE,			/* all heads of a token together */
-	LLM_QK_NORM_EACH			/* each head by itself, with weights of its own */
+	LLM_QK_NORM_EACH,			/* each head by itself, with weights of its own */
+	LLM_QK_NORM_UNIT			/* each head by itself, without weights, in layers that rotate */
 } LlmQkNorm;
 
 typedef enum LlmFfnKind
@@ -47,7 +48,8 @@ typedef enum LlmFfnKind
 	LLM_FFN_SWIGLU_CLAMPED,		/* gpt-oss: gate and up limited, see llm_ffn_activate */
 	LLM_FFN_GELU,				/* gelu by erf: of gate, times up; of up where the file has no gate */
 	LLM_FFN_GELU_TANH,			/* the same by tanh */
-	LLM_FFN_XIELU				/* no gate; with numbers of each layer, see llm_ffn_activate */
+	LLM_FFN_XIELU,				/* no gate; with numbers of each layer, see llm_ffn_activate */
+	LLM_FFN_REGLU				/* max(gate, 0) * up */
 } LlmFfnKind;
 
 /* what mixes the tokens of a layer */
@@ -57,6 +59,8 @@ typedef enum LlmMixer
 	LLM_MIXER_MAMBA2,
 	LLM_MIXER_SHORT_CONV,		/* gated short convolution */
 	LLM_MIXER_DELTA_NET,		/* gated delta net */
+	LLM_MIXER_MAMBA1,
+	LLM_MIXER_LINEAR,			/* a matrix, token by token */
 	LLM_MIXER_NONE				/* the layer is a feed-forward alone */
 } LlmMixer;
 
@@ -65,13 +69,15 @@ typedef enum LlmRouterKind
 	LLM_ROUTER_NONE = 0,
 	LLM_ROUTER_SOFTMAX = 1,		/* probabilities of all experts; numbers as in expert_gating_func */
 	LLM_ROUTER_SIGMOID = 2,
-	LLM_ROUTER_SOFTMAX_CHOSEN = 3	/* softmax over the chosen experts alone */
+	LLM_ROUTER_SOFTMAX_CHOSEN = 3,	/* softmax over the chosen experts alone */
+	LLM_ROUTER_MIXER = 4		/* SparseMixer: a softmax for each choice, over those near the best (moe.c) */
 } LlmRouterKind;
 
 typedef enum LlmSharedExpert
 {
 	LLM_SHARED_NONE = 0,
 	LLM_SHARED_ALWAYS,			/* as wide as n_ff where metadata has no width */
+	LLM_SHARED_AS_ONE,			/* as wide as another expert where metadata has no width */
 	LLM_SHARED_BY_WIDTH			/* where metadata has a width */
 } LlmSharedExpert;
 
@@ -112,7 +118,7 @@ typedef enum LlmTrait
 	LLM_TRAIT_FUSED_GATE = 128, /* ffn_up holds the gate's rows, then its own */
 	LLM_TRAIT_LOCAL_PLAIN = 256,	/* layers with a window have unscaled rope */
 	LLM_TRAIT_ROPE_LOCAL_ONLY = 512,	/* layers without window have no rope */
-	LLM_TRAIT_FFN_NORM_NAME = 1024, /* the norm before the feed-forward is called post_attention_norm */
+	LLM_TRAIT_SIDE_BY_SIDE = 1024,	/* each layer attends and has a state, side by side, and their outputs are added */
 	LLM_TRAIT_OUT_GATE = 2048,	/* attn_q holds a gate beside each head's query, which the head's output is multiplied by */
 	LLM_TRAIT_TILED_HEADS = 4096,	/* delta net: value head h reads key head h modulo their number; where ssm.grouped_heads, h / their share */
 	LLM_TRAIT_SECTIONS = 8192,	/* rope has sections for places in images; text has the same position in all */
@@ -131,7 +137,8 @@ typedef enum LlmTrait
 	LLM_TRAIT_POSITIONS = 1 << 26,	/* a learned embedding for each position */
 	LLM_TRAIT_ALIBI = 1 << 27,	/* scores fall with distance, by a slope for each head */
 	LLM_TRAIT_WINDOW_SYMMETRIC = 1 << 28,	/* a window is half before and half after a token */
-	LLM_TRAIT_FULL_FIRST = 1 << 29	/* of window_every layers the first sees all, not the last */
+	LLM_TRAIT_FULL_FIRST = 1 << 29, /* of window_every layers the first sees all, not the last */
+	LLM_TRAIT_GAPS = 1 << 30	/* layers may have no attention, or a matrix in its place, and no feed-forward */
 } LlmTrait;
 
 typedef struct LlmArch
@@ -156,6 +163,15 @@ typedef struct LlmArch
 	float		logit_cap;
 	bool		multipliers_required;	/* MULTIPLIERS: without their keys a file's numbers are not known */
 	uint32_t	wide_scale_layers;	/* models of this many layers scale scores by n_embd / n_head, not by the head's size */
+	const char *ffn_norm;		/* what the norm before the feed-forward is called; NULL: ffn_norm */
+	bool		chunked;		/* a window begins at a multiple of its size */
+	bool		scale_by_dim;	/* scores are divided by the head's size, not by its root */
+	float		alibi_bias;		/* ALIBI: what slopes are made from, where metadata has none; 0: none */
+	bool		experts_some;	/* layers with a router have experts, others a feed-forward */
+	bool		router_early;	/* the router reads what comes into the layer */
+	bool		weigh_input;	/* what an expert reads is multiplied by its weight, not what it gives */
+	bool		altup;			/* several residual streams, of which a layer computes one: see altup.c */
+	float		attn_scale;		/* of scores, where metadata has none; 0: by the size of heads */
 } LlmArch;
 
 /* rope of a kind of layer; angles are made from it in rope.c */
@@ -238,9 +254,22 @@ typedef struct LlmRecurrentParams
 	uint32_t	n_channels;		/* of the convolution */
 	uint32_t	n_in;			/* width of the input projection */
 	bool		tiled;			/* delta net: see LLM_TRAIT_TILED_HEADS */
+	uint32_t	dt_rank;		/* Mamba 1: numbers that steps are made from; 0: another kind */
+	bool		norm_all;		/* Mamba 1: those numbers, B and C are normalised, also without weights */
+	float		norm_eps;		/* of these norms without weights */
 	float		dt_min;			/* Mamba2: a step is not shorter; 0: no limit */
 	size_t		state_floats;	/* of one layer: (n_conv - 1, n_channels) past inputs, then (n_head, n_state, n_inner / n_head) */
 } LlmRecurrentParams;
+
+/* what altup.c computes with; n_streams 0: nothing */
+typedef struct LlmAltUpParams
+{
+	uint32_t	n_streams;
+	uint32_t	active;			/* the one that layers compute */
+	uint32_t	n_input;		/* numbers that each layer gets of a token beside the stream */
+	uint32_t	n_shared;		/* last layers that read keys and values of an earlier layer */
+	const LlmMetaArray *sparsity;	/* by layer: activations so many deviations above their mean stay; -infinity: all */
+} LlmAltUpParams;
 
 /* shape of a model, read from metadata and checked for sense */
 typedef struct LlmHparams
@@ -275,7 +304,12 @@ typedef struct LlmHparams
 	float		logit_cap;
 	float		clamp_qkv;		/* 0: none */
 	bool		norm_ahead;		/* the feed-forward reads what attention read, by a norm of its own */
-	double		query_scale;	/* 0: none; else q *= 1 + query_scale * log(1 + floor(position / n_ctx_orig)) */
+	double		query_scale;	/* 0: none; else q *= 1 + query_scale * log(1 + floor((position + query_scale_from) / query_scale_length)) */
+	uint32_t	query_scale_length;
+	uint32_t	query_scale_from;
+	bool		query_scale_plain;	/* only in layers without rope */
+	bool		qk_norm_unit;
+	float		alibi_bias;		/* 0: no ALiBi */
 	uint32_t	window;			/* positions that a layer with a window sees, its own included; 0: none has one */
 	uint32_t	window_every;
 	bool		window_first_full;	/* of window_every layers the first has none, not the last */
@@ -283,7 +317,8 @@ typedef struct LlmHparams
 	LlmRopeParams rope[2];		/* LLM_ROPE_GLOBAL, LLM_ROPE_LOCAL */
 	bool		no_rope;
 	LlmRouterParams router;
-	uint32_t	moe_every;		/* only layers i with i % moe_every == 1 have experts; 0: all */
+	uint32_t	moe_every;		/* only layers i with i % moe_every == moe_at have experts; 0: all */
+	uint32_t	moe_at;
 	uint32_t	n_dense_lead;	/* leading layers without experts */
 	const LlmMetaArray *head_layers;	/* heads by layer, n_head is then the largest; NULL: n_head */
 	const LlmMetaArray *kv_layers;	/* key/value heads by layer, 0 in those that do not attend, n_head_kv the largest; NULL: n_head_kv */
@@ -294,6 +329,7 @@ typedef struct LlmHparams
 	uint32_t	n_layer_attn;	/* layers that attend, and that are recurrent */
 	uint32_t	n_layer_recurrent;
 	LlmRecurrentParams recurrent;
+	LlmAltUpParams altup;
 } LlmHparams;
 
 extern const LlmArch *llm_arch_find(LlmStr name);
@@ -321,6 +357,8 @@ extern LlmPooling llm_hparams_pools(const LlmHparams *hp, LlmPooling pooling);
 /* what kind of layer this is: positions it sees (0: all), and LLM_ROPE_* */
 extern uint32_t llm_hparams_window(const LlmHparams *hp, uint32_t layer);
 extern int	llm_hparams_rope(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
+/* the layer whose keys and values a layer reads: its own, or the last one of its kind that has some */
+extern uint32_t llm_hparams_kv_source(const LlmHparams *hp, uint32_t layer);
 extern LlmMixer llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer);
 extern bool llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer);
 extern uint32_t llm_hparams_ff(const LlmHparams *hp, uint32_t layer);	/* 0: no feed-forward */

@@ -56,11 +56,11 @@ prepare_heads(const LlmModel *m, const LlmNorm *norm, float *x, uint32_t n_head,
 	}
 }
 
-/* Source: Llama 4's scaling of queries by position, as Ministral 3 has it */
+/* Source: transformers' modeling_llama4; as Ministral 3 has it */
 static void
 scale_queries(const LlmModel *m, float *q, uint32_t n_head, uint32_t position)
 {
-	double		steps = position / m->hp.n_ctx_orig;
+	double		steps = (position + m->hp.query_scale_from) / m->hp.query_scale_length;
 	double		factor = 1 + m->hp.query_scale * llmk_log(1 + steps);
 
 	m->kernels->scale(q, (int64_t) n_head * m->hp.head_dim_k, (float) factor);
@@ -116,11 +116,15 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 			clamp(v, (int64_t) n_head_kv * hp->head_dim_v, hp->clamp_qkv);
 		}
 		prepare_heads(m, &job->layer->q_norm, q, n_head, cosine, sine);
-		prepare_heads(m, &job->layer->k_norm, k, n_head_kv, cosine, sine);
-		if (hp->query_scale != 0)
+		if (job->layer->wk.w.data)
+			prepare_heads(m, &job->layer->k_norm, k, n_head_kv, cosine, sine);
+		if (hp->query_scale != 0 && (!hp->query_scale_plain || rope < 0))
 			scale_queries(m, q, n_head, pass->row_position[row]);
-		for (uint32_t h = 0; h < n_head_kv; h++)
+		/* a layer without keys of its own reads those of an earlier one */
+		for (uint32_t h = 0; h < n_head_kv && job->layer->wk.w.data; h++)
 		{
+			if (job->layer->v_norm.weight)
+				llm_norm_row(m, &job->layer->v_norm, v + h * hp->head_dim_v, hp->head_dim_v, v + h * hp->head_dim_v);
 			m->kernels->store_key(k + h * hp->head_dim_k, (int) hp->head_dim_k, pass->kv->type, slot,
 								  llm_kv_keys(pass->kv, segment->seq, page, job->layer->state_index, h));
 			m->kernels->store_value(v + h * hp->head_dim_v, (int) hp->head_dim_v, pass->kv->type, slot,
@@ -129,25 +133,15 @@ store_piece(void *arg, int64_t begin, int64_t end, int thread)
 	}
 }
 
-LlmStatus
-llm_attention_store(LlmPass *pass, const LlmLayer *layer)
-{
-	AttnJob		job = {pass, layer};
-	int64_t		width = (int64_t) (layer->n_head + layer->n_head_kv) * pass->model->hp.head_dim_k;
-
-	return llm_pool_run(pass->pool, store_piece, &job, pass->n_rows, llm_rows_per_piece(width), NULL);
-}
-
-void
-llm_attention_plan(LlmPass *pass)
+/* cut the batch into tiles, for `group` heads that share a key/value head */
+static void
+plan(LlmPass *pass, uint32_t group)
 {
 	const LlmHparams *hp = &pass->model->hp;
-	const uint32_t group = hp->n_head_kv > 0 ? hp->n_head / hp->n_head_kv : 1;
 	uint32_t	row = 0;
 	int			next_kept = 0;
 
-	if (hp->n_layer_attn == 0)
-		return;
+	pass->tile_group = group;
 	pass->tile_heads = group < LLM_TILE_QUERIES ? group : LLM_TILE_QUERIES;
 	pass->tile_head_groups = (group + pass->tile_heads - 1) / pass->tile_heads;
 	pass->n_tiles = 0;
@@ -177,10 +171,32 @@ llm_attention_plan(LlmPass *pass)
 	}
 }
 
+void
+llm_attention_plan(LlmPass *pass)
+{
+	const LlmHparams *hp = &pass->model->hp;
+
+	if (hp->n_layer_attn > 0)
+		plan(pass, hp->n_head / hp->n_head_kv);
+}
+
+LlmStatus
+llm_attention_store(LlmPass *pass, const LlmLayer *layer)
+{
+	AttnJob		job = {pass, layer};
+	int64_t		width = (int64_t) (layer->n_head + layer->n_head_kv) * pass->model->hp.head_dim_k;
+
+	if (layer->n_head / layer->n_head_kv != pass->tile_group && !layer->latent)
+		plan(pass, layer->n_head / layer->n_head_kv);
+	return llm_pool_run(pass->pool, store_piece, &job, pass->n_rows, llm_rows_per_piece(width), NULL);
+}
+
 /* the first position that a query sees, and the end of those that it sees */
 static uint32_t
 first_seen(const LlmLayer *layer, uint32_t position)
 {
+	if (layer->chunk > 0)
+		return position / layer->chunk * layer->chunk;
 	return position < layer->see_before ? 0 : position - layer->see_before;
 }
 

@@ -1,6 +1,8 @@
 /*
  * ffn.c: the dense feed-forward: down(activation(gate x, up x)).
  */
+#include <math.h>
+
 #include "model/pass.h"
 
 typedef struct ActJob
@@ -28,6 +30,33 @@ swiglu_clamped(float *gate, const float *up, int64_t n)
 
 		gate[i] = g / (1.0f + llmk_expf(-alpha * g)) * (u + 1.0f);
 	}
+}
+
+/* what lies above the mean by more than so many deviations, less that; the rest becomes 0. Source: transformers' modeling_gemma3n. */
+static void
+keep_largest(float *x, int64_t n, float deviations)
+{
+	double		mean = 0;
+	double		square = 0;
+	float		least;
+
+	if (isinf(deviations))
+		return;
+	for (int64_t i = 0; i < n; i++)
+		mean += x[i];
+	mean /= (double) n;
+	for (int64_t i = 0; i < n; i++)
+		square += (x[i] - mean) * (x[i] - mean);
+	least = (float) (mean + sqrt(square / (double) n) * deviations);
+	for (int64_t i = 0; i < n; i++)
+		x[i] = x[i] > least ? x[i] - least : 0;
+}
+
+static void
+reglu(float *gate, const float *up, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		gate[i] = gate[i] > 0 ? gate[i] * up[i] : 0 * up[i];
 }
 
 static void
@@ -72,6 +101,8 @@ llm_ffn_activate(const LlmPass *pass, float *gate, float *up, int64_t n)
 			m->kernels->silu_mul(gate, up, n, gate);
 			return gate;
 		case LLM_FFN_GEGLU:
+			if (m->layers[pass->layer].altup)
+				keep_largest(gate, n, m->layers[pass->layer].altup->sparsity);
 			m->kernels->gelu_mul(gate, up, n, gate);
 			return gate;
 		case LLM_FFN_SWIGLU_CLAMPED:
@@ -91,6 +122,9 @@ llm_ffn_activate(const LlmPass *pass, float *gate, float *up, int64_t n)
 		case LLM_FFN_XIELU:
 			xielu(m->layers[pass->layer].xielu, up, n);
 			return up;
+		case LLM_FFN_REGLU:
+			reglu(gate, up, n);
+			return gate;
 		case LLM_FFN_RELU_SQR:
 			break;
 	}

@@ -92,7 +92,8 @@ embed(LlmPass *pass, const LlmStop *stop)
 	if (pass->model->n_ropes > 0)
 		LLM_TRY(llm_pool_run(pass->pool, rope_table_piece, pass, pass->n_rows, 16, stop));
 	LLM_TRY(llm_pool_run(pass->pool, embed_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop));
-	return llm_lora_embed(pass, stop);
+	LLM_TRY(llm_lora_embed(pass, stop));
+	return llm_altup_begin(pass, stop);
 }
 
 /* ---- rows: norms and residuals; with the quantization that the next product needs ---- */
@@ -231,7 +232,7 @@ op_qkv(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	bool		quantized = llm_is_quantized(&layer->wq.w) || llm_is_quantized(&layer->wk.w) || llm_is_quantized(&layer->wv.w);
 	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, quantized);
 
-	return llm_linear_run(pass, lin, out, 3, &acts, stop);
+	return llm_linear_run(pass, lin, out, layer->wk.w.data ? 3 : 1, &acts, stop);
 }
 
 /* normalises and rotates in place, so it does not pause */
@@ -261,6 +262,67 @@ op_attn_out(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	return llm_linear_run(pass, lin, out, 1, &acts, stop);
 }
 
+/* in place of attention: what the output matrix reads is the norm */
+static LlmStatus
+op_take_norm(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	(void) layer;
+	(void) stop;
+	memcpy(pass->attn, pass->norm, (size_t) pass->n_rows * pass->model->hp.n_embd * sizeof(float));
+	return LLM_OK;
+}
+
+/* ---- a state beside attention: it reads the same norm, which is still there but for its quantized form ---- */
+
+static LlmStatus
+op_side_norm(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	NormJob		job = {.pass = pass, .quantize = llm_recurrent_is_quantized(layer->recurrent)};
+
+	return llm_pool_run(pass->pool, norm_piece, &job, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), stop);
+}
+
+static void
+quantize_side_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const LlmPass *pass = arg;
+
+	(void) thread;
+	for (int64_t row = begin; row < end; row++)
+		llm_linear_quantize_row(pass, pass->attn, row, pass->model->hp.recurrent.n_inner);
+}
+
+static LlmStatus
+op_side_out(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const LlmLinear *lin[1] = {&layer->recurrent->out};
+	const int64_t width = pass->model->hp.recurrent.n_inner;
+	LlmkActs	acts = llm_linear_acts(pass, pass->attn, pass->n_rows, width, llm_is_quantized(&lin[0]->w));
+
+	if (acts.term[0].q)
+		LLM_TRY(llm_pool_run(pass->pool, quantize_side_piece, pass, pass->n_rows, llm_rows_per_piece(width), stop));
+	return llm_linear_run(pass, lin, &pass->side_out, 1, &acts, stop);
+}
+
+static void
+side_add_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const LlmPass *pass = arg;
+	const int64_t n = pass->model->hp.n_embd;
+
+	(void) thread;
+	pass->model->kernels->add(pass->block_out + begin * n, pass->side_out + begin * n, (end - begin) * n);
+}
+
+/* adds in place, so it does not pause */
+static LlmStatus
+op_side_add(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	(void) layer;
+	(void) stop;
+	return llm_pool_run(pass->pool, side_add_piece, pass, pass->n_rows, llm_rows_per_piece(pass->model->hp.n_embd), NULL);
+}
+
 static LlmStatus
 op_attn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
@@ -288,8 +350,11 @@ op_ffn_residual(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 }
 
 static const LlmOpFn no_ops[] = {NULL};
-static const LlmOpFn mixer_begin_ops[] = {op_attn_norm, NULL};
+static const LlmOpFn mixer_begin_ops[] = {llm_moe_route_early, llm_altup_predict, op_attn_norm, NULL};
 static const LlmOpFn attention_ops[] = {op_qkv, op_store, op_attend, llm_attention_gate, NULL};
+static const LlmOpFn linear_ops[] = {op_take_norm, NULL};
+static const LlmOpFn side_begin_ops[] = {op_attn_out, op_side_norm, NULL};
+static const LlmOpFn side_end_ops[] = {op_side_out, op_side_add, op_attn_residual, NULL};
 static const LlmOpFn mixer_end_ops[] = {llm_keep_rows, op_attn_out, op_attn_residual, NULL};
 static const LlmOpFn mixer_end_ahead_ops[] = {llm_keep_rows, op_attn_out, op_ffn_norm, op_attn_residual, NULL};
 static const LlmOpFn latent_end_ops[] = {op_attn_residual, NULL};
@@ -301,6 +366,8 @@ static const LlmOpFn *const mixer_ops[] = {
 	[LLM_MIXER_MAMBA2] = llm_mamba2_ops,
 	[LLM_MIXER_SHORT_CONV] = llm_short_conv_ops,
 	[LLM_MIXER_DELTA_NET] = llm_delta_net_ops,
+	[LLM_MIXER_MAMBA1] = llm_mamba1_ops,
+	[LLM_MIXER_LINEAR] = linear_ops,
 	[LLM_MIXER_NONE] = no_ops,
 };
 
@@ -310,11 +377,13 @@ run_layer(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 {
 	const bool	mixes = layer->mixer != LLM_MIXER_NONE;
 	const bool	ahead = pass->model->hp.norm_ahead;
+	const bool	side = layer->mixer == LLM_MIXER_ATTENTION && layer->recurrent;
 	const LlmOpFn *const parts[] = {
 		mixes ? mixer_begin_ops : no_ops, layer->latent ? llm_latent_ops : mixer_ops[layer->mixer],
-		layer->latent ? latent_end_ops : ahead ? mixer_end_ahead_ops : mixes ? mixer_end_ops : no_ops,
-		layer->has_ffn && !ahead ? ffn_begin_ops : no_ops, !layer->has_ffn ? no_ops : layer->experts ? llm_moe_ops : llm_ffn_ops,
-		layer->has_ffn ? ffn_end_ops : no_ops,
+		side ? side_begin_ops : no_ops, side ? mixer_ops[pass->model->arch->recurrent] : no_ops,
+		side ? side_end_ops : layer->latent ? latent_end_ops : ahead ? mixer_end_ahead_ops : mixes ? mixer_end_ops : no_ops,
+		layer->altup ? llm_laurel_ops : no_ops, layer->has_ffn && !ahead ? ffn_begin_ops : no_ops, !layer->has_ffn ? no_ops : layer->experts ? llm_moe_ops : llm_ffn_ops,
+		layer->has_ffn ? ffn_end_ops : no_ops, layer->altup ? llm_altup_end_ops : no_ops,
 	};
 
 	for (; pass->part < (int) (sizeof(parts) / sizeof(parts[0])); pass->part++, pass->op = 0)
@@ -386,6 +455,9 @@ llm_pass_run(LlmPass *pass, const LlmStop *stop, LlmError *err)
 	}
 	for (; pass->layer < pass->model->hp.n_layer; pass->layer++, pass->part = 0)
 		LLM_TRY(run_layer(pass, &pass->model->layers[pass->layer], stop));
+	if (!pass->gathered)
+		LLM_TRY(llm_altup_gather(pass, stop));
+	pass->gathered = true;
 	if (pass->n_vectors_taken < pass->vectors_out.n)
 		LLM_TRY(take_vectors(pass, stop, err));
 	while (pass->n_taken < pass->logits_out.n)
@@ -424,6 +496,7 @@ llm_pass_begin(LlmPass *pass, const LlmSegment *segments, int n_segments, const 
 	pass->layer = 0;
 	pass->part = 0;
 	pass->op = 0;
+	pass->gathered = false;
 	pass->vectors_ready = false;
 	pass->n_vectors_taken = 0;
 	pass->n_taken = 0;
@@ -469,9 +542,16 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const size_t gate_rows = m->arch->traits & LLM_TRAIT_OUT_GATE ? rows : 0;
 	const size_t q_width = (size_t) hp->n_head * hp->head_dim_k;
 	const LlmRecurrentParams *recurrent = &hp->recurrent;
-	const size_t v_width = max_size((size_t) hp->n_head * hp->head_dim_v, recurrent->n_inner);
+	const size_t mixed_width = m->arch->traits & LLM_TRAIT_GAPS ? hp->n_embd : recurrent->n_inner;
+	const size_t v_width = max_size((size_t) hp->n_head * hp->head_dim_v, mixed_width);
+	const LlmAltUpParams *altup = &hp->altup;
+	const size_t side_rows = (m->arch->traits & LLM_TRAIT_SIDE_BY_SIDE) || altup->n_streams > 0 ? rows : 0;
+	const size_t stream_rows = rows * altup->n_streams;
+	const size_t input_width = (size_t) hp->n_layer * altup->n_input;
+	const size_t selective_rows = recurrent->dt_rank > 0 ? rows : 0;
 	const size_t expert_width = router->n_latent > 0 ? router->n_latent : hp->n_embd;
-	const size_t dense_width = router->n_expert > 0 && hp->n_dense_lead == 0 && hp->moe_every == 0 ? 0 : hp->n_ff;
+	const bool	all_experts = router->n_expert > 0 && hp->n_dense_lead == 0 && hp->moe_every == 0 && !m->arch->experts_some;
+	const size_t dense_width = all_experts ? 0 : hp->n_ff;
 	const size_t ffn_width = max_size(dense_width, hp->n_ff_shared);
 	const size_t heads_width = (size_t) hp->n_head * max_size(hp->latent.head_dim_k, hp->latent.head_dim_v);
 	const size_t latent_width = (size_t) hp->n_head * max_size(hp->latent.head_dim_k, hp->latent.kv_rank);
@@ -479,7 +559,7 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 	const size_t local_rows = m->n_ropes > 1 ? rows : 0;
 	const size_t shared_rows = hp->n_ff_shared > 0 ? rows : 0;
 	const size_t widest = max_size(max_size(hp->n_embd, ffn_width), max_size(v_width, hp->latent.q_rank));
-	const size_t row_width = max_size(widest, router->n_latent);
+	const size_t row_width = max_size(max_size(widest, max_size(router->n_latent, recurrent->dt_rank)), max_size(altup->n_input, m->altup.laurel_rank));
 	const size_t terms = max_size(rows * max_size(row_width, max_size(latent_width, heads_width)),
 								  slots * max_size(expert_width, hp->n_ff_expert));
 	const size_t term_blocks = terms / LLM_QK + max_size(rows * (hp->latent.kv_rank > 0 ? hp->n_head : 1), slots);
@@ -536,7 +616,17 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->mix_in, rows * recurrent->n_in * sizeof(float)},
 		{(void **) &pass->mix, rows * recurrent->n_channels * sizeof(float)},
 		{(void **) &pass->dt, rows * recurrent->n_head * sizeof(float)},
-		{(void **) &pass->decay, rows * recurrent->n_head * sizeof(float)},
+		{(void **) &pass->decay, (rows - selective_rows) * recurrent->n_head * sizeof(float)},
+		{(void **) &pass->mix_x, selective_rows * (recurrent->dt_rank + 2 * (size_t) recurrent->n_state) * sizeof(float)},
+		{(void **) &pass->dt_in, selective_rows * recurrent->dt_rank * sizeof(float)},
+		{(void **) &pass->bc, selective_rows * 2 * recurrent->n_state * sizeof(float)},
+		{(void **) &pass->side_out, side_rows * hp->n_embd * sizeof(float)},
+		{(void **) &pass->streams, stream_rows * hp->n_embd * sizeof(float)},
+		{(void **) &pass->predicted, stream_rows * hp->n_embd * sizeof(float)},
+		{(void **) &pass->layer_inputs, rows * input_width * sizeof(float)},
+		{(void **) &pass->input_rows, rows * input_width * sizeof(float)},
+		{(void **) &pass->input_gate, rows * altup->n_input * sizeof(float)},
+		{(void **) &pass->laurel, rows * m->altup.laurel_rank * sizeof(float)},
 		{(void **) &pass->lora_mid, lora_mid_floats(m, rows) * sizeof(float)},
 		{(void **) &pass->lora_out, lora_floats(m, rows) * sizeof(float)},
 		{(void **) &pass->scratch, (size_t) n_threads * sizeof(LlmTileScratch)},

@@ -45,6 +45,24 @@ read_shared_count(const LlmKeyReader *r, LlmHparams *hp)
 	return LLM_OK;
 }
 
+/* every so many layers one has experts: the last of them, or the second */
+static LlmStatus
+read_expert_layers(const LlmKeyReader *r, LlmHparams *hp)
+{
+	if (r->arch->weigh_input)
+	{
+		LLM_TRY(llm_key_uint(r, "interleave_moe_layer_step", true, 1, LLM_MAX_LAYERS, &hp->moe_every));
+		hp->moe_at = hp->moe_every - 1;
+		return llm_key_refuse_unless(r, "moe_every_n_layers", 1);
+	}
+	LLM_TRY(llm_key_refuse_unless(r, "interleave_moe_layer_step", 1));
+	if (!llm_key_has_trait(r, LLM_TRAIT_ENCODER))
+		return llm_key_refuse_unless(r, "moe_every_n_layers", 1);
+	LLM_TRY(llm_key_uint(r, "moe_every_n_layers", false, 0, LLM_MAX_LAYERS, &hp->moe_every));
+	hp->moe_at = hp->moe_every > 0 ? 1 % hp->moe_every : 0;
+	return LLM_OK;
+}
+
 LlmStatus
 llm_hparams_read_experts(const LlmKeyReader *r, LlmHparams *hp)
 {
@@ -57,7 +75,8 @@ llm_hparams_read_experts(const LlmKeyReader *r, LlmHparams *hp)
 	LLM_TRY(llm_key_uint(r, "expert_feed_forward_length", false, 1, LLM_MAX_WIDTH, &hp->n_ff_expert));
 	if (r->arch->shared_expert != LLM_SHARED_NONE)
 	{
-		hp->n_ff_shared = r->arch->shared_expert == LLM_SHARED_ALWAYS ? hp->n_ff : 0;
+		hp->n_ff_shared = r->arch->shared_expert == LLM_SHARED_ALWAYS ? hp->n_ff :
+			r->arch->shared_expert == LLM_SHARED_AS_ONE ? hp->n_ff_expert : 0;
 		if (llm_key_has_trait(r, LLM_TRAIT_DENSE_LEAD))
 			LLM_TRY(read_shared_count(r, hp));
 		LLM_TRY(llm_key_uint(r, "expert_shared_feed_forward_length", false, 0, LLM_MAX_WIDTH, &hp->n_ff_shared));
@@ -72,16 +91,13 @@ llm_hparams_read_experts(const LlmKeyReader *r, LlmHparams *hp)
 		LLM_TRY(llm_key_uint(r, "moe_latent_size", false, 0, LLM_MAX_WIDTH, &hp->router.n_latent));
 	else
 		LLM_TRY(llm_key_refuse_unless(r, "moe_latent_size", 0));
-	LLM_TRY(llm_key_refuse_unless(r, "interleave_moe_layer_step", 1));
-	if (llm_key_has_trait(r, LLM_TRAIT_ENCODER))
-		return llm_key_uint(r, "moe_every_n_layers", false, 0, LLM_MAX_LAYERS, &hp->moe_every);
-	return llm_key_refuse_unless(r, "moe_every_n_layers", 1);
+	return read_expert_layers(r, hp);
 }
 
 bool
 llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer)
 {
-	return hp->router.n_expert > 0 && layer >= hp->n_dense_lead && (hp->moe_every == 0 || layer % hp->moe_every == 1 % hp->moe_every);
+	return hp->router.n_expert > 0 && layer >= hp->n_dense_lead && (hp->moe_every == 0 || layer % hp->moe_every == hp->moe_at);
 }
 
 /* ---- activation ---- */
@@ -90,7 +106,7 @@ llm_hparams_has_experts(const LlmHparams *hp, uint32_t layer)
 static bool
 has_gate(const LlmKeyReader *r)
 {
-	return r->arch->ffn == LLM_FFN_SWIGLU || r->arch->ffn == LLM_FFN_GEGLU || llm_key_has_trait(r, LLM_TRAIT_FUSED_GATE);
+	return r->arch->ffn == LLM_FFN_SWIGLU || r->arch->ffn == LLM_FFN_GEGLU || r->arch->ffn == LLM_FFN_REGLU || llm_key_has_trait(r, LLM_TRAIT_FUSED_GATE);
 }
 
 /* the activation may be told; only kinds of the row's own form can take its place */

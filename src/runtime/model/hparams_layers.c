@@ -40,6 +40,8 @@ attends(const LlmHparams *hp, uint32_t layer)
 LlmMixer
 llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 {
+	if ((arch->traits & LLM_TRAIT_GAPS) && !attends(hp, layer))
+		return llm_hparams_heads(hp, layer) > 0 ? LLM_MIXER_LINEAR : LLM_MIXER_NONE;
 	if (arch->recurrent == LLM_MIXER_ATTENTION || attends(hp, layer))
 		return LLM_MIXER_ATTENTION;
 	if ((arch->traits & LLM_TRAIT_ONE_BLOCK) && llm_hparams_ff(hp, layer) > 0)
@@ -47,23 +49,37 @@ llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 	return arch->recurrent;
 }
 
-/* layers may have fewer heads than others; as many of them share a key/value head, so that a pass is cut into tiles once */
+/* layers may have other heads than others, except where something is made for all of them */
 static bool
 heads_fit(const LlmKeyReader *r, const LlmHparams *hp, uint32_t n_head, uint32_t n_kv)
 {
-	if (n_kv == 0)
-		return r->arch->recurrent != LLM_MIXER_ATTENTION || hp->n_head_kv == 0;	/* none at all is refused later */
-	if (llm_key_has_trait(r, LLM_TRAIT_LATENT) || llm_key_has_trait(r, LLM_TRAIT_ALIBI))
+	const bool	all_alike = llm_key_has_trait(r, LLM_TRAIT_LATENT) || llm_key_has_trait(r, LLM_TRAIT_ALIBI) || llm_key_has_trait(r, LLM_TRAIT_SIDE_BY_SIDE);
+
+	if (all_alike)
 		return n_head == hp->n_head && n_kv == hp->n_head_kv;
-	return (uint64_t) n_head * hp->n_head_kv == (uint64_t) n_kv * hp->n_head;
+	/* none at all is refused later */
+	return n_kv > 0 || r->arch->recurrent != LLM_MIXER_ATTENTION || llm_key_has_trait(r, LLM_TRAIT_GAPS) || hp->n_head_kv == 0;
+}
+
+/* a layer has what its architecture asks of it: one block, or a feed-forward behind the mixer */
+static bool
+blocks_fit(const LlmKeyReader *r, uint32_t n_kv, uint32_t n_ff)
+{
+	if (llm_key_has_trait(r, LLM_TRAIT_ONE_BLOCK))
+		return n_ff == 0 || n_kv == 0;
+	return n_ff > 0 || llm_key_has_trait(r, LLM_TRAIT_GAPS);
+}
+
+static bool
+is_recurrent(LlmMixer mixer)
+{
+	return mixer != LLM_MIXER_ATTENTION && mixer != LLM_MIXER_NONE && mixer != LLM_MIXER_LINEAR;
 }
 
 /* heads and feed-forwards by layer are such as are computed */
 static LlmStatus
 check_layers(const LlmKeyReader *r, LlmHparams *hp)
 {
-	const bool	one_block = llm_key_has_trait(r, LLM_TRAIT_ONE_BLOCK);
-
 	for (uint32_t i = 0; i < hp->n_layer; i++)
 	{
 		uint32_t	n_head = llm_hparams_heads(hp, i);
@@ -74,11 +90,17 @@ check_layers(const LlmKeyReader *r, LlmHparams *hp)
 		if (!heads_fit(r, hp, n_head, n_kv))
 			return llm_fail(r->err, LLM_E_UNSUPPORTED, "layers with %u and with %u key/value heads for %u and %u heads are not "
 							"supported for architecture \"%s\"", n_kv, hp->n_head_kv, n_head, hp->n_head, r->arch->name);
-		if (one_block ? n_ff > 0 && n_kv > 0 : n_ff == 0)
+		if (n_kv > 0 && (n_head == 0 || n_head % n_kv != 0))
+		{
+			llm_fail(r->err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", n_head, n_kv);
+			llm_error_detail(r->err, "Layer %u has so many.", i);
+			return LLM_E_FORMAT;
+		}
+		if (!blocks_fit(r, n_kv, n_ff))
 			return llm_fail(r->err, LLM_E_FORMAT, "layer %u of architecture \"%s\" cannot have %u key/value heads and a "
 							"feed-forward of %u", i, r->arch->name, n_kv, n_ff);
 		hp->n_layer_attn += mixer == LLM_MIXER_ATTENTION;
-		hp->n_layer_recurrent += mixer != LLM_MIXER_ATTENTION && mixer != LLM_MIXER_NONE;
+		hp->n_layer_recurrent += is_recurrent(mixer) || llm_key_has_trait(r, LLM_TRAIT_SIDE_BY_SIDE);
 	}
 	return LLM_OK;
 }
@@ -121,7 +143,7 @@ read_heads(const LlmKeyReader *r, LlmHparams *hp)
 		hp->n_head_kv = 0;
 		return LLM_OK;
 	}
-	if (hp->n_head_kv == 0 || hp->n_head == 0 || hp->n_head % hp->n_head_kv != 0)
+	if (hp->n_head_kv == 0 || hp->n_head == 0)
 		return llm_fail(r->err, LLM_E_FORMAT, "%u attention heads cannot be shared by %u key/value heads", hp->n_head,
 						hp->n_head_kv);
 	hp->head_dim_k = hp->n_embd / hp->n_head;
@@ -172,6 +194,9 @@ read_latent(const LlmKeyReader *r, LlmHparams *hp)
 LlmStatus
 llm_hparams_read_sizes(const LlmKeyReader *r, LlmHparams *hp)
 {
+	static const char layer_key[] = "attention.layer_norm_epsilon";
+	static const char rms_key[] = "attention.layer_norm_rms_epsilon";
+	const bool	layer_norm = r->arch->norm == LLM_NORM_LAYER;
 	double		eps = 0;
 
 	LLM_TRY(llm_key_uint(r, "block_count", true, 1, LLM_MAX_LAYERS, &hp->n_layer));
@@ -184,10 +209,10 @@ llm_hparams_read_sizes(const LlmKeyReader *r, LlmHparams *hp)
 	hp->stored_dim_v = hp->head_dim_v;
 	if (llm_key_has_trait(r, LLM_TRAIT_LATENT))
 		LLM_TRY(read_latent(r, hp));
-	if (llm_key_has_trait(r, LLM_TRAIT_ONE_BLOCK))	/* some of these files have the other name */
-		LLM_TRY(llm_key_double(r, "attention.layer_norm_epsilon", false, 0.0, 1.0, &eps));
-	LLM_TRY(llm_key_double(r, r->arch->norm == LLM_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
-						   eps == 0, 0.0, 1.0, &eps));
+	/* some files have the other name */
+	if (llm_key_has_trait(r, LLM_TRAIT_ONE_BLOCK) || r->arch->router == LLM_ROUTER_MIXER)
+		LLM_TRY(llm_key_double(r, layer_norm ? rms_key : layer_key, false, 0.0, 1.0, &eps));
+	LLM_TRY(llm_key_double(r, layer_norm ? layer_key : rms_key, eps == 0, 0.0, 1.0, &eps));
 	hp->norm_eps = (float) eps;
 	return LLM_OK;
 }
@@ -220,6 +245,26 @@ read_state_space(const LlmKeyReader *r, LlmRecurrentParams *p)
 	return LLM_OK;
 }
 
+/* Mamba 1: each channel is a head with steps of its own; norms of what makes them are told, or known by their weights */
+static LlmStatus
+read_selective(const LlmKeyReader *r, LlmRecurrentParams *p)
+{
+	double		eps = 1e-6;		/* FalconMamba's, which GGUF files do not say */
+	LlmKeyName	key;
+
+	LLM_TRY(llm_key_uint(r, "ssm.conv_kernel", true, 2, LLM_MAX_TAPS, &p->n_conv));
+	LLM_TRY(llm_key_uint(r, "ssm.inner_size", true, 1, LLM_MAX_WIDTH, &p->n_inner));
+	LLM_TRY(llm_key_uint(r, "ssm.state_size", true, 1, LLM_MAX_HEAD, &p->n_state));
+	LLM_TRY(llm_key_uint(r, "ssm.time_step_rank", true, 1, LLM_MAX_WIDTH, &p->dt_rank));
+	LLM_TRY(llm_meta_bool(r->meta, llm_key_name(r, "ssm.dt_b_c_rms", key), false, &p->norm_all, r->err));
+	LLM_TRY(llm_key_double(r, "ssm.dt_b_c_rms_epsilon", false, 0, 1, &eps));
+	p->norm_eps = (float) eps;
+	p->n_head = p->n_inner;
+	p->n_channels = p->n_inner;
+	p->n_in = 2 * p->n_inner;
+	return LLM_OK;
+}
+
 LlmStatus
 llm_hparams_read_recurrent(const LlmKeyReader *r, LlmHparams *hp)
 {
@@ -230,6 +275,9 @@ llm_hparams_read_recurrent(const LlmKeyReader *r, LlmHparams *hp)
 		case LLM_MIXER_MAMBA2:
 		case LLM_MIXER_DELTA_NET:
 			LLM_TRY(read_state_space(r, p));
+			break;
+		case LLM_MIXER_MAMBA1:
+			LLM_TRY(read_selective(r, p));
 			break;
 		case LLM_MIXER_SHORT_CONV:
 			LLM_TRY(llm_key_uint(r, "shortconv.l_cache", true, 2, LLM_MAX_TAPS, &p->n_conv));

@@ -41,6 +41,10 @@ llm_keep_rows_plan(LlmPass *pass)
 	while (pass->last_mixer > 0 && m->layers[pass->last_mixer - 1].mixer == LLM_MIXER_NONE)
 		pass->last_mixer--;
 	pass->last_mixer--;			/* beyond all layers if no layer mixes: then all rows stay */
+
+	/* what lies beside x and norm would have to move too */
+	if (m->arch->altup || m->arch->router_early || (m->arch->traits & LLM_TRAIT_SIDE_BY_SIDE))
+		pass->last_mixer = m->hp.n_layer;
 }
 
 /* kept rows of a buffer to its front: ascending, so none is overwritten before it has moved */

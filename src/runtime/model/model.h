@@ -115,6 +115,45 @@ typedef struct LlmDeltaLayer
 	const float *k_length;
 } LlmDeltaLayer;
 
+/* what a selective state space (Mamba 1) has beside a state space layer, whose a is (n_state, n_inner) there, and d (n_inner) */
+typedef struct LlmSelectiveLayer
+{
+	LlmLinear	x;				/* (dt_rank + 2 n_state, n_inner): numbers for steps, B and C */
+	LlmLinear	dt;				/* (n_inner, dt_rank) */
+	const float *dt_norm;		/* (dt_rank), NULL: none; then the others are NULL too */
+	const float *b_norm;		/* (n_state) */
+	const float *c_norm;
+	float		norm_eps;
+} LlmSelectiveLayer;
+
+/* what a layer has beside attention and feed-forward where there are several streams (altup.c); n streams */
+typedef struct LlmAltUpLayer
+{
+	LlmNorm		router_norm;	/* (n_embd) */
+	const float *router;		/* (n, n_embd) */
+	const float *predict;		/* (n, n, n): of stream made, stream read, number of the router */
+	const float *correct;		/* (n, n) */
+	const float *correct_scale;	/* (n_embd) */
+	LlmLinear	laurel_down;	/* (rank, n_embd) */
+	LlmLinear	laurel_up;		/* (n_embd, rank) */
+	LlmNorm		laurel_norm;	/* (n_embd) */
+	LlmLinear	input_gate;		/* (n_input, n_embd) */
+	LlmLinear	input_up;		/* (n_embd, n_input) */
+	LlmNorm		input_norm;		/* (n_embd) */
+	float		sparsity;		/* deviations above the mean; -infinity: all activations stay */
+} LlmAltUpLayer;
+
+/* and the model */
+typedef struct LlmAltUp
+{
+	LlmExpertLinear spread;		/* by stream but the first: (n_embd, n_embd) */
+	LlmExpertLinear gather;
+	LlmkMatrix	input_embd;		/* (n_vocab, n_layer * n_input) */
+	LlmLinear	input_proj;		/* (n_layer * n_input, n_embd) */
+	LlmNorm		input_norm;		/* (n_input) */
+	uint32_t	laurel_rank;	/* the largest */
+} LlmAltUp;
+
 /* a recurrent layer; its output projection is the layer's wo */
 typedef struct LlmRecurrentLayer
 {
@@ -126,6 +165,8 @@ typedef struct LlmRecurrentLayer
 	const float *d;				/* (n_head) */
 	const float *norm;			/* (n_inner), by group; delta net: (n_inner / n_head), of every head */
 	LlmDeltaLayer *delta;		/* NULL: none */
+	LlmSelectiveLayer *selective;	/* NULL: none */
+	LlmLinear	out;			/* (n_embd, n_inner) where the layer attends too; w.data NULL: the layer's wo is it */
 } LlmRecurrentLayer;
 
 typedef struct LlmLayer
@@ -135,6 +176,7 @@ typedef struct LlmLayer
 	uint32_t	state_index;	/* among the layers that attend, or that are recurrent: its place in pages or state */
 	uint32_t	see_before;		/* positions that a token sees before its own, and after; UINT32_MAX: all */
 	uint32_t	see_after;
+	uint32_t	chunk;			/* a token sees from the last multiple of it on; 0: no chunks */
 	int			rope;			/* LLM_ROPE_* */
 	uint32_t	n_head;
 	uint32_t	n_head_kv;
@@ -145,6 +187,8 @@ typedef struct LlmLayer
 	LlmLinear	wv;				/* (n_head_kv * head_dim_v, n_embd) */
 	LlmNorm		q_norm;			/* (head_dim_k), or (n_head * head_dim_k) over the whole */
 	LlmNorm		k_norm;
+	LlmNorm		v_norm;			/* (head_dim_v), weight NULL: none */
+	LlmAltUpLayer *altup;		/* NULL: one stream */
 	const float *sinks;			/* (n_head), NULL: none */
 	LlmLatent  *latent;			/* NULL: none */
 	LlmRecurrentLayer *recurrent;	/* NULL: none */
@@ -193,6 +237,7 @@ typedef struct LlmModel
 	LlmPooling	pooling;		/* as the model says, or its options */
 	LlmHead		head;
 	LlmLayer   *layers;			/* n_layer */
+	LlmAltUp	altup;
 	float	   *rope_freq[2];	/* LLM_ROPE_*: (n_rot / 2) radians per position, scaling and factors included */
 	int			n_ropes;		/* 0: no layer rotates; 1: none has a rope of its own */
 	struct LlmAdapter *adapters;

@@ -109,6 +109,41 @@ keep_best_groups(const LlmRouterParams *r, const LlmKernels *k, float *scores, f
 	}
 }
 
+/*
+ * SparseMixer: each of the experts in turn is the best of those that are left, with its share of a softmax over those of them
+ * that are at most 2 * 0.01 of the larger size below it. Chosen come ascending, as all routers give them.
+ * Source: Liu et al. 2024, arXiv 2409.12136; transformers' modeling_phimoe.
+ */
+static void
+mix_sparsely(const float *logits, uint32_t n_expert, uint32_t n_used, float *left, int32_t *chosen, float *weight)
+{
+	memcpy(left, logits, n_expert * sizeof(float));
+	for (uint32_t k = 0; k < n_used; k++)
+	{
+		uint32_t	best = 0;
+		uint32_t	at = k;
+		float		sum = 0;
+
+		for (uint32_t e = 1; e < n_expert; e++)
+			best = left[e] > left[best] ? e : best;
+		for (uint32_t e = 0; e < n_expert; e++)
+		{
+			const float size = fabsf(logits[e]) > left[best] ? fabsf(logits[e]) : left[best];
+
+			if (!((left[best] - logits[e]) / size > 0.02f))
+				sum += left[e] == -INFINITY ? 0 : llmk_expf(left[e] - left[best]);
+		}
+		for (; at > 0 && chosen[at - 1] > (int32_t) best; at--)
+		{
+			chosen[at] = chosen[at - 1];
+			weight[at] = weight[at - 1];
+		}
+		chosen[at] = (int32_t) best;
+		weight[at] = 1.0f / sum;
+		left[best] = -INFINITY;
+	}
+}
+
 /* experts and weights of one row from its logits, which are overwritten; choice (2 * n_expert) is scratch */
 static void
 route_row(const LlmModel *m, const LlmExperts *x, float *logits, float *choice, int32_t *chosen, float *weight)
@@ -116,6 +151,11 @@ route_row(const LlmModel *m, const LlmExperts *x, float *logits, float *choice, 
 	const LlmRouterParams *r = &m->hp.router;
 	float		sum = 0;
 
+	if (r->kind == LLM_ROUTER_MIXER)
+	{
+		mix_sparsely(logits, r->n_expert, r->n_used, choice, chosen, weight);
+		return;
+	}
 	if (r->kind != LLM_ROUTER_SOFTMAX_CHOSEN)
 		score_experts(m->kernels, r->kind, logits, r->n_expert);
 	for (uint32_t e = 0; e < r->n_expert; e++)
@@ -199,10 +239,37 @@ op_route(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 	LlmkActs	acts = llm_linear_acts(pass, pass->norm, pass->n_rows, pass->model->hp.n_embd, llm_is_quantized(&x->router.w));
 	int64_t		work = (int64_t) pass->model->hp.router.n_expert * pass->model->hp.router.n_used;
 
-	LLM_TRY(llm_linear_run(pass, lin, &pass->router, 1, &acts, stop));
+	if (!pass->model->arch->router_early)
+		LLM_TRY(llm_linear_run(pass, lin, &pass->router, 1, &acts, stop));
 	LLM_TRY(llm_pool_run(pass->pool, route_piece, &job, pass->n_rows, llm_rows_per_piece(work), NULL));
 	sort_slots(pass, llm_is_quantized(&x->up.w));
 	return LLM_OK;
+}
+
+static void
+quantize_x_piece(void *arg, int64_t begin, int64_t end, int thread)
+{
+	const LlmPass *pass = arg;
+
+	(void) thread;
+	for (int64_t row = begin; row < end; row++)
+		llm_linear_quantize_row(pass, pass->x, row, pass->model->hp.n_embd);
+}
+
+LlmStatus
+llm_moe_route_early(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
+{
+	const int64_t n = pass->model->hp.n_embd;
+	const LlmLinear *lin[1];
+	LlmkActs	acts;
+
+	if (!layer->experts || !pass->model->arch->router_early)
+		return LLM_OK;
+	lin[0] = &layer->experts->router;
+	acts = llm_linear_acts(pass, pass->x, pass->n_rows, n, llm_is_quantized(&lin[0]->w));
+	if (acts.term[0].q)
+		LLM_TRY(llm_pool_run(pass->pool, quantize_x_piece, pass, pass->n_rows, llm_rows_per_piece(n), stop));
+	return llm_linear_run(pass, lin, &pass->router, 1, &acts, stop);
 }
 
 /* ---- the shared expert, whose output waits in shared_out ---- */
@@ -244,6 +311,18 @@ expert_width(const LlmPass *pass)
 	return hp->router.n_latent > 0 ? hp->router.n_latent : hp->n_embd;
 }
 
+/* of the row's experts that which has the slot */
+static float
+slot_weight(const LlmPass *pass, int64_t slot)
+{
+	const int64_t n_used = pass->model->hp.router.n_used;
+	int64_t		i = pass->slot_row[slot] * n_used;
+
+	while (pass->row_slot[i] != slot)
+		i++;
+	return pass->row_weight[i];
+}
+
 static void
 gather_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -256,6 +335,8 @@ gather_piece(void *arg, int64_t begin, int64_t end, int thread)
 	for (int64_t slot = begin; slot < end; slot++)
 	{
 		memcpy(pass->slot_x + slot * n, in + pass->slot_row[slot] * n, (size_t) n * sizeof(float));
+		if (pass->model->arch->weigh_input)
+			pass->model->kernels->scale(pass->slot_x + slot * n, n, slot_weight(pass, slot));
 		if (job->quantize)
 			llm_linear_quantize_row(pass, pass->slot_x, slot, n);
 	}
@@ -363,7 +444,8 @@ combine_piece(void *arg, int64_t begin, int64_t end, int thread)
 		{
 			float	   *expert_out = pass->slot_x + pass->row_slot[i] * n;
 
-			k->scale(expert_out, n, pass->row_weight[i]);
+			if (!pass->model->arch->weigh_input)
+				k->scale(expert_out, n, pass->row_weight[i]);
 			k->add(out, expert_out, n);
 		}
 	}

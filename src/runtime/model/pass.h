@@ -75,6 +75,7 @@ struct LlmPass
 	uint32_t	last_mixer;		/* the last layer in which rows meet */
 	LlmTile    *tiles;			/* (max_rows) at most */
 	int			n_tiles;
+	uint32_t	tile_group;		/* heads that share a key/value head, which tiles are made for */
 	uint32_t	tile_heads;		/* heads of a tile, and tiles over the heads that share a key/value head */
 	uint32_t	tile_head_groups;
 
@@ -83,6 +84,7 @@ struct LlmPass
 	uint32_t	layer;
 	int			part;			/* of the layer, and the operation in it */
 	int			op;
+	bool		gathered;		/* streams are one again */
 	bool		vectors_ready;	/* normalised */
 	int			n_vectors_taken;	/* handed over */
 	int			n_taken;		/* logits handed over */
@@ -128,6 +130,18 @@ struct LlmPass
 	float	   *mix;			/* (max_rows, n_channels): after the convolution */
 	float	   *dt;				/* (max_rows, n_head): time steps (delta net: beta), and what is kept of the state over each */
 	float	   *decay;
+	float	   *mix_x;			/* Mamba 1: (max_rows, dt_rank + 2 n_state): numbers for steps, B and C, and from it */
+	float	   *dt_in;			/* (max_rows, dt_rank) and */
+	float	   *bc;				/* (max_rows, 2 n_state), normalised where the model does so */
+	float	   *side_out;		/* (max_rows, n_embd): what the state gives in layers that attend too, or the laurel block */
+
+	/* several streams */
+	float	   *streams;		/* (n_streams, max_rows, n_embd) */
+	float	   *predicted;		/* the same before the layer, and after all layers what is gathered */
+	float	   *layer_inputs;	/* (max_rows, n_layer * n_input) */
+	float	   *input_rows;		/* the same: embeddings */
+	float	   *input_gate;		/* (max_rows, n_input) */
+	float	   *laurel;			/* (max_rows, laurel_rank) */
 
 	/* adapters: what A gives, and B of it */
 	float	   *lora_mid;
@@ -215,9 +229,11 @@ extern const LlmOpFn llm_latent_ops[];
 extern const LlmOpFn llm_short_conv_ops[];
 extern const LlmOpFn llm_mamba2_ops[];	/* ssm.c */
 extern const LlmOpFn llm_delta_net_ops[];
+extern const LlmOpFn llm_mamba1_ops[];	/* selective_scan.c */
 
-/* ssm.c: x = silu(x) */
+/* ssm.c: x = silu(x); log(1 + exp(x)) */
 extern void llm_silu(const LlmKernels *k, float *x, int64_t n);
+extern double llm_softplus(double x);
 
 /* forward.c: rows of a piece of row-wise work over so many elements, and one norm: out may be x, norm without weight copies */
 extern int64_t llm_rows_per_piece(int64_t width);
@@ -250,5 +266,18 @@ extern float *llm_ffn_activate(const LlmPass *pass, float *gate, float *up, int6
 
 /* moe.c: the same with experts */
 extern const LlmOpFn llm_moe_ops[];
+
+/*
+ * altup.c: several residual streams. What is done after embedding and after all layers; and operations of a layer: before its norm,
+ * after attention was added, and at its end. They do nothing where there is one stream.
+ */
+extern LlmStatus llm_altup_begin(LlmPass *pass, const LlmStop *stop);
+extern LlmStatus llm_altup_gather(LlmPass *pass, const LlmStop *stop);
+extern LlmStatus llm_altup_predict(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
+extern const LlmOpFn llm_laurel_ops[];
+extern const LlmOpFn llm_altup_end_ops[];
+
+/* the router's product of what comes into the layer, where the architecture has it there */
+extern LlmStatus llm_moe_route_early(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop);
 
 #endif

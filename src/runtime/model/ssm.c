@@ -4,7 +4,7 @@
  *
  *     dt = softplus(dt + bias),  h = exp(a dt) h + B (dt x),  y = C h + d x
  *
- * then y = norm(y * silu(z)) by group, and out_proj. The recurrence, token by token, is the only order of computing, for prompts
+ * then y = norm(y * silu(z)) by group (the norm where the model has one), and out_proj. The recurrence, token by token, is the only order of computing, for prompts
  * too: heads are done in parallel, the tokens of a head one after the other, so nothing depends on how a prompt is cut.
  * Source: Dao and Gu 2024, arXiv 2405.21060; transformers' modeling_mamba2.
  */
@@ -28,9 +28,8 @@ llm_silu(const LlmKernels *k, float *x, int64_t n)
 		k->silu_mul(x + i, ones, n - i < 256 ? n - i : 256, x + i);
 }
 
-/* log(1 + exp(x)) */
-static double
-softplus(double x)
+double
+llm_softplus(double x)
 {
 	return x > 20 ? x : llmk_log(1 + llmk_exp(x));
 }
@@ -53,7 +52,7 @@ prepare_piece(void *arg, int64_t begin, int64_t end, int thread)
 		llm_silu(pass->model->kernels, out, p->n_channels);
 		for (uint32_t h = 0; h < p->n_head; h++)
 		{
-			double		dt = softplus((double) dt_in[h] + x->dt_bias[h]);
+			double		dt = llm_softplus((double) dt_in[h] + x->dt_bias[h]);
 
 			dt = dt > p->dt_min ? dt : p->dt_min;
 			pass->dt[row * p->n_head + h] = (float) dt;
@@ -162,7 +161,7 @@ gate_norm_piece(void *arg, int64_t begin, int64_t end, int thread)
 		float	   *y = pass->attn + row * p->n_inner;
 
 		m->kernels->silu_mul(pass->mix_in + row * p->n_in, y, p->n_inner, y);
-		for (int64_t g = 0; g < p->n_inner; g += size)
+		for (int64_t g = 0; weight && g < p->n_inner; g += size)
 			m->kernels->rms_norm(y + g, weight + g, size, m->hp.norm_eps, y + g);
 	}
 }

@@ -59,7 +59,17 @@ load_norm(LlmLoader *ld, int layer, const char *role, int64_t n, LlmNorm *out)
 
 	if (ld->model->arch->traits & LLM_TRAIT_PLAIN_NORM)
 		return fill_vector(ld, (uint32_t) n, 1, &out->weight);
-	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, role, "weight"), n, true, &out->weight));
+	tensor_name(name, layer, role, "weight");
+	if (layer >= 0 && !llm_pack_find(&ld->model->pack, name))
+	{
+		TensorName	bare;
+
+		/* Falcon H1's converter leaves the ending out */
+		snprintf(bare, sizeof(bare), "blk.%d.%s", layer, role);
+		if (llm_pack_find(&ld->model->pack, bare))
+			memcpy(name, bare, sizeof(bare));
+	}
+	LLM_TRY(llm_load_vector(ld, name, n, true, &out->weight));
 	if (ld->model->arch->norm != LLM_NORM_LAYER)
 		return LLM_OK;
 	return llm_load_vector(ld, tensor_name(name, layer, role, "bias"), n, false, &out->bias);
@@ -240,6 +250,14 @@ load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
 	if (llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_qkv", "weight")))
 		return load_fused(ld, layer, "attn_qkv", hp->n_embd, parts, 3);
 	LLM_TRY(load_linear(ld, layer, "attn_q", parts[0].n_rows, hp->n_embd, &l->wq));
+	if (llm_hparams_kv_source(hp, (uint32_t) layer) != (uint32_t) layer)
+	{
+		/* in the file all the same, and not computed with */
+		llm_loader_use(ld, tensor_name(name, layer, "attn_k", "weight"));
+		llm_loader_use(ld, tensor_name(name, layer, "attn_v", "weight"));
+		llm_loader_use(ld, tensor_name(name, layer, "attn_k_norm", "weight"));
+		return LLM_OK;
+	}
 	LLM_TRY(load_linear(ld, layer, "attn_k", parts[1].n_rows, hp->n_embd, &l->wk));
 	return load_linear(ld, layer, "attn_v", parts[2].n_rows, hp->n_embd, &l->wv);
 }
@@ -285,7 +303,7 @@ load_latent(LlmLoader *ld, int layer, LlmLayer *l)
 
 /* weights of one head, or of all; each head's own may be the rows of a matrix */
 static LlmStatus
-load_qk_norm(LlmLoader *ld, int layer, const char *role, uint32_t n_head, LlmNorm *out)
+load_qk_norm(LlmLoader *ld, int layer, const char *role, uint32_t n_head, bool rotates, LlmNorm *out)
 {
 	const LlmArch *arch = ld->model->arch;
 	const int64_t n = ld->model->hp.head_dim_k;
@@ -293,6 +311,8 @@ load_qk_norm(LlmLoader *ld, int layer, const char *role, uint32_t n_head, LlmNor
 
 	if (arch->qk_norm == LLM_QK_NORM_NONE)
 		return LLM_OK;
+	if (arch->qk_norm == LLM_QK_NORM_UNIT)
+		return ld->model->hp.qk_norm_unit && rotates ? fill_vector(ld, (uint32_t) n, 1, &out->weight) : LLM_OK;
 	if ((arch->traits & LLM_TRAIT_QK_NORM_SOME) && !llm_pack_find(&ld->model->pack, tensor_name(name, layer, role, "weight")))
 		return LLM_OK;
 	if (arch->qk_norm == LLM_QK_NORM_EACH)
@@ -308,8 +328,11 @@ load_attention(LlmLoader *ld, int layer, LlmLayer *l)
 	TensorName	name;
 
 	LLM_TRY(load_qkv(ld, layer, l));
-	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", l->n_head, &l->q_norm));
-	LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", l->n_head_kv, &l->k_norm));
+	LLM_TRY(load_qk_norm(ld, layer, "attn_q_norm", l->n_head, l->rope >= 0, &l->q_norm));
+	if (l->wk.w.data)
+		LLM_TRY(load_qk_norm(ld, layer, "attn_k_norm", l->n_head_kv, l->rope >= 0, &l->k_norm));
+	if (arch->altup)
+		LLM_TRY(fill_vector(ld, hp->head_dim_v, 1, &l->v_norm.weight));
 	if (arch->traits & LLM_TRAIT_SINKS)
 		LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "attn_sinks", "weight"), l->n_head, true, &l->sinks));
 	return load_linear(ld, layer, "attn_output", hp->n_embd, (int64_t) l->n_head * hp->head_dim_v, &l->wo);
@@ -327,11 +350,61 @@ load_mamba2(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
 	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_conv1d", "weight"), p->n_channels, p->n_conv, true, &x->conv));
 	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_conv1d", "bias"), p->n_channels, false, &x->conv_bias));
 	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_dt", "bias"), p->n_head, true, &x->dt_bias));
-	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_norm", "weight"), p->n_group, p->n_inner / p->n_group, false, &x->norm));
+	if (!(ld->model->arch->traits & LLM_TRAIT_SIDE_BY_SIDE) || llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ssm_norm", "weight")))
+		LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_norm", "weight"), p->n_group, p->n_inner / p->n_group, false, &x->norm));
 	snprintf(name, sizeof(name), "blk.%d.ssm_a", layer);
 	LLM_TRY(load_table(ld, name, p->n_head, 1, false, &x->a));
 	snprintf(name, sizeof(name), "blk.%d.ssm_d", layer);
 	return load_table(ld, name, p->n_head, 1, false, &x->d);
+}
+
+/* norms of what makes steps, B and C: with weights, or without where metadata says so */
+static LlmStatus
+load_selective_norms(LlmLoader *ld, int layer, LlmSelectiveLayer *s)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	const struct
+	{
+		const char *role;
+		uint32_t	n;
+		const float **out;
+	}			norms[] = {{"ssm_dt_norm", p->dt_rank, &s->dt_norm}, {"ssm_b_norm", p->n_state, &s->b_norm}, {"ssm_c_norm", p->n_state, &s->c_norm}};
+	TensorName	name;
+	const bool	weights = llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ssm_dt_norm", "weight")) != NULL;
+
+	s->norm_eps = weights ? ld->model->hp.norm_eps : p->norm_eps;
+	for (size_t i = 0; i < sizeof(norms) / sizeof(norms[0]) && (weights || p->norm_all); i++)
+	{
+		if (weights)
+			LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, norms[i].role, "weight"), norms[i].n, true, norms[i].out));
+		else
+			LLM_TRY(fill_vector(ld, norms[i].n, 1, norms[i].out));
+	}
+	return LLM_OK;
+}
+
+static LlmStatus
+load_mamba1(LlmLoader *ld, int layer, LlmRecurrentLayer *x)
+{
+	const LlmRecurrentParams *p = &ld->model->hp.recurrent;
+	LlmSelectiveLayer *s;
+	TensorName	name;
+	void	   *memory;
+
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmSelectiveLayer), &memory, ld->err));
+	memset(memory, 0, sizeof(LlmSelectiveLayer));
+	s = memory;
+	x->selective = s;
+	LLM_TRY(load_linear(ld, layer, "ssm_in", p->n_in, ld->model->hp.n_embd, &x->in));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "ssm_conv1d", "weight"), p->n_channels, p->n_conv, true, &x->conv));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "ssm_conv1d", "bias"), p->n_channels, false, &x->conv_bias));
+	LLM_TRY(load_linear(ld, layer, "ssm_x", p->dt_rank + 2 * (int64_t) p->n_state, p->n_inner, &s->x));
+	LLM_TRY(load_linear(ld, layer, "ssm_dt", p->n_inner, p->dt_rank, &s->dt));
+	LLM_TRY(load_selective_norms(ld, layer, s));
+	snprintf(name, sizeof(name), "blk.%d.ssm_a", layer);
+	LLM_TRY(load_table(ld, name, p->n_inner, p->n_state, true, &x->a));
+	snprintf(name, sizeof(name), "blk.%d.ssm_d", layer);
+	return load_table(ld, name, p->n_inner, 1, false, &x->d);
 }
 
 static LlmStatus
@@ -380,18 +453,22 @@ static LlmStatus
 load_recurrent(LlmLoader *ld, int layer, LlmLayer *l)
 {
 	const LlmHparams *hp = &ld->model->hp;
+	const LlmMixer kind = ld->model->arch->recurrent;
 	void	   *p;
 
 	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmRecurrentLayer), &p, ld->err));
 	memset(p, 0, sizeof(LlmRecurrentLayer));
 	l->recurrent = p;
-	if (l->mixer == LLM_MIXER_MAMBA2)
+	if (kind == LLM_MIXER_MAMBA2)
 		LLM_TRY(load_mamba2(ld, layer, l->recurrent));
-	else if (l->mixer == LLM_MIXER_DELTA_NET)
+	else if (kind == LLM_MIXER_MAMBA1)
+		LLM_TRY(load_mamba1(ld, layer, l->recurrent));
+	else if (kind == LLM_MIXER_DELTA_NET)
 		LLM_TRY(load_delta_net(ld, layer, l->recurrent));
 	else
 		LLM_TRY(load_short_conv(ld, layer, l->recurrent));
-	return load_linear(ld, layer, l->mixer == LLM_MIXER_SHORT_CONV ? "shortconv.out_proj" : "ssm_out", hp->n_embd, hp->recurrent.n_inner, &l->wo);
+	return load_linear(ld, layer, kind == LLM_MIXER_SHORT_CONV ? "shortconv.out_proj" : "ssm_out", hp->n_embd, hp->recurrent.n_inner,
+					   l->mixer == LLM_MIXER_ATTENTION ? &l->recurrent->out : &l->wo);
 }
 
 /* ---- feed-forward ---- */
@@ -550,6 +627,70 @@ load_experts(LlmLoader *ld, int layer, LlmExperts **out)
 	return LLM_OK;
 }
 
+/* ---- several streams (altup.c) ---- */
+
+static LlmStatus
+load_altup(LlmLoader *ld)
+{
+	LlmModel   *m = ld->model;
+	const LlmAltUpParams *p = &m->hp.altup;
+	const int64_t n_embd = m->hp.n_embd;
+	const int64_t n_inputs = (int64_t) m->hp.n_layer * p->n_input;
+
+	if (p->n_streams == 0)
+		return LLM_OK;
+	LLM_TRY(load_stack(ld, -1, "altup_proj", n_embd, n_embd, p->n_streams - 1, &m->altup.spread));
+	LLM_TRY(load_stack(ld, -1, "altup_unembd_proj", n_embd, n_embd, p->n_streams - 1, &m->altup.gather));
+	LLM_TRY(load_matrix(ld, "per_layer_token_embd.weight", m->hp.n_vocab, n_inputs, 1, &m->altup.input_embd));
+	LLM_TRY(load_linear(ld, -1, "per_layer_model_proj", n_inputs, n_embd, &m->altup.input_proj));
+	return load_norm(ld, -1, "per_layer_proj_norm", p->n_input, &m->altup.input_norm);
+}
+
+/* the laurel block's rank is that of its matrix */
+static LlmStatus
+load_laurel(LlmLoader *ld, int layer, LlmAltUpLayer *x)
+{
+	LlmModel   *m = ld->model;
+	TensorName	name;
+	const LlmPackTensor *t = llm_pack_find(&m->pack, tensor_name(name, layer, "laurel_l", "weight"));
+	const int64_t rank = t ? t->n_rows : 1;
+
+	if (rank < 1 || rank > MAX_HEAD_ROWS)
+		return llm_fail(ld->err, LLM_E_FORMAT, "tensor \"%s\" has %lld rows, outside 1 to %d", name, (long long) rank, MAX_HEAD_ROWS);
+	LLM_TRY(load_linear(ld, layer, "laurel_l", rank, m->hp.n_embd, &x->laurel_down));
+	LLM_TRY(load_linear(ld, layer, "laurel_r", m->hp.n_embd, rank, &x->laurel_up));
+	if (rank > m->altup.laurel_rank)
+		m->altup.laurel_rank = (uint32_t) rank;
+	return load_norm(ld, layer, "laurel_post_norm", m->hp.n_embd, &x->laurel_norm);
+}
+
+static LlmStatus
+load_altup_layer(LlmLoader *ld, int layer, LlmLayer *l)
+{
+	const LlmHparams *hp = &ld->model->hp;
+	const int64_t n = hp->altup.n_streams;
+	LlmAltUpLayer *x;
+	TensorName	name;
+	void	   *p;
+
+	if (n == 0)
+		return LLM_OK;
+	LLM_TRY(llm_arena_alloc(&ld->model->arena, 1, sizeof(LlmAltUpLayer), &p, ld->err));
+	memset(p, 0, sizeof(LlmAltUpLayer));
+	x = p;
+	l->altup = x;
+	x->sparsity = (float) llm_meta_array_float(hp->altup.sparsity, (uint64_t) layer);
+	LLM_TRY(load_norm(ld, layer, "altup_router_norm", hp->n_embd, &x->router_norm));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "altup_router", "weight"), n, hp->n_embd, false, &x->router));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "altup_predict_coef", "weight"), n * n, n, false, &x->predict));
+	LLM_TRY(load_table(ld, tensor_name(name, layer, "altup_correct_coef", "weight"), n, n, false, &x->correct));
+	LLM_TRY(llm_load_vector(ld, tensor_name(name, layer, "altup_correct_scale", "weight"), hp->n_embd, true, &x->correct_scale));
+	LLM_TRY(load_laurel(ld, layer, x));
+	LLM_TRY(load_linear(ld, layer, "inp_gate", hp->altup.n_input, hp->n_embd, &x->input_gate));
+	LLM_TRY(load_linear(ld, layer, "proj", hp->n_embd, hp->altup.n_input, &x->input_up));
+	return load_norm(ld, layer, "post_norm", hp->n_embd, &x->input_norm);
+}
+
 /* ---- layers ---- */
 
 /* norms before blocks */
@@ -561,10 +702,11 @@ load_norms_before(LlmLoader *ld, int layer, LlmLayer *l)
 	const bool	turned = (arch->traits & LLM_TRAIT_NORMS_TURNED) != 0;
 	TensorName	name;
 	const char *attn_norm = turned && llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_norm_2", "weight")) ? "attn_norm_2" : "attn_norm";
-	const char *ffn_norm = turned ? "attn_norm" : arch->traits & LLM_TRAIT_FFN_NORM_NAME ? "post_attention_norm" : "ffn_norm";
+	const char *ffn_norm = turned ? "attn_norm" : arch->ffn_norm ? arch->ffn_norm : "ffn_norm";
 
 	/* what comes out of the norm of embeddings need not be normalised again */
-	LLM_TRY(load_norm_if(ld, layer, attn_norm, n, layer == 0 && (arch->traits & LLM_TRAIT_EMBED_NORM), &l->attn_norm));
+	if (l->mixer != LLM_MIXER_NONE)
+		LLM_TRY(load_norm_if(ld, layer, attn_norm, n, layer == 0 && (arch->traits & LLM_TRAIT_EMBED_NORM), &l->attn_norm));
 	if (!l->has_ffn || (arch->traits & LLM_TRAIT_PARALLEL))
 		return LLM_OK;
 	return load_norm(ld, layer, ffn_norm, n, &l->ffn_norm);
@@ -576,8 +718,17 @@ set_sight(const LlmModel *m, uint32_t layer, LlmLayer *l)
 {
 	const uint32_t window = llm_hparams_window(&m->hp, layer);
 
-	l->see_before = window == 0 ? UINT32_MAX : m->hp.causal ? window - 1 : window / 2;
+	l->chunk = m->arch->chunked ? window : 0;
+	l->see_before = window == 0 || l->chunk > 0 ? UINT32_MAX : m->hp.causal ? window - 1 : window / 2;
 	l->see_after = m->hp.causal ? 0 : window == 0 ? UINT32_MAX : window / 2;
+}
+
+static bool
+has_router(LlmLoader *ld, int layer)
+{
+	TensorName	name;
+
+	return llm_pack_find(&ld->model->pack, tensor_name(name, layer, "ffn_gate_inp", "weight")) != NULL;
 }
 
 static LlmStatus
@@ -592,7 +743,8 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	l->n_head_kv = llm_hparams_heads_kv(hp, (uint32_t) layer);
 	l->mixer = llm_hparams_mixer(arch, hp, (uint32_t) layer);
 	l->has_ffn = llm_hparams_ff(hp, (uint32_t) layer) > 0;
-	if (l->mixer == LLM_MIXER_NONE)
+	LLM_TRY(load_altup_layer(ld, layer, l));
+	if (l->mixer == LLM_MIXER_NONE && (arch->traits & LLM_TRAIT_ONE_BLOCK))
 		LLM_TRY(load_norm(ld, layer, "attn_norm", hp->n_embd, &l->ffn_norm));
 	else if (arch->norm_place == LLM_NORM_BEFORE || arch->norm_place == LLM_NORM_AROUND)
 		LLM_TRY(load_norms_before(ld, layer, l));
@@ -609,13 +761,15 @@ load_layer(LlmLoader *ld, int layer, LlmLayer *l)
 	}
 	if (l->mixer == LLM_MIXER_ATTENTION)
 		LLM_TRY(arch->traits & LLM_TRAIT_LATENT ? load_latent(ld, layer, l) : load_attention(ld, layer, l));
-	else if (l->mixer != LLM_MIXER_NONE)
+	else if (l->mixer == LLM_MIXER_LINEAR)
+		LLM_TRY(load_linear(ld, layer, "attn_output", hp->n_embd, hp->n_embd, &l->wo));
+	if ((arch->traits & LLM_TRAIT_SIDE_BY_SIDE) || (l->mixer != LLM_MIXER_ATTENTION && l->mixer == arch->recurrent))
 		LLM_TRY(load_recurrent(ld, layer, l));
 	if (!l->has_ffn)
 		return LLM_OK;
 	if (hp->ffn == LLM_FFN_XIELU)
 		LLM_TRY(load_xielu(ld, layer, l));
-	if (llm_hparams_has_experts(hp, (uint32_t) layer))
+	if (llm_hparams_has_experts(hp, (uint32_t) layer) && (!arch->experts_some || has_router(ld, layer)))
 		return load_experts(ld, layer, &l->experts);
 	return load_ffn(ld, layer, &l->ffn);
 }
@@ -640,13 +794,14 @@ use_draft_layers(LlmLoader *ld)
 /* ---- before and after the layers ---- */
 
 /*
- * Slopes of ALiBi for n heads: with p the largest power of two in n, 2^(-8/p) to the powers of 1 to p; for heads beyond, the
+ * Slopes of ALiBi for n heads: with p the largest power of two in n, 2^(-bias/p) to the powers of 1 to p; for heads beyond, the
  * square root of it to the odd powers. Source: Press et al. 2021, arXiv 2108.12409, and its reference implementation.
  */
 static LlmStatus
 make_slopes(LlmLoader *ld)
 {
 	const uint32_t n = ld->model->hp.n_head;
+	const double bias = ld->model->hp.alibi_bias;
 	const double log2 = 0.69314718055994530942;
 	uint32_t	power = 1;
 	void	   *p;
@@ -656,7 +811,7 @@ make_slopes(LlmLoader *ld)
 	LLM_TRY(llm_arena_alloc(&ld->model->arena, n, sizeof(float), &p, ld->err));
 	for (uint32_t h = 0; h < n; h++)
 	{
-		double		exponent = h < power ? 8.0 * (h + 1) / power : 4.0 * (2 * (h - power) + 1) / power;
+		double		exponent = h < power ? bias * (h + 1) / power : bias / 2 * (2 * (h - power) + 1) / power;
 
 		((float *) p)[h] = (float) llmk_exp(-exponent * log2);
 	}
@@ -672,9 +827,10 @@ load_embeddings(LlmLoader *ld)
 	const LlmPackTensor *types = llm_pack_find(&m->pack, "token_types.weight");
 
 	LLM_TRY(load_matrix(ld, "token_embd.weight", m->hp.n_vocab, m->hp.n_embd, 1, &m->token_embd));
-	if (traits & LLM_TRAIT_POSITIONS)
+	/* where there may be ALiBi in their place they may be missing */
+	if ((traits & LLM_TRAIT_POSITIONS) && (!(traits & LLM_TRAIT_ALIBI) || llm_pack_find(&m->pack, "position_embd.weight")))
 		LLM_TRY(load_matrix(ld, "position_embd.weight", m->hp.n_ctx_train, m->hp.n_embd, 1, &m->position_embd));
-	if (traits & LLM_TRAIT_ALIBI)
+	if (m->hp.alibi_bias > 0)
 		LLM_TRY(make_slopes(ld));
 	/* adapters of embeddings that are normalised are not computed */
 	if (!(traits & LLM_TRAIT_EMBED_NORM))
@@ -764,13 +920,17 @@ llm_load_weights(LlmLoader *ld)
 		LLM_TRY(llm_adapters_find(ld, "output.weight", m->hp.n_vocab, m->hp.n_embd, 1, false, &m->output.lora));
 	}
 	LLM_TRY(load_head(ld));
+	LLM_TRY(load_altup(ld));
 	LLM_TRY(llm_arena_alloc(&m->arena, m->hp.n_layer, sizeof(LlmLayer), &p, ld->err));
 	m->layers = p;
 	memset(p, 0, m->hp.n_layer * sizeof(LlmLayer));
 	for (uint32_t i = 0; i < m->hp.n_layer; i++)
 	{
 		LLM_TRY(load_layer(ld, (int) i, &m->layers[i]));
-		m->layers[i].state_index = m->layers[i].recurrent ? n_recurrent++ : m->layers[i].mixer == LLM_MIXER_NONE ? 0 : n_attn++;
+		/* a layer that attends and has a state too is one of each kind, as all others are */
+		m->layers[i].state_index = m->layers[i].recurrent ? n_recurrent++ : m->layers[i].mixer == LLM_MIXER_ATTENTION ? n_attn++ : 0;
+		if (llm_hparams_kv_source(&m->hp, i) != i)
+			m->layers[i].state_index = m->layers[llm_hparams_kv_source(&m->hp, i)].state_index;
 		if (!m->hp.causal)
 			m->layers[i].state_index = 0;
 	}

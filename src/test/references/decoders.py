@@ -42,6 +42,9 @@ def overrides(name, config):
 OVERRIDES = {
     'cohere2': {'rotary_pct': 1.0},
     'gpt2': {'n_ctx': 1024},
+    'bloom': {'seq_length': 1024},
+    'mpt': {'architectures': ['MPTForCausalLM']},
+    'phimoe': {'architectures': ['PhiMoEForCausalLM'], 'original_max_position_embeddings': 1024},
     'gptneox': {'rotary_pct': 0.5},
     'minimax_m2': {'scoring_func': 'sigmoid'},
     'nemotron_h': {'n_group': None, 'topk_group': None, 'num_experts_per_tok': None, 'n_routed_experts': None, 'layers_block_type': None},
@@ -154,6 +157,16 @@ def gemma3(r):
     d = free_head(r, num_hidden_layers=r.choice([5, 7]), vocab_size=323, tie_word_embeddings=True)
     return t.Gemma3TextConfig(**d, query_pre_attn_scalar=d['head_dim'], sliding_window=r.choice([6, 15, 70]),
                               sliding_window_pattern=6)
+
+
+@model
+def gemma3n(r):
+    d = free_head(r, num_hidden_layers=8, vocab_size=328, tie_word_embeddings=True)
+    d['hidden_size'] = 2 * d['num_attention_heads'] * r.choice([8, 12])
+    return t.Gemma3nTextConfig(**d, vocab_size_per_layer_input=328, hidden_size_per_layer_input=r.choice([8, 24]), sliding_window=r.choice([6, 15, 70]),
+                               layer_types=['sliding_attention', 'full_attention'] * 4, num_kv_shared_layers=r.choice([0, 3, 4]),
+                               activation_sparsity_pattern=[0.95, 0.5, 0.8, 0.0, 0.0, 0.0, 0.9, 0.0], laurel_rank=r.choice([8, 12]),
+                               final_logit_softcapping=30.0)
 
 
 @model
@@ -444,7 +457,120 @@ def chatglm(r):
     return t.GlmConfig(**d, head_dim=d['hidden_size'] // d['num_attention_heads'], attention_bias=r.random() < 0.5)
 
 
+# ---- positions by ALiBi, or learned ----
+
+
+@model
+def bloom(r):
+    heads = r.choice([3, 4, 6])
+    return t.BloomConfig(vocab_size=328, hidden_size=heads * r.choice([16, 24]), n_layer=r.choice([3, 4]), n_head=heads, bos_token_id=1, eos_token_id=2)
+
+
+@model
+def mpt(r):
+    heads = r.choice([4, 5, 6])
+    return t.MptConfig(vocab_size=328, d_model=heads * r.choice([16, 24]), n_layers=r.choice([3, 4]), n_heads=heads, max_seq_len=1024, bos_token_id=1,
+                       eos_token_id=2, attn_config=dict(clip_qkv=r.choice([None, 2.5]), alibi_bias_max=r.choice([8, 4])))
+
+
+@model
+def starcoder(r):
+    heads = r.choice([3, 4])
+    return t.GPTBigCodeConfig(vocab_size=328, n_embd=heads * r.choice([16, 24]), n_head=heads, n_layer=r.choice([3, 4]), n_positions=1024, bos_token_id=1,
+                              eos_token_id=2)
+
+
+# ---- experts ----
+
+
+@model
+def phimoe(r):
+    d = common(r, tie_word_embeddings=False)
+    return t.PhimoeConfig(**d, num_local_experts=r.choice([6, 8]), num_experts_per_tok=2, attention_bias=r.random() < 0.7, lm_head_bias=r.random() < 0.7)
+
+
+@model
+def dbrx(r):
+    d = common(r)
+    return t.DbrxConfig(vocab_size=d['vocab_size'], d_model=d['hidden_size'], n_heads=d['num_attention_heads'], n_layers=3, max_seq_len=1024, bos_token_id=1,
+                        eos_token_id=2, attn_config=dict(kv_n_heads=d['num_key_value_heads'], clip_qkv=r.choice([1.5, 8.0]), rope_theta=10000.0),
+                        ffn_config=dict(ffn_hidden_size=r.choice([48, 64]), moe_num_experts=r.choice([6, 8]), moe_top_k=r.choice([2, 3])))
+
+
+def llama4_sizes(r, **more):
+    d = free_head(r, num_hidden_layers=5, tie_word_embeddings=False)
+    return t.Llama4TextConfig(**d, intermediate_size_mlp=r.choice([96, 144]), num_local_experts=r.choice([4, 6]), num_experts_per_tok=r.choice([1, 2]),
+                              interleave_moe_layer_step=r.choice([1, 2]), **more)
+
+
+@model
+def llama4(r):
+    return llama4_sizes(r)
+
+
+@model
+def llama4_scaled(r):
+    return llama4_sizes(r, rope_parameters=dict(rope_type='llama3', rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                                original_max_position_embeddings=64))
+
+
+# ---- selective state spaces, and states beside attention ----
+
+
+@model
+def mamba(r):
+    return t.MambaConfig(vocab_size=328, hidden_size=r.choice([48, 64]), num_hidden_layers=3, state_size=r.choice([8, 16]), conv_kernel=r.choice([3, 4]), use_associative_scan=False,
+                         bos_token_id=1, eos_token_id=2, pad_token_id=0)
+
+
+@model
+def falcon_mamba(r):
+    return t.FalconMambaConfig(vocab_size=328, hidden_size=r.choice([48, 64]), num_hidden_layers=3, state_size=r.choice([8, 16]), time_step_rank=5, use_associative_scan=False,
+                               bos_token_id=1, eos_token_id=2, pad_token_id=0)
+
+
+@model
+def jamba(r):
+    return t.JambaConfig(**common(r, num_hidden_layers=5), num_experts=r.choice([4, 6]), num_experts_per_tok=2, attn_layer_period=r.choice([2, 3]),
+                         attn_layer_offset=1, expert_layer_period=2, expert_layer_offset=r.choice([0, 1]), mamba_d_state=r.choice([8, 16]), use_associative_scan=False)
+
+
+@model
+def jamba_dense(r):
+    return t.JambaConfig(**common(r, num_hidden_layers=4), num_experts=1, num_experts_per_tok=1, attn_layer_period=4, attn_layer_offset=2,
+                         use_associative_scan=False)
+
+
+def falcon_h1_sizes(r, **more):
+    heads = r.choice([4, 8])
+    return t.FalconH1Config(**free_head(r, tie_word_embeddings=False), mamba_d_ssm=heads * 16, mamba_n_heads=heads, mamba_d_head=16,
+                            mamba_n_groups=r.choice([1, 2]), mamba_d_state=r.choice([8, 16, 24]), mamba_d_conv=r.choice([3, 4]),
+                            mamba_chunk_size=16, embedding_multiplier=3.0, lm_head_multiplier=0.5, mlp_multipliers=[0.7, 0.6], key_multiplier=0.8,
+                            attention_out_multiplier=0.9, attention_in_multiplier=1.2, ssm_multipliers=[0.5, 0.7, 0.9, 1.1, 1.3], ssm_in_multiplier=1.25,
+                            ssm_out_multiplier=0.6, **more)
+
+
+@model
+def falcon_h1(r):
+    return falcon_h1_sizes(r)
+
+
+@model
+def falcon_h1_norm(r):
+    return falcon_h1_sizes(r, mamba_rms_norm=True, mamba_norm_before_gate=False)
+
+
 # ---- files of one architecture under another's name, which computes the same ----
+
+
+@model
+def xverse(r):
+    return t.LlamaConfig(**common(r, tie_word_embeddings=False))
+
+
+@model
+def deci(r):
+    return t.LlamaConfig(**common(r, tie_word_embeddings=False))
 
 
 @model
@@ -483,6 +609,8 @@ def qwen3vlmoe(r):
 RENAMED = {
     'internlm2': ('llama', 'internlm2', {}),
     'exaone': ('qwen2', 'exaone', {}),
+    'xverse': ('llama', 'xverse', {}),
+    'deci': ('llama', 'deci', {}),
     'minicpm': ('granite', 'minicpm', {}),
     'qwen2vl': ('qwen2', 'qwen2vl', {'rope.dimension_sections': [4, 2, 2, 0]}),
     'qwen3vl': ('qwen3', 'qwen3vl', {'rope.dimension_sections': [4, 2, 2, 0], 'n_deepstack_layers': 0}),

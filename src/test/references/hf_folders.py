@@ -226,6 +226,38 @@ MODELS = {
     "falcon-one-norm": ("FalconConfig", "FalconForCausalLM", dict(
         FALCON, num_kv_heads=4, new_decoder_architecture=True, num_ln_in_parallel_attn=1, bias=True, tie_word_embeddings=False), "float32", None),
     "falcon-heads": ("FalconConfig", "FalconForCausalLM", dict(FALCON, multi_query=False), "float32", None),
+    "bloom": ("BloomConfig", "BloomForCausalLM", dict(vocab_size=64, hidden_size=36, n_layer=2, n_head=3, bos_token_id=1, eos_token_id=2), "float32", None),
+    "mpt": ("MptConfig", "MptForCausalLM", dict(vocab_size=64, d_model=48, n_heads=6, n_layers=2, max_seq_len=128, bos_token_id=1, eos_token_id=2), "float32", None),
+    "mpt-clip": ("MptConfig", "MptForCausalLM", dict(
+        vocab_size=64, d_model=32, n_heads=4, n_layers=2, max_seq_len=128, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2,
+        attn_config=dict(clip_qkv=0.4, alibi_bias_max=4, softmax_scale=0.3)), "bfloat16", None),
+    "starcoder": ("GPTBigCodeConfig", "GPTBigCodeForCausalLM", dict(GPT2), "float32", None),
+    "starcoder-heads": ("GPTBigCodeConfig", "GPTBigCodeForCausalLM", dict(GPT2, multi_query=False, n_inner=80, tie_word_embeddings=False), "bfloat16", None),
+    "phimoe": ("PhimoeConfig", "PhimoeForCausalLM", dict(BASE, num_local_experts=6, attention_bias=True, lm_head_bias=True), "float32", None),
+    "phimoe-longrope": ("PhimoeConfig", "PhimoeForCausalLM", dict(
+        BASE, num_local_experts=4, sliding_window=9, max_position_embeddings=256, original_max_position_embeddings=64,
+        rope_parameters=dict(longrope(4), short_mscale=1.25, long_mscale=1.25)), "bfloat16", None),
+    "llama4": ("Llama4TextConfig", "Llama4ForCausalLM", dict(
+        WIDE, head_dim=16, intermediate_size_mlp=80, num_local_experts=4, interleave_moe_layer_step=2, attention_chunk_size=16, floor_scale=4,
+        rope_parameters=LLAMA3), "float32", 200000),
+    "llama4-plain": ("Llama4TextConfig", "Llama4ForCausalLM", dict(
+        BASE, head_dim=16, intermediate_size_mlp=80, num_local_experts=4, num_experts_per_tok=2, attention_chunk_size=8, use_qk_norm=False,
+        no_rope_layers=[0, 1], attn_temperature_tuning=False), "bfloat16", None),
+    "mamba": ("MambaConfig", "MambaForCausalLM", dict(
+        vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=8, pad_token_id=0, bos_token_id=1, eos_token_id=2), "float32", None),
+    "falcon-mamba": ("FalconMambaConfig", "FalconMambaForCausalLM", dict(
+        vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=8, time_step_rank=5, mixer_rms_eps=1e-4, use_bias=True, tie_word_embeddings=False,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2), "bfloat16", None),
+    "jamba": ("JambaConfig", "JambaForCausalLM", dict(
+        BASE, num_experts=4, num_experts_per_tok=2, attn_layer_period=2, attn_layer_offset=1, mamba_d_state=8), "float32", None),
+    "falcon-h1": ("FalconH1Config", "FalconH1ForCausalLM", dict(
+        BASE, head_dim=16, mamba_d_ssm=40, mamba_n_heads=5, mamba_d_head=8, mamba_n_groups=1, mamba_d_state=12, mamba_chunk_size=16, embedding_multiplier=3.0,
+        lm_head_multiplier=0.5, mlp_multipliers=[0.7, 0.6], key_multiplier=0.8, attention_out_multiplier=0.9, attention_in_multiplier=1.2,
+        ssm_multipliers=[0.5, 0.7, 0.9, 1.1, 1.3], ssm_in_multiplier=1.25, ssm_out_multiplier=0.6, attention_bias=True, mlp_bias=True,
+        projectors_bias=True), "float32", None),
+    "falcon-h1-tied": ("FalconH1Config", "FalconH1ForCausalLM", dict(
+        BASE, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8, mamba_n_groups=2, mamba_d_state=8, mamba_chunk_size=16, embedding_multiplier=3.0,
+        lm_head_multiplier=0.25, mamba_rms_norm=True, mamba_norm_before_gate=False, tie_word_embeddings=True), "bfloat16", None),
     "apertus": ("ApertusConfig", "ApertusForCausalLM", dict(BASE, head_dim=16, rope_parameters=LLAMA3), "float32", None),
     "glm": ("GlmConfig", "GlmForCausalLM", dict(BASE, head_dim=16), "float32", None),
     "glm-plain": ("GlmConfig", "GlmForCausalLM", dict(WIDE, head_dim=24, attention_bias=False), "bfloat16", 100000),

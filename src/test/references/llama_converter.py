@@ -18,11 +18,11 @@ def convert(folder, path, overrides):
     from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
     folder = Path(folder)
     hparams = ModelBase.load_hparams(folder, False)
-    arch = get_model_architecture(hparams, ModelType.TEXT)
     for key, value in overrides.items():
         hparams[key] = value
         if value is None:
             del hparams[key]
+    arch = get_model_architecture(hparams, ModelType.TEXT)
     ModelBase.no_mtp = True
     model = get_model_class(arch)(folder, gguf.LlamaFileType.ALL_F32, Path(path), hparams=hparams)
     model.set_vocab = lambda: tiny_tokenizer.write(model.gguf_writer, model.find_hparam(['vocab_size']))

@@ -425,6 +425,129 @@ static const Case cases[] = {
 			KEY("expert_shared_count", 1), KEY("expert_shared_feed_forward_length", 96), KEY("leading_dense_block_count", 1)},
 	},
 	{
+		.what = "chunks, weighed input of experts",
+		.d = {.arch = "llama4", SHAPE(5, 16, 10000), .norm_before = true, .qk_norm = 4, .window = 24, .window_every = 4, .chunked = true,
+			.rope_local_only = true, .query_scale = 0.1, .query_scale_length = 16, .n_expert = 4, .n_used = 1, .router = 2, .weigh_input = true,
+			.moe_step = 2, .n_ff_shared = 96, .shared_plain = true, .rope_factors = "rope_freqs.weight"},
+		.keys = {KEY("attention.sliding_window", 24), KEY("attention.temperature_length", 16), KEY("expert_count", 4), KEY("expert_used_count", 1),
+			KEY("expert_feed_forward_length", 96), KEY("interleave_moe_layer_step", 2)},
+	},
+	{
+		.what = "quantized, chunks", .tied = true,
+		.d = {.arch = "llama4", SHAPE(4, 16, 10000), .norm_before = true, .qk_norm = 4, .window = 100, .window_every = 4, .chunked = true,
+			.rope_local_only = true, .query_scale = 0.1, .query_scale_length = 8192, .n_expert = 6, .n_used = 2, .router = 2, .weigh_input = true,
+			.moe_step = 1, .n_ff_shared = 96, .shared_plain = true, .quantized = true},
+		.keys = {KEY("attention.sliding_window", 100), KEY("expert_count", 6), KEY("expert_used_count", 2), KEY("interleave_moe_layer_step", 1)},
+	},
+	{
+		.what = "no chunks",
+		.d = {.arch = "llama4", SHAPE(4, 16, 10000), .norm_before = true, .n_expert = 4, .n_used = 2, .router = 2, .weigh_input = true,
+			.moe_step = 1, .n_ff_shared = 96, .shared_plain = true},
+		.keys = {KEY("attention.sliding_window", 0), SWITCH("attention.qk_norm", false), KEY("expert_count", 4), KEY("expert_used_count", 2),
+			KEY("interleave_moe_layer_step", 1)},
+	},
+	{
+		.what = "SparseMixer",
+		.d = {.arch = "phimoe", SHAPE(3, 16, 10000), .layer_norm = true, .norm_before = true, .biases = true, .neox = true, .window = 45,
+			.n_expert = 8, .n_used = 2, .router = 4},
+		.keys = {KEY("attention.sliding_window", 45), KEY("expert_count", 8), KEY("expert_used_count", 2)},
+	},
+	{
+		.what = "cut queries, experts",
+		.d = {.arch = "dbrx", SHAPE(3, 16, 10000), .layer_norm = true, .norm_before = true, .ffn_norm = "attn_output_norm", .neox = true,
+			.fused_qkv = true, .clamp_qkv = 0.75, .n_expert = 8, .n_used = 3, .router = 1, .renorm = true},
+		.keys = {KEY("attention.clamp_kqv", 0.75), KEY("expert_count", 8), KEY("expert_used_count", 3)},
+	},
+	{
+		.what = "router before attention", .tied = true,
+		.d = {.arch = "smallthinker", SHAPE(5, 16, 10000), .norm_before = true, .neox = true, .act = NAIVE_REGLU, .window = 30, .window_every = 4,
+			.full_first = true, .rope_local_only = true, .n_expert = 8, .n_used = 3, .router = 2, .renorm = true, .router_early = true},
+		.keys = {KEY("attention.sliding_window", 30), KEY("expert_count", 8), KEY("expert_used_count", 3), KEY("expert_gating_func", 2)},
+	},
+	{
+		.what = "quantized router before attention",
+		.d = {.arch = "smallthinker", SHAPE(2, 16, 10000), .norm_before = true, .neox = true, .act = NAIVE_REGLU, .n_expert = 8, .n_used = 3,
+			.router = 1, .renorm = true, .router_early = true, .quantized = true},
+		.keys = {KEY("expert_count", 8), KEY("expert_used_count", 3), KEY("expert_gating_func", 1)},
+	},
+	{
+		.what = "layers with gaps",
+		.d = {.arch = "deci", SHAPE(6, 16, 10000), .norm_before = true, .heads = (const int32_t[]) {4, 0, 4, 4, 0, 4}, .kvs = (const int32_t[]) {2, 0, 0, 4, 0, 1},
+			.ffs = (const int32_t[]) {96, 64, 128, 0, 0, 32}},
+		.keys = {{.suffix = "attention.head_count", .by_layer = (const int32_t[]) {4, 0, 4, 4, 0, 4}},
+			{.suffix = "attention.head_count_kv", .by_layer = (const int32_t[]) {2, 0, 0, 4, 0, 1}},
+			{.suffix = "feed_forward_length", .by_layer = (const int32_t[]) {96, 64, 128, 0, 0, 32}}},
+	},
+	{
+		.what = "quantized, layers with gaps", .tied = true,
+		.d = {.arch = "deci", SHAPE(4, 16, 10000), .norm_before = true, .heads = (const int32_t[]) {4, 4, 0, 4}, .kvs = (const int32_t[]) {4, 0, 0, 1},
+			.ffs = (const int32_t[]) {96, 64, 32, 0}, .quantized = true},
+		.keys = {{.suffix = "attention.head_count", .by_layer = (const int32_t[]) {4, 4, 0, 4}},
+			{.suffix = "attention.head_count_kv", .by_layer = (const int32_t[]) {4, 0, 0, 1}},
+			{.suffix = "feed_forward_length", .by_layer = (const int32_t[]) {96, 64, 32, 0}}},
+	},
+	{
+		.what = "ALiBi, normalised embeddings", .tied = true,
+		.d = {.arch = "bloom", .n_layer = 3, .n_head_kv = 4, .n_rot = 16, .n_ff = 96, .rope_base = 10000, .layer_norm = true, .norm_before = true,
+			.biases = true, .fused_qkv = true, .act = NAIVE_GELU_PLAIN, .no_rope_every = 1, .embed_norm = true, .alibi = 8},
+	},
+	{
+		.what = "ALiBi by metadata", .tied = true,
+		.d = {.arch = "mpt", .n_layer = 3, .n_head_kv = 4, .n_rot = 16, .n_ff = 96, .rope_base = 10000, .layer_norm = true, .norm_before = true,
+			.fused_qkv = true, .clamp_qkv = 1.5, .act = NAIVE_GELU_ERF, .no_rope_every = 1, .alibi = 5},
+		.keys = {KEY("attention.max_alibi_bias", 5), KEY("attention.clamp_kqv", 1.5)},
+	},
+	{
+		.what = "positions in place of ALiBi",
+		.d = {.arch = "mpt", SHAPE(2, 16, 10000), .layer_norm = true, .norm_before = true, .fused_qkv = true, .qk_norm = 2, .act = NAIVE_GELU_ERF,
+			.no_rope_every = 1, .positions = true},
+		.keys = {KEY("attention.max_alibi_bias", 0)},
+	},
+	{
+		.what = "learned positions, one key/value head",
+		.d = {.arch = "starcoder", .n_layer = 3, .n_head_kv = 1, .n_rot = 16, .n_ff = 96, .rope_base = 10000, .layer_norm = true, .norm_before = true,
+			.biases = true, .fused_qkv = true, .act = NAIVE_GELU_PLAIN, .no_rope_every = 1, .positions = true},
+	},
+	{
+		.what = "ALiBi, one key/value head", .tied = true,
+		.d = {.arch = "refact", .n_layer = 2, .n_head_kv = 1, .n_rot = 16, .n_ff = 96, .rope_base = 10000, .norm_before = true, .no_rope_every = 1,
+			.alibi = 8},
+	},
+	{
+		.what = "scores divided by the size of heads",
+		.d = {.arch = "jais", .n_layer = 2, .n_head_kv = 4, .n_rot = 16, .n_ff = 96, .rope_base = 10000, .layer_norm = true, .norm_before = true,
+			.biases = true, .fused_qkv = true, .no_rope_every = 1, .alibi = 8, .attn_scale = 0.0625},
+		.keys = {KEY("attention.max_alibi_bias", 8)},
+	},
+	{
+		.what = "codeshell",
+		.d = {.arch = "codeshell", SHAPE(2, 16, 10000), .layer_norm = true, .norm_before = true, .biases = true, .act = NAIVE_GELU_PLAIN, .neox = true},
+	},
+	{
+		.what = "layer norm in place of RMSNorm",
+		.d = {.arch = "orion", SHAPE(2, 16, 10000), .layer_norm = true, .norm_before = true, .neox = true},
+	},
+	{
+		.what = "xverse",
+		.d = {.arch = "xverse", SHAPE(2, 16, 10000), .norm_before = true},
+	},
+	{
+		.what = "streams", .tied = true,
+		.d = {.arch = "gemma3n", SHAPE(6, 16, 1000000), .norm_before = true, .norm_after = true, .act = NAIVE_GELU, .qk_norm = 1, .neox = true,
+			.window = 33, .window_every = 3, .embed_scale = 8, .local_base = 10000, .attn_scale = 1, .logit_cap = 30, .n_streams = 4, .n_input = 24,
+			.n_shared = 2, .laurel_rank = 12, .sparsity = (const float[]) {1.6448536f, 0, -INFINITY, 0.5f, -INFINITY, 1}},
+		.keys = {KEY("attention.sliding_window", 33), KEY("attention.sliding_window_pattern", 3), KEY("altup.num_inputs", 4), KEY("altup.active_idx", 0),
+			KEY("embedding_length_per_layer_input", 24), KEY("attention.shared_kv_layers", 2)},
+	},
+	{
+		.what = "quantized streams, another active",
+		.d = {.arch = "gemma3n", SHAPE(5, 16, 1000000), .norm_before = true, .norm_after = true, .act = NAIVE_GELU, .qk_norm = 1, .neox = true,
+			.window = 33, .window_every = 2, .embed_scale = 8, .local_base = 10000, .attn_scale = 1, .logit_cap = 30, .n_streams = 3, .active = 1,
+			.n_input = 32, .n_shared = 3, .laurel_rank = 32, .quantized = true, .sparsity = (const float[]) {1, -INFINITY, -INFINITY, 0.5f, -INFINITY}},
+		.keys = {KEY("attention.sliding_window", 33), KEY("attention.sliding_window_pattern", 2), KEY("altup.num_inputs", 3), KEY("altup.active_idx", 1),
+			KEY("embedding_length_per_layer_input", 32), KEY("attention.shared_kv_layers", 3)},
+	},
+	{
 		.what = "scales of stacks",
 		.d = {.arch = "llama", SHAPE(2, 16, 10000), .norm_before = true, .n_expert = 4, .n_used = 2, .router = 1,
 			.renorm = true, .scales = 1},
@@ -701,6 +824,11 @@ test_refused_keys(void)
 	check_refused(experts, &(TinyKey) KEY("leading_dense_block_count", 1), LLM_E_UNSUPPORTED, "leading_dense_block_count");
 	check_refused(experts, &(TinyKey) KEY("expert_shared_feed_forward_length", 32), LLM_E_UNSUPPORTED, "expert_shared");
 	check_refused(experts, &(TinyKey) KEY("expert_gating_func", 4), LLM_E_FORMAT, "expert_gating_func");
+	check_refused(&cases[case_named("streams")], &(TinyKey) SWITCH("attention.causal", false), LLM_E_UNSUPPORTED, "attention.causal");
+	check_refused(llama, &(TinyKey) KEY("attention.shared_kv_layers", 1), LLM_E_UNSUPPORTED, "shared_kv_layers");
+	check_refused(llama, &(TinyKey) KEY("attention.max_alibi_bias", 8), LLM_E_UNSUPPORTED, "max_alibi_bias");
+	check_refused(llama, &(TinyKey) SWITCH("attention.qk_norm", true), LLM_E_UNSUPPORTED, "attention.qk_norm");
+	check_refused(experts, &(TinyKey) KEY("interleave_moe_layer_step", 2), LLM_E_UNSUPPORTED, "interleave_moe_layer_step");
 	check_refused(experts, &(TinyKey) KEY("expert_group_count", 3), LLM_E_FORMAT, "groups");
 	check_refused(experts, &(TinyKey) KEY("expert_feed_forward_length", 64), LLM_E_FORMAT, "ffn_gate_exps");
 }
@@ -898,6 +1026,10 @@ main(void)
 	test_pauses(&cases[case_named("quantized parallel blocks")]);
 	test_pauses(&cases[case_named("soft caps")]);
 	test_pauses(&cases[case_named("quantized latent attention")]);
+	test_pauses(&cases[case_named("quantized, chunks")]);
+	test_pauses(&cases[case_named("quantized streams, another active")]);
+	test_pauses(&cases[case_named("quantized router before attention")]);
+	test_pauses(&cases[case_named("quantized, layers with gaps")]);
 	test_refused_keys();
 	test_refused_latent();
 	test_refused_tensors();

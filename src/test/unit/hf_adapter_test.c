@@ -1,6 +1,7 @@
 /*
  * hf_adapter_test.c: PEFT folders as adapters: one against transformers and peft, the tensors that they become, and what is refused.
  */
+#include "weights/hf/hf_adapter.h"
 #include "fail_alloc.h"
 #include "hf_writer.h"
 #include "test_model.h"
@@ -340,9 +341,22 @@ test_models(void)
 	check_model(llama, &h, LLM_E_UNSUPPORTED, "\"blk.0.ssm_in.weight.lora_a\" belongs to no product");
 }
 
+/* classes whose matrices are not those of the folder, or whose heads lie otherwise than in Llama's */
+static void
+test_fits(void)
+{
+	bool		turn;
+
+	CHECK(!llm_hf_adapter_fits("falcon-h1", &turn));
+	CHECK(!llm_hf_adapter_fits("gemma3n", &turn));
+	CHECK(llm_hf_adapter_fits("llama4", &turn) && !turn);
+	CHECK(llm_hf_adapter_fits("llama", &turn) && turn);
+}
+
 int
 main(void)
 {
+	test_fits();
 	test_reference();
 	test_memory();
 	test_tensors();

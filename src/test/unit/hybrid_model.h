@@ -1,7 +1,8 @@
 /*
  * hybrid_model.h: small models made in memory whose layers are of different kinds, with random weights: Mamba2, experts in a
  * latent space and attention (nemotron_h_moe), Mamba2 alone (mamba2), short convolutions and attention (lfm2), gated delta nets and gated attention (qwen3next, qwen35),
- * Mamba2 and attention, each with a feed-forward (granitehybrid).
+ * Mamba2 and attention, each with a feed-forward (granitehybrid), Mamba1 alone (mamba) and with attention and experts (jamba), Mamba2 beside
+ * attention (falcon-h1).
  */
 #ifndef LLM_TEST_HYBRID_MODEL_H
 #define LLM_TEST_HYBRID_MODEL_H
@@ -44,6 +45,46 @@ static const HybridTensor hybrid_mamba2[] = {
 	{"ssm_d", 2, {1, HYBRID_N_HEAD, 1}, LLM_TYPE_F32, HYBRID_LARGE},
 	{"ssm_norm.weight", 2, {HYBRID_N_INNER / 2, 2, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
 	HYBRID_MATRIX("ssm_out.weight", HYBRID_N_INNER, HYBRID_N_EMBD, LLM_TYPE_Q4_0),
+	{0}
+};
+
+/* channels with steps of their own, made from 4 numbers each */
+static const HybridTensor hybrid_mamba1[] = {
+	HYBRID_NORM("attn_norm.weight"),
+	HYBRID_MATRIX("ssm_in.weight", HYBRID_N_EMBD, 2 * HYBRID_N_INNER, LLM_TYPE_Q8_0),
+	{"ssm_conv1d.weight", 2, {4, HYBRID_N_INNER, 1}, LLM_TYPE_F32, HYBRID_LARGE},
+	{"ssm_conv1d.bias", 1, {HYBRID_N_INNER, 1, 1}, LLM_TYPE_F32, HYBRID_PLAIN},
+	HYBRID_MATRIX("ssm_x.weight", HYBRID_N_INNER, HYBRID_N_HEAD + 2 * HYBRID_N_STATE, LLM_TYPE_Q4_0),
+	HYBRID_MATRIX("ssm_dt.weight", HYBRID_N_HEAD, HYBRID_N_INNER, LLM_TYPE_F32),
+	{"ssm_dt.bias", 1, {HYBRID_N_INNER, 1, 1}, LLM_TYPE_F32, HYBRID_LARGE},
+	{"ssm_a", 2, {HYBRID_N_STATE, HYBRID_N_INNER, 1}, LLM_TYPE_F32, HYBRID_NEGATIVE},
+	{"ssm_d", 1, {HYBRID_N_INNER, 1, 1}, LLM_TYPE_F32, HYBRID_LARGE},
+	HYBRID_MATRIX("ssm_out.weight", HYBRID_N_INNER, HYBRID_N_EMBD, LLM_TYPE_Q4_0),
+	{0}
+};
+
+static const HybridTensor hybrid_mamba1_norms[] = {
+	{"ssm_dt_norm.weight", 1, {HYBRID_N_HEAD, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
+	{"ssm_b_norm.weight", 1, {HYBRID_N_STATE, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
+	{"ssm_c_norm.weight", 1, {HYBRID_N_STATE, 1, 1}, LLM_TYPE_F32, HYBRID_AROUND_ONE},
+	{0}
+};
+
+static const HybridTensor hybrid_experts_ffn[] = {
+	HYBRID_NORM("ffn_norm.weight"),
+	HYBRID_MATRIX("ffn_gate_inp.weight", HYBRID_N_EMBD, 6, LLM_TYPE_F32),
+	{"ffn_gate_exps.weight", 3, {HYBRID_N_EMBD, 96, 6}, LLM_TYPE_Q4_0, HYBRID_PLAIN},
+	{"ffn_up_exps.weight", 3, {HYBRID_N_EMBD, 96, 6}, LLM_TYPE_Q4_0, HYBRID_PLAIN},
+	{"ffn_down_exps.weight", 3, {96, HYBRID_N_EMBD, 6}, LLM_TYPE_F16, HYBRID_PLAIN},
+	{0}
+};
+
+/* attention beside a state */
+static const HybridTensor hybrid_side[] = {
+	HYBRID_MATRIX("attn_q.weight", HYBRID_N_EMBD, 128, LLM_TYPE_F16),
+	HYBRID_MATRIX("attn_k.weight", HYBRID_N_EMBD, 64, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("attn_v.weight", HYBRID_N_EMBD, 64, LLM_TYPE_F32),
+	HYBRID_MATRIX("attn_output.weight", 128, HYBRID_N_EMBD, LLM_TYPE_Q8_0),
 	{0}
 };
 
@@ -134,6 +175,15 @@ static const HybridTensor hybrid_ffn[] = {
 	{0}
 };
 
+/* the same with a norm whose name has no ending, as some files have it */
+static const HybridTensor hybrid_bare_ffn[] = {
+	HYBRID_NORM("ffn_norm"),
+	HYBRID_MATRIX("ffn_gate.weight", HYBRID_N_EMBD, 96, LLM_TYPE_Q8_0),
+	HYBRID_MATRIX("ffn_up.weight", HYBRID_N_EMBD, 96, LLM_TYPE_F32),
+	HYBRID_MATRIX("ffn_down.weight", 96, HYBRID_N_EMBD, LLM_TYPE_F16),
+	{0}
+};
+
 static const HybridTensor hybrid_ends[] = {
 	HYBRID_MATRIX("token_embd.weight", HYBRID_N_EMBD, MIXED_N_VOCAB, LLM_TYPE_F32),
 	HYBRID_MATRIX("output.weight", HYBRID_N_EMBD, MIXED_N_VOCAB, LLM_TYPE_Q8_0),
@@ -180,6 +230,16 @@ static const HybridKind hybrid_kinds[] = {
 	{
 		"granitehybrid", "output_norm.weight", 3,
 		{{hybrid_mamba2, hybrid_ffn}, {hybrid_attention, hybrid_ffn}, {hybrid_mamba2, hybrid_ffn}}, {0, 2, 0}, {96, 96, 96}, NULL, 0
+	},
+	{"mamba", "output_norm.weight", 2, {{hybrid_mamba1}, {hybrid_mamba1}}, {0}, {0}, NULL, 0},
+	{
+		"jamba", "output_norm.weight", 3,
+		{{hybrid_mamba1, hybrid_mamba1_norms, hybrid_ffn}, {hybrid_attention, hybrid_experts_ffn},
+		{hybrid_mamba1, hybrid_mamba1_norms, hybrid_experts_ffn}}, {0, 2, 0}, {96, 96, 96}, NULL, 0
+	},
+	{
+		"falcon-h1", "output_norm.weight", 2, {{hybrid_mamba2, hybrid_side, hybrid_ffn}, {hybrid_mamba2, hybrid_side, hybrid_bare_ffn}}, {2, 2},
+		{96, 96}, NULL, 0
 	},
 };
 
@@ -240,6 +300,11 @@ hybrid_add_metadata(GgufWriter *w, const HybridKind *kind)
 		hybrid_add_u32(w, kind, "expert_feed_forward_length", 96);
 		hybrid_add_u32(w, kind, "expert_shared_feed_forward_length", 128);
 		hybrid_add_u32(w, kind, "moe_latent_size", 32);
+	}
+	if (kind->layers[1][1] == hybrid_experts_ffn)
+	{
+		hybrid_add_u32(w, kind, "expert_count", 6);
+		hybrid_add_u32(w, kind, "expert_used_count", 2);
 	}
 	snprintf(name, sizeof(name), "%s.attention.head_count_kv", kind->arch);
 	gw_i32s(w, name, kind->n_kv, (uint64_t) kind->n_layer);

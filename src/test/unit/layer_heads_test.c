@@ -112,10 +112,13 @@ test_refused(void)
 		LlmStatus	status;
 		const char *says;
 	}			some[] = {
-		{"llama", 2, 2, LLM_E_UNSUPPORTED, "key/value heads"},
-		{"llama", 4, 1, LLM_E_UNSUPPORTED, "key/value heads"},
+		{"llama", 2, 2, LLM_E_FORMAT, "blk.1.attn_q"},
+		{"llama", 4, 1, LLM_E_FORMAT, "blk.1.attn_k"},
+		{"llama", 3, 2, LLM_E_FORMAT, "cannot be shared"},
+		{"falcon-h1", 2, 1, LLM_E_UNSUPPORTED, "key/value heads"},
 		{"llama", 0, 0, LLM_E_UNSUPPORTED, "key/value heads"},
-		{"llama", 0, 1, LLM_E_UNSUPPORTED, "key/value heads"},
+		{"llama", 0, 1, LLM_E_FORMAT, "cannot be shared"},
+		{"deci", 0, 1, LLM_E_FORMAT, "cannot be shared"},
 		{"llama", -2, 1, LLM_E_FORMAT, "attention.head_count"},
 		{"llama", 1 << 30, 1, LLM_E_FORMAT, "attention.head_count"},
 		{"llama", 6, 3, LLM_E_FORMAT, "blk.1.attn_q"},

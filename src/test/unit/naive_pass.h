@@ -13,6 +13,7 @@
 #define NAIVE_HEAD 4
 #define NAIVE_HEAD_DIM 16
 #define NAIVE_TOKENS 110
+#define NAIVE_SHARED 12			/* layers whose keys and values others may read */
 
 typedef enum NaiveAct
 {
@@ -22,7 +23,8 @@ typedef enum NaiveAct
 	NAIVE_GELU_PLAIN,			/* without gate */
 	NAIVE_GELU_ERF,				/* the same by erf */
 	NAIVE_XIELU,				/* without gate too */
-	NAIVE_CLAMPED
+	NAIVE_CLAMPED,
+	NAIVE_REGLU
 } NaiveAct;
 
 typedef struct NaiveModel
@@ -39,7 +41,12 @@ typedef struct NaiveModel
 	const char *attn_norm;		/* names; NULL: the usual ones */
 	const char *ffn_norm;
 	bool		positions;		/* learned ones */
-	int			qk_norm;		/* 1: per head, 2: whole, 3: per head with weights of its own */
+	bool		embed_norm;
+	double		alibi;			/* largest exponent of a slope; 0: none */
+	const int32_t *heads;		/* by layer: heads, 0: no attention; key/value heads, 0: a matrix in its place; widths, 0: no feed-forward */
+	const int32_t *kvs;
+	const int32_t *ffs;
+	int			qk_norm;		/* 1: per head, 2: whole, 3: per head with weights of its own, 4: per head without weights, where there is rope */
 	bool		qk_norm_late;	/* after rope */
 	bool		fused_qkv;
 	bool		fused_gate;
@@ -63,17 +70,23 @@ typedef struct NaiveModel
 	bool		rope_local_only;
 	int			window;
 	int			window_every;	/* 0: all layers */
+	bool		full_first;		/* of them the first has none, not the last */
+	bool		chunked;		/* a window begins at a multiple of it */
 	double		embed_scale;	/* 0 means 1, in all of these */
 	double		residual_scale;
 	double		attn_scale;		/* 0: 1 / sqrt(head size) */
 	double		logit_scale;
 	double		attn_cap;
 	double		logit_cap;
-	double		query_scale;
+	double		query_scale;	/* by floor(position / yarn_orig), or where this is set: */
+	double		query_scale_length;	/* by floor((position + 1) / it), in layers without rope */
 	bool		sinks;
 	int			n_expert;
 	int			n_used;
-	int			router;			/* 1 softmax, 2 sigmoid, 3 softmax of the chosen */
+	int			router;			/* 1 softmax, 2 sigmoid, 3 softmax of the chosen, 4 SparseMixer */
+	bool		router_early;	/* over the layer's input */
+	bool		weigh_input;	/* of experts, not what they give */
+	int			moe_step;		/* every so many layers the last has experts; 0: all */
 	bool		renorm;
 	int			n_groups;
 	int			n_groups_used;
@@ -83,6 +96,12 @@ typedef struct NaiveModel
 	int			n_ff_shared;
 	bool		shared_plain;	/* the shared expert has no gate of its own */
 	int			dense_lead;		/* leading layers without experts */
+	int			n_streams;		/* several residual streams (naive_altup.h); 0: one */
+	int			active;
+	int			n_input;		/* of each layer's own input of a token */
+	int			n_shared;		/* last layers that read keys and values of an earlier one */
+	int			laurel_rank;
+	const float *sparsity;		/* by layer: deviations above the mean; -INFINITY: none */
 	int			kv_rank;		/* latent attention; 0: none */
 	int			q_rank;			/* 0: queries come directly */
 	int			latent_k;		/* sizes of its heads */
@@ -208,7 +227,44 @@ naive_linear(const Naive *v, const char *role, int index, int first_row, int n_r
 static inline bool
 naive_has_window(const NaiveModel *d, int layer)
 {
-	return d->window > 0 && (d->window_every == 0 || (layer + 1) % d->window_every != 0);
+	return d->window > 0 && (d->window_every == 0 || (layer + (d->full_first ? 0 : 1)) % d->window_every != 0);
+}
+
+static inline bool
+naive_rotates(const NaiveModel *d, int layer)
+{
+	return !(d->no_rope_every && (layer + 1) % d->no_rope_every == 0) && !(d->rope_local_only && !naive_has_window(d, layer));
+}
+
+static inline int
+naive_kv(const NaiveModel *d, int layer)
+{
+	return d->kvs ? d->kvs[layer] : d->n_head_kv;
+}
+
+static inline int
+naive_ff(const NaiveModel *d, int layer)
+{
+	return d->ffs ? d->ffs[layer] : d->n_ff;
+}
+
+/* the layer whose keys and values a layer reads */
+static inline int
+naive_kv_source(const NaiveModel *d, int layer)
+{
+	int			source = d->n_layer - d->n_shared - 1;
+
+	if (layer <= source)
+		return layer;
+	while (source > 0 && naive_has_window(d, source) != naive_has_window(d, layer))
+		source--;
+	return source;
+}
+
+static inline bool
+naive_has_experts(const NaiveModel *d, int layer)
+{
+	return d->n_expert > 0 && layer >= d->dense_lead && (d->moe_step == 0 || (layer + 1) % d->moe_step == 0);
 }
 
 static inline void
@@ -222,7 +278,7 @@ naive_rope(const Naive *v, double *x, int position)
 	Naive		top = {d, v->m, -1};
 	double	   *factors;
 
-	if ((d->no_rope_every && (v->layer + 1) % d->no_rope_every == 0) || (d->rope_local_only && !local))
+	if (!naive_rotates(d, v->layer))
 		return;
 	factors = d->rope_factors ? naive_tensor(&top, d->rope_factors, 0, 0, 1, d->n_rot / 2, true) : NULL;
 	for (int i = 0; i < d->n_rot / 2; i++)
@@ -252,6 +308,17 @@ naive_rope(const Naive *v, double *x, int position)
 	free(factors);
 }
 
+static inline void
+naive_unit(double *x, int n)
+{
+	double		square = 0;
+
+	for (int i = 0; i < n; i++)
+		square += x[i] * x[i] / n;
+	for (int i = 0; i < n; i++)
+		x[i] /= sqrt(square + 1e-5);
+}
+
 /* queries or keys of one token */
 static inline void
 naive_heads(const Naive *v, const char *norm, double *x, int n_head, int position)
@@ -267,6 +334,8 @@ naive_heads(const Naive *v, const char *norm, double *x, int n_head, int positio
 		naive_rope(v, x + h * NAIVE_HEAD_DIM, position);
 		if (by_head && v->d->qk_norm_late)
 			naive_norm_row(v, norm, 0, x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
+		if (v->d->qk_norm == 4 && naive_rotates(v->d, v->layer))
+			naive_unit(x + h * NAIVE_HEAD_DIM, NAIVE_HEAD_DIM);
 	}
 }
 
@@ -275,8 +344,9 @@ static inline void
 naive_attend(const Naive *v, const double *q, const double *k, const double *values, int t, int head, double *out)
 {
 	const NaiveModel *d = v->d;
-	const int	stride = d->n_head_kv * NAIVE_HEAD_DIM;
-	const int	first = naive_has_window(d, v->layer) && t >= d->window ? t + 1 - d->window : 0;
+	const int	stride = naive_kv(d, v->layer) * NAIVE_HEAD_DIM;
+	const int	windowed = d->chunked ? t / (d->window > 0 ? d->window : 1) * d->window : t + 1 - d->window;
+	const int	first = naive_has_window(d, v->layer) && t >= d->window ? windowed : 0;
 	double		p[NAIVE_TOKENS];
 	double		sum = 0;
 	double	   *sinks = d->sinks ? naive_tensor(v, "attn_sinks.weight", 0, 0, 1, NAIVE_HEAD, true) : NULL;
@@ -290,6 +360,8 @@ naive_attend(const Naive *v, const double *q, const double *k, const double *val
 		score *= d->attn_scale != 0 ? d->attn_scale : 1 / sqrt(NAIVE_HEAD_DIM);
 		if (d->attn_cap != 0)
 			score = d->attn_cap * tanh(score / d->attn_cap);
+		if (d->alibi != 0)
+			score -= pow(2, -d->alibi * (head + 1) / NAIVE_HEAD) * (t - s);
 		p[s] = exp(score);
 		sum += p[s];
 	}
@@ -393,19 +465,30 @@ naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
 {
 	const NaiveModel *d = v->d;
 	const int	nq = NAIVE_HEAD * NAIVE_HEAD_DIM;
-	const int	nk = d->n_head_kv * NAIVE_HEAD_DIM;
+	const int	nk = naive_kv(d, v->layer) * NAIVE_HEAD_DIM;
 	double	   *q = calloc((size_t) (n_tokens * nq), sizeof *q);
 	double	   *k = calloc((size_t) (n_tokens * nk), sizeof *k);
 	double	   *values = calloc((size_t) (n_tokens * nk), sizeof *values);
 	double		heads[NAIVE_HEAD * NAIVE_HEAD_DIM];
+	static double kept[NAIVE_SHARED][2][NAIVE_TOKENS * NAIVE_HEAD * NAIVE_HEAD_DIM];
+	const int	source = naive_kv_source(d, v->layer);
 
 	for (int t = 0; q && k && values && t < n_tokens; t++)
 	{
 		const double *row = x + t * NAIVE_EMBD;
 
+		if (source != v->layer)
+		{
+			memcpy(k + t * nk, kept[source][0] + t * nk, (size_t) nk * sizeof *k);
+			memcpy(values + t * nk, kept[source][1] + t * nk, (size_t) nk * sizeof *k);
+		}
+
 		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_q", 0, 0, nq, NAIVE_EMBD, row, q + t * nq);
-		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_k", 0, d->fused_qkv ? nq : 0, nk, NAIVE_EMBD, row, k + t * nk);
-		naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_v", 0, d->fused_qkv ? nq + nk : 0, nk, NAIVE_EMBD, row, values + t * nk);
+		if (source == v->layer)
+		{
+			naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_k", 0, d->fused_qkv ? nq : 0, nk, NAIVE_EMBD, row, k + t * nk);
+			naive_linear(v, d->fused_qkv ? "attn_qkv" : "attn_v", 0, d->fused_qkv ? nq + nk : 0, nk, NAIVE_EMBD, row, values + t * nk);
+		}
 		for (int i = 0; d->clamp_qkv != 0 && i < nq; i++)
 		{
 			q[t * nq + i] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, q[t * nq + i]));
@@ -413,12 +496,20 @@ naive_attention(const Naive *v, const double *x, int n_tokens, double *out)
 			values[t * nk + i % nk] = fmax(-d->clamp_qkv, fmin(d->clamp_qkv, values[t * nk + i % nk]));
 		}
 		naive_heads(v, "attn_q_norm", q + t * nq, NAIVE_HEAD, t);
-		naive_heads(v, "attn_k_norm", k + t * nk, d->n_head_kv, t);
-		for (int i = 0; d->query_scale != 0 && i < nq; i++)
-			q[t * nq + i] *= 1 + d->query_scale * log(1 + floor(t / d->yarn_orig));
+		if (source == v->layer)
+			naive_heads(v, "attn_k_norm", k + t * nk, nk / NAIVE_HEAD_DIM, t);
+		for (int h = 0; d->n_streams > 0 && source == v->layer && h < nk; h += NAIVE_HEAD_DIM)
+			naive_unit(values + t * nk + h, NAIVE_HEAD_DIM);
+		if (v->layer < NAIVE_SHARED)
+		{
+			memcpy(kept[v->layer][0] + t * nk, k + t * nk, (size_t) nk * sizeof *k);
+			memcpy(kept[v->layer][1] + t * nk, values + t * nk, (size_t) nk * sizeof *k);
+		}
+		for (int i = 0; d->query_scale != 0 && (d->query_scale_length == 0 || !naive_rotates(d, v->layer)) && i < nq; i++)
+			q[t * nq + i] *= 1 + d->query_scale * log(1 + floor(d->query_scale_length != 0 ? (t + 1) / d->query_scale_length : t / d->yarn_orig));
 		for (int h = 0; h < NAIVE_HEAD; h++)
 		{
-			int			kv = h / (NAIVE_HEAD / d->n_head_kv) * NAIVE_HEAD_DIM;
+			int			kv = h / (NAIVE_HEAD * NAIVE_HEAD_DIM / nk) * NAIVE_HEAD_DIM;
 
 			naive_attend(v, q + t * nq + h * NAIVE_HEAD_DIM, k + kv, values + kv, t, h, heads + h * NAIVE_HEAD_DIM);
 		}
@@ -444,6 +535,8 @@ naive_activate(NaiveAct act, double g, double u)
 			g = fmin(g, 7);
 			u = fmax(-7, fmin(u, 7));
 			return g / (1 + exp(-1.702 * g)) * (u + 1);
+		case NAIVE_REGLU:
+			return fmax(g, 0) * u;
 		case NAIVE_GELU_PLAIN:
 			return naive_activate(NAIVE_GELU, u, 1);
 		case NAIVE_GELU_ERF:
@@ -479,6 +572,20 @@ naive_xielu(const Naive *v, double *x, int n)
 	free(eps);
 }
 
+static inline void
+naive_keep_largest(double *x, int n, double deviations)
+{
+	double		mean = 0;
+	double		square = 0;
+
+	for (int i = 0; i < n; i++)
+		mean += x[i] / n;
+	for (int i = 0; i < n; i++)
+		square += (x[i] - mean) * (x[i] - mean) / n;
+	for (int i = 0; i < n; i++)
+		x[i] = fmax(0, x[i] - mean - deviations * sqrt(square));
+}
+
 /* suffix: "", "_exps" (of expert `index`) or "_shexp" */
 static inline void
 naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double *x, double *out)
@@ -495,6 +602,8 @@ naive_ffn(const Naive *v, const char *suffix, int index, int n_ff, const double 
 	naive_linear(v, role, index, d->fused_gate ? n_ff : 0, n_ff, NAIVE_EMBD, x, up);
 	if (d->act == NAIVE_XIELU)
 		naive_xielu(v, up, n_ff);
+	if (d->sparsity && !isinf(d->sparsity[v->layer]))
+		naive_keep_largest(gate, n_ff, d->sparsity[v->layer]);
 	for (int i = 0; d->act != NAIVE_XIELU && i < n_ff; i++)
 		up[i] = naive_activate(d->act, gate[i], up[i]);
 	snprintf(role, sizeof role, "ffn_down%s", suffix);
@@ -512,6 +621,26 @@ naive_rank(const double *scores, int n, int i)
 	return rank;
 }
 
+/* SparseMixer of transformers' modeling_phimoe */
+static inline void
+naive_mix_sparsely(const NaiveModel *d, const double *p, double *weight)
+{
+	memset(weight, 0, (size_t) d->n_expert * sizeof *weight);
+	for (int k = 0; k < d->n_used; k++)
+	{
+		int			best = -1;
+		double		sum = 0;
+
+		for (int e = 0; e < d->n_expert; e++)
+			if (weight[e] == 0 && (best < 0 || p[e] > p[best]))
+				best = e;
+		for (int e = 0; e < d->n_expert; e++)
+			if (weight[e] == 0 && (p[best] - p[e]) / fmax(fabs(p[e]), p[best]) <= 0.02)
+				sum += exp(p[e] - p[best]);
+		weight[best] = 1 / sum;
+	}
+}
+
 /* weights of all experts; 0: not chosen */
 static inline void
 naive_route(const Naive *v, const double *x, double *weight)
@@ -525,6 +654,11 @@ naive_route(const Naive *v, const double *x, double *weight)
 	double	   *bias = d->choice_bias ? naive_tensor(v, "exp_probs_b.bias", 0, 0, 1, d->n_expert, true) : NULL;
 
 	naive_linear(v, "ffn_gate_inp", 0, 0, d->n_expert, NAIVE_EMBD, x, p);
+	if (d->router == 4)
+	{
+		naive_mix_sparsely(d, p, weight);
+		return;
+	}
 	for (int e = 0; e < d->n_expert; e++)
 		sum += exp(p[e]);
 	for (int e = 0; e < d->n_expert; e++)
@@ -555,29 +689,33 @@ naive_route(const Naive *v, const double *x, double *weight)
 		weight[e] *= naive_or_one(d->expert_scale) / (d->renorm || d->router == 3 ? sum : 1);
 }
 
+/* routed: what the router reads */
 static inline void
-naive_block(const Naive *v, const double *x, double *out)
+naive_block(const Naive *v, const double *x, const double *routed, double *out)
 {
 	const NaiveModel *d = v->d;
 	double		weight[64];
 	double		part[NAIVE_EMBD];
+	double		input[NAIVE_EMBD];
 	double	   *gate;
 	double		logit = 0;
 
-	if (d->n_expert == 0 || v->layer < d->dense_lead)
+	if (!naive_has_experts(d, v->layer))
 	{
-		naive_ffn(v, "", 0, d->n_ff, x, out);
+		naive_ffn(v, "", 0, naive_ff(d, v->layer), x, out);
 		return;
 	}
-	naive_route(v, x, weight);
+	naive_route(v, routed, weight);
 	memset(out, 0, NAIVE_EMBD * sizeof *out);
 	for (int e = 0; e < d->n_expert; e++)
 	{
 		if (weight[e] == 0)
 			continue;
-		naive_ffn(v, "_exps", e, d->n_ff, x, part);
 		for (int i = 0; i < NAIVE_EMBD; i++)
-			out[i] += weight[e] * part[i];
+			input[i] = d->weigh_input ? weight[e] * x[i] : x[i];
+		naive_ffn(v, "_exps", e, d->n_ff, input, part);
+		for (int i = 0; i < NAIVE_EMBD; i++)
+			out[i] += d->weigh_input ? part[i] : weight[e] * part[i];
 	}
 	if (d->n_ff_shared == 0)
 		return;
@@ -589,6 +727,8 @@ naive_block(const Naive *v, const double *x, double *out)
 		out[i] += gate ? part[i] / (1 + exp(-logit)) : part[i];
 	free(gate);
 }
+
+#include "naive_altup.h"
 
 /* ---- the pass ---- */
 
@@ -607,6 +747,8 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 {
 	static double x[NAIVE_TOKENS][NAIVE_EMBD];
 	static double h[NAIVE_TOKENS][NAIVE_EMBD];
+	static double input[NAIVE_TOKENS][NAIVE_EMBD];
+	static NaiveStreams streams[NAIVE_TOKENS];
 	static double block[NAIVE_TOKENS][NAIVE_EMBD];
 	Naive		v = {d, m, -1};
 	const bool	tied = llm_pack_find(&m->pack, "output.weight") == NULL;
@@ -622,29 +764,50 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 		for (int i = 0; row && i < NAIVE_EMBD; i++)
 			x[t][i] += row[i];
 		free(row);
+		if (d->embed_norm)
+			naive_norm(&v, "token_embd_norm", x[t], NAIVE_EMBD);
+		if (d->n_streams)
+			naive_spread(&v, tokens[t], x[t], &streams[t]);
 	}
 	for (v.layer = 0; v.layer < d->n_layer; v.layer++)
 	{
+		const bool	mixes = !d->heads || d->heads[v.layer] > 0;
+
+		for (int t = 0; d->n_streams && t < n_tokens; t++)
+			naive_predict(&v, &streams[t], x[t]);
 		memcpy(h, x, sizeof h);
-		for (int t = 0; d->norm_before && t < n_tokens; t++)
+		memcpy(input, x, sizeof x);
+		for (int t = 0; mixes && d->norm_before && t < n_tokens; t++)
 			naive_norm(&v, d->attn_norm ? d->attn_norm : "attn_norm", h[t], NAIVE_EMBD);
-		(d->kv_rank ? naive_latent_attention : naive_attention) (&v, h[0], n_tokens, block[0]);
+		for (int t = 0; mixes && naive_kv(d, v.layer) == 0 && t < n_tokens; t++)
+			naive_linear(&v, "attn_output", 0, 0, NAIVE_EMBD, NAIVE_EMBD, h[t], block[t]);
+		if (mixes && naive_kv(d, v.layer) > 0)
+			(d->kv_rank ? naive_latent_attention : naive_attention) (&v, h[0], n_tokens, block[0]);
 		for (int t = 0; t < n_tokens; t++)
 		{
 			double		out[NAIVE_EMBD];
 
 			if (d->norm_ahead)
 				memcpy(h[t], x[t], sizeof h[t]);
-			naive_add(&v, "post_attention_norm", x[t], block[t]);
+			if (mixes)
+				naive_add(&v, "post_attention_norm", x[t], block[t]);
+			if (d->n_streams)
+				naive_laurel(&v, h[t], x[t]);
+			if (naive_ff(d, v.layer) == 0)
+				continue;
 			if (!d->parallel && !d->norm_ahead)
 				memcpy(h[t], x[t], sizeof h[t]);
 			if (!d->parallel && d->norm_before)
 				naive_norm(&v, d->ffn_norm ? d->ffn_norm : "ffn_norm", h[t], NAIVE_EMBD);
-			naive_block(&v, h[t], out);
+			naive_block(&v, h[t], d->router_early ? input[t] : h[t], out);
 			naive_add(&v, "post_ffw_norm", x[t], out);
+			if (d->n_streams)
+				naive_correct(&v, &streams[t], x[t]);
 		}
 	}
 	v.layer = -1;
+	if (d->n_streams)
+		naive_gather(&v, &streams[n_tokens - 1], x[n_tokens - 1]);
 	naive_norm(&v, "output_norm", x[n_tokens - 1], NAIVE_EMBD);
 	naive_linear(&v, tied ? "token_embd" : "output", 0, 0, (int) m->hp.n_vocab, NAIVE_EMBD, x[n_tokens - 1], logits);
 	for (uint32_t i = 0; i < m->hp.n_vocab; i++)

@@ -170,6 +170,9 @@ test_refusals(void)
 		{0, "moe_latent_size", 64, "ffn_up_exps"}, {0, "moe_latent_size", 0, "ffn_up_exps"}, {0, "attention.head_count", 0, "heads"},
 		{2, "shortconv.l_cache", 1, "shortconv.l_cache"}, {2, "shortconv.l_cache", 4, "shortconv.conv"},
 		{2, "attention.head_count", 3, "heads"},
+		{6, "ssm.time_step_rank", 0, "time_step_rank"}, {6, "ssm.time_step_rank", 5, "ssm_x"}, {6, "ssm.state_size", 25, "ssm_x"},
+		{6, "ssm.inner_size", 128, "ssm_in"}, {7, "ssm.time_step_rank", 1u << 30, "time_step_rank"}, {8, "ssm.group_count", 3, "groups"},
+		{8, "attention.head_count", 3, "heads"},
 		{3, "full_attention_interval", 0, "full_attention_interval"}, {3, "full_attention_interval", 3, "attn_qkv"},
 		{3, "ssm.group_count", 3, "groups"}, {3, "attention.value_length", 16, "gate"}, {4, "ssm.state_size", 25, "attn_qkv"}, {2, "block_count", 4, "elements"},
 	};
@@ -189,8 +192,8 @@ test_refusals(void)
 	kind.n_ff[1] = 0;
 	check_refused(&kind, LLM_E_FORMAT, "layer 1");
 	kind = hybrid_kinds[2];
-	kind.n_kv[0] = 4;
-	check_refused(&kind, LLM_E_UNSUPPORTED, "key/value heads");
+	kind.n_kv[0] = 3;
+	check_refused(&kind, LLM_E_FORMAT, "cannot be shared");
 	kind = hybrid_kinds[2];
 	kind.n_kv[0] = -1;
 	check_refused(&kind, LLM_E_FORMAT, "head_count_kv");

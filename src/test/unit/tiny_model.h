@@ -96,8 +96,10 @@ tiny_attention(TinyMaker *k)
 {
 	const NaiveModel *d = k->d;
 	const int	nq = NAIVE_HEAD * NAIVE_HEAD_DIM;
-	const int	nk = d->n_head_kv * NAIVE_HEAD_DIM;
+	const int	nk = naive_kv(d, k->layer) * NAIVE_HEAD_DIM;
 
+	if (nk == 0)
+		return tiny_matrix(k, "attn_output.weight", NAIVE_EMBD, NAIVE_EMBD, 0);
 	if (d->fused_qkv)
 		tiny_matrix(k, "attn_qkv.weight", NAIVE_EMBD, nq + 2 * nk, 0);
 	else
@@ -114,7 +116,7 @@ tiny_attention(TinyMaker *k)
 		if (!d->fused_qkv)
 			tiny_tensor(k, "attn_v.bias", nk, 0, 0, 0, 1);
 	}
-	if (d->qk_norm)
+	if (d->qk_norm && d->qk_norm != 4)
 	{
 		if (d->qk_norm == 3)
 		{
@@ -172,15 +174,44 @@ tiny_ffn(TinyMaker *k, const char *suffix, int n_ff, int n_stack)
 }
 
 static inline void
+tiny_streams(TinyMaker *k)
+{
+	const NaiveModel *d = k->d;
+	const int	n = d->n_streams;
+
+	if (k->layer < 0)
+	{
+		tiny_matrix(k, "altup_proj.weight", NAIVE_EMBD, NAIVE_EMBD, n - 1);
+		tiny_matrix(k, "altup_unembd_proj.weight", NAIVE_EMBD, NAIVE_EMBD, n - 1);
+		tiny_tensor(k, "per_layer_token_embd.weight", d->n_layer * d->n_input, TINY_VOCAB, 0, 0, 1);
+		tiny_matrix(k, "per_layer_model_proj.weight", NAIVE_EMBD, d->n_layer * d->n_input, 0);
+		return tiny_norm(k, "per_layer_proj_norm", d->n_input);
+	}
+	tiny_norm(k, "altup_router_norm", NAIVE_EMBD);
+	tiny_tensor(k, "altup_router.weight", NAIVE_EMBD, n, 0, 0, 8);
+	tiny_tensor(k, "altup_predict_coef.weight", n, n * n, 0, 0, 0.3f);
+	tiny_tensor(k, "altup_correct_coef.weight", n, n, 0, 0, 0.5f);
+	tiny_tensor(k, "altup_correct_scale.weight", NAIVE_EMBD, 0, 0, 1, 0.5f);
+	tiny_matrix(k, "laurel_l.weight", NAIVE_EMBD, d->laurel_rank, 0);
+	tiny_matrix(k, "laurel_r.weight", d->laurel_rank, NAIVE_EMBD, 0);
+	tiny_norm(k, "laurel_post_norm", NAIVE_EMBD);
+	tiny_matrix(k, "inp_gate.weight", NAIVE_EMBD, d->n_input, 0);
+	tiny_matrix(k, "proj.weight", d->n_input, NAIVE_EMBD, 0);
+	tiny_norm(k, "post_norm", NAIVE_EMBD);
+}
+
+static inline void
 tiny_layer(TinyMaker *k)
 {
 	const NaiveModel *d = k->d;
 	const char *attn_norm = d->attn_norm ? d->attn_norm : "attn_norm";
 	const char *ffn_norm = d->ffn_norm ? d->ffn_norm : "ffn_norm";
 
-	if (d->norm_before)
+	const bool	mixes = !d->heads || d->heads[k->layer] > 0;
+
+	if (d->norm_before && mixes)
 		tiny_norm(k, attn_norm, NAIVE_EMBD);
-	if (d->norm_before && !d->parallel && strcmp(ffn_norm, attn_norm) != 0)
+	if (d->norm_before && !d->parallel && strcmp(ffn_norm, attn_norm) != 0 && naive_ff(d, k->layer) > 0)
 		tiny_norm(k, ffn_norm, NAIVE_EMBD);
 	if (d->act == NAIVE_XIELU)
 	{
@@ -194,13 +225,16 @@ tiny_layer(TinyMaker *k)
 		tiny_norm(k, "post_attention_norm", NAIVE_EMBD);
 		tiny_norm(k, "post_ffw_norm", NAIVE_EMBD);
 	}
+	if (d->n_streams)
+		tiny_streams(k);
 	if (d->kv_rank)
 		tiny_latent_attention(k);
-	else
+	else if (mixes)
 		tiny_attention(k);
-	if (d->n_expert == 0 || k->layer < d->dense_lead)
+	if (!naive_has_experts(d, k->layer))
 	{
-		tiny_ffn(k, "", d->n_ff, 0);
+		if (naive_ff(d, k->layer) > 0)
+			tiny_ffn(k, "", naive_ff(d, k->layer), 0);
 		return;
 	}
 	tiny_matrix(k, "ffn_gate_inp.weight", NAIVE_EMBD, d->n_expert, 0);
@@ -255,6 +289,8 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 		{.suffix = "rope.freq_base", .value = d->rope_base}, {.suffix = "rope.dimension_count", .value = d->n_rot},
 	};
 
+	char		name[96];
+
 	memset(k, 0, sizeof *k);
 	gw_init(&k->w);
 	k->d = d;
@@ -268,12 +304,22 @@ tiny_make(TinyMaker *k, const NaiveModel *d, const TinyKey *keys, bool tied)
 		tiny_key(k, keys);
 	mixed_add_vocabulary(&k->w);
 	tiny_tensor(k, "token_embd.weight", NAIVE_EMBD, TINY_VOCAB, 0, 0, 1.5f);
+	if (d->n_streams)
+	{
+		tiny_streams(k);
+		snprintf(name, sizeof name, "%s.activation_sparsity_scale", d->arch);
+		gw_f32s(&k->w, name, d->sparsity, (uint64_t) d->n_layer);
+	}
 	if (d->positions)
 		tiny_tensor(k, "position_embd.weight", NAIVE_EMBD, TINY_CTX, 0, 0, 1);
+	if (d->embed_norm)
+		tiny_norm(k, "token_embd_norm", NAIVE_EMBD);
 	tiny_norm(k, "output_norm", NAIVE_EMBD);
 	if (!tied)
 		tiny_matrix(k, "output.weight", NAIVE_EMBD, TINY_VOCAB, 0);
-	if (d->rope_factors)
+	if (d->rope_factors && strcmp(d->rope_factors, "rope_freqs.weight") == 0)
+		tiny_tensor(k, "rope_freqs.weight", d->n_rot / 2, 0, 0, 3, 1);
+	else if (d->rope_factors)
 	{
 		tiny_tensor(k, "rope_factors_long.weight", d->n_rot / 2, 0, 0, 3, 1);
 		tiny_tensor(k, "rope_factors_short.weight", d->n_rot / 2, 0, 0, 2, 0.5f);

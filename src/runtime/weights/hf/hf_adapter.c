@@ -194,6 +194,8 @@ llm_hf_adapter_fits(const char *arch, bool *turn_heads)
 	bool		fits = false;
 
 	*turn_heads = false;
+	if (strcmp(arch, "falcon-h1") == 0)
+		return false;			/* what an adapter adds would need the multipliers that are part of the matrices here */
 	for (size_t i = 0; (family = llm_hf_family_at(i)) != NULL; i++)
 	{
 		if (strcmp(family->arch, arch) != 0)

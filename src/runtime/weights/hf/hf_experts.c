@@ -1,5 +1,6 @@
 /*
- * hf_experts.c: configurations of models with experts whose keys are their own: Granite, GLM, ERNIE, Hunyuan, dots.llm1, MiniMax.
+ * hf_experts.c: configurations of models with experts whose keys are their own: Granite, GLM, ERNIE, Hunyuan, dots.llm1, MiniMax,
+ * Phi 3.5, Llama 4.
  *
  * Source: transformers 5, configuration_*.py and modeling_*.py; llama.cpp, conversion/.
  */
@@ -272,4 +273,95 @@ llm_hf_minimax_m2(LlmHfParams *p)
 		return llm_fail(p->err, LLM_E_FORMAT, "key \"rotary_dim\" of config.json is %llu, more than a head's %llu", (unsigned long long) p->n_rot,
 						(unsigned long long) p->head_dim);
 	return LLM_OK;
+}
+
+/* ---- Phi 3.5 ---- */
+
+/* its norms are LayerNorm, with an epsilon by the other name */
+LlmStatus
+llm_hf_phimoe(LlmHfParams *p)
+{
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "feed_forward_length"));
+	LLM_TRY(llm_hf_copy_float(p, "rms_norm_eps", "attention.layer_norm_epsilon"));
+	LLM_TRY(llm_hf_experts(p));
+	LLM_TRY(llm_hf_must_equal(&p->config, "num_experts_per_tok", 2));
+	LLM_TRY(llm_hf_must_equal(&p->config, "router_jitter_noise", 0.01));
+	(void) llm_hf_get(&p->config, "input_jitter_noise|lm_head_bias");	/* of training; the tensors say it */
+	return LLM_OK;
+}
+
+/* ---- Llama 4 ---- */
+
+/* layers with experts: the last of every so many; a list of them must say the same */
+static LlmStatus
+llama4_layers(LlmHfParams *p)
+{
+	struct json_object *list = llm_hf_get(&p->config, "moe_layers");
+	uint64_t	step;
+	uint64_t	n = 0;
+
+	LLM_TRY(llm_hf_required(&p->config, "interleave_moe_layer_step", &step));
+	for (uint64_t i = 0; json_object_is_type(list, json_type_array) && step > 0 && i < p->n_layer; i++)
+	{
+		if ((i + 1) % step != 0)
+			continue;
+		if (n >= json_object_array_length(list) || json_object_get_int64(json_object_array_get_idx(list, n)) != (int64_t) i)
+			return llm_hf_refuse(&p->config, "moe_layers", list);
+		n++;
+	}
+	if (json_object_is_type(list, json_type_array) && n != json_object_array_length(list))
+		return llm_hf_refuse(&p->config, "moe_layers", list);
+	return llm_hf_put_uint(p, "interleave_moe_layer_step", step);
+}
+
+/* layers with rope have chunks, the others see all: one list or the other says it, or a number */
+static LlmStatus
+llama4_chunks(LlmHfParams *p, bool **chunked)
+{
+	struct json_object *list = llm_hf_get(&p->config, "no_rope_layers");
+	const bool	listed = json_object_is_type(list, json_type_array) && json_object_array_length(list) >= p->n_layer;
+	bool	   *by_type;
+	bool	   *full;
+	uint64_t	every;
+	void	   *ptr;
+
+	LLM_TRY(llm_hf_required(&p->config, "no_rope_layer_interval", &every));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "chunked_attention", &by_type));
+	LLM_TRY(llm_hf_layer_words(p, "layer_types", "full_attention", &full));
+	LLM_TRY(llm_arena_alloc(&p->folder->arena, p->n_layer, sizeof(bool), &ptr, p->err));
+	*chunked = ptr;
+	for (uint64_t i = 0; i < p->n_layer; i++)
+	{
+		(*chunked)[i] = listed ? json_object_get_int(json_object_array_get_idx(list, i)) != 0 : every == 0 || (i + 1) % every != 0;
+		if (by_type && (by_type[i] != (*chunked)[i] || by_type[i] == full[i]))
+			return llm_hf_refuse(&p->config, "layer_types", llm_hf_get(&p->config, "layer_types"));
+	}
+	return LLM_OK;
+}
+
+LlmStatus
+llm_hf_llama4(LlmHfParams *p)
+{
+	bool		tuned = true;
+	bool		found;
+	bool	   *chunked;
+	double		scale = 0.1;
+	uint64_t	size = 0;
+
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size_mlp", "feed_forward_length"));
+	LLM_TRY(llm_hf_copy_uint(p, "intermediate_size", "expert_feed_forward_length"));
+	LLM_TRY(llm_hf_copy_float(p, "rms_norm_eps", "attention.layer_norm_rms_epsilon"));
+	LLM_TRY(llm_hf_experts(p));
+	LLM_TRY(llama4_layers(p));
+	LLM_TRY(llama4_chunks(p, &chunked));
+	LLM_TRY(llm_hf_uint(&p->config, "attention_chunk_size", &found, &size));
+	if (!found || size == 0)
+		return llm_hf_refuse(&p->config, "attention_chunk_size", llm_hf_get(&p->config, "attention_chunk_size"));
+	LLM_TRY(llm_hf_put_uint(p, "attention.sliding_window", size));
+	LLM_TRY(llm_hf_put_bools(p, "attention.sliding_window_pattern", chunked, p->n_layer));
+	LLM_TRY(llm_hf_copy_bool(p, "use_qk_norm", "attention.qk_norm"));
+	LLM_TRY(llm_hf_bool(&p->config, "attn_temperature_tuning", &found, &tuned));
+	LLM_TRY(llm_hf_float(&p->config, "attn_scale", &found, &scale));
+	LLM_TRY(llm_hf_copy_uint(p, "floor_scale", "attention.temperature_length"));
+	return llm_hf_put_float(p, "attention.temperature_scale", tuned ? scale : 0);
 }

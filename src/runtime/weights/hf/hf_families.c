@@ -193,8 +193,8 @@ gpt_neox(LlmHfParams *p)
 }
 
 /* four times the width where the file does not say it */
-static LlmStatus
-wide_feed_forward(LlmHfParams *p, const char *key)
+LlmStatus
+llm_hf_wide_feed_forward(LlmHfParams *p, const char *key)
 {
 	uint64_t	n_ff = 4 * p->n_embd;
 	bool		found;
@@ -214,7 +214,7 @@ gpt2(LlmHfParams *p)
 	(void) llm_hf_get(&p->config, "reorder_and_upcast_attn|n_ctx");	/* the order of a product; the same as n_positions */
 	LLM_TRY(llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_epsilon"));
 	LLM_TRY(llm_hf_put_uint(p, "attention.head_count", p->n_head));
-	return wide_feed_forward(p, "n_inner");
+	return llm_hf_wide_feed_forward(p, "n_inner");
 }
 
 /* the blocks are in parallel in all but the smallest models of the class, which have ALiBi too */
@@ -236,7 +236,7 @@ falcon(LlmHfParams *p)
 	if (p->n_head_kv == 0)
 		return llm_fail(p->err, LLM_E_FORMAT, "key \"num_kv_heads\" of config.json is 0");
 	LLM_TRY(llm_hf_copy_float(p, "layer_norm_epsilon", "attention.layer_norm_epsilon"));
-	return wide_feed_forward(p, "ffn_hidden_size");
+	return llm_hf_wide_feed_forward(p, "ffn_hidden_size");
 }
 
 /* of images; a text has none */
@@ -404,6 +404,20 @@ deepseek_v3(LlmHfParams *p)
 	"\"num_key_value_heads\": 4, \"vocab_size\": 262208, \"max_position_embeddings\": 131072, \"rms_norm_eps\": 1e-06, "\
 	"\"tie_word_embeddings\": true}"
 
+#define MPT_DEFAULTS "{\"tie_word_embeddings\": true, \"layer_norm_epsilon\": 1e-05, \"max_seq_len\": 2048}"
+#define PHIMOE_DEFAULTS \
+	"{\"rope_theta\": 1000000.0, \"num_local_experts\": 16, \"num_experts_per_tok\": 2, \"router_jitter_noise\": 0.01, \"rms_norm_eps\": 1e-05}"
+#define LLAMA4_DEFAULTS \
+	"{\"head_dim\": 128, \"rope_theta\": 500000.0, \"intermediate_size_mlp\": 16384, \"num_local_experts\": 16, \"num_experts_per_tok\": 1, "\
+	"\"interleave_moe_layer_step\": 1, \"use_qk_norm\": true, \"no_rope_layer_interval\": 4, \"attention_chunk_size\": 8192, "\
+	"\"attn_temperature_tuning\": true, \"floor_scale\": 8192, \"attn_scale\": 0.1, \"rms_norm_eps\": 1e-05}"
+#define JAMBA_DEFAULTS \
+	"{\"mamba_d_state\": 16, \"mamba_d_conv\": 4, \"mamba_expand\": 2, \"num_experts\": 16, \"num_experts_per_tok\": 2, \"attn_layer_period\": 8, "\
+	"\"attn_layer_offset\": 4, \"expert_layer_period\": 2, \"expert_layer_offset\": 1, \"rms_norm_eps\": 1e-06}"
+#define FALCON_H1_DEFAULTS \
+	"{\"mamba_n_heads\": 128, \"mamba_d_head\": \"auto\", \"mamba_n_groups\": 1, \"mamba_d_state\": 256, \"mamba_d_conv\": 4, "\
+	"\"mamba_rms_norm\": false, \"mamba_norm_before_gate\": true, \"rms_norm_eps\": 1e-05}"
+
 #define GRANITE_DEFAULTS \
 	"{\"attention_multiplier\": 1.0, \"rms_norm_eps\": 1e-06"
 #define SIGMOID_DEFAULTS \
@@ -471,6 +485,23 @@ static const LlmHfFamily families[] = {
 	"{\"tie_word_embeddings\": true, \"layer_norm_epsilon\": 1e-05, \"n_positions\": 1024}", gpt2},
 	{"FalconForCausalLM", "falcon", {llm_hf_rules_falcon}, "gelu", LLM_HF_HAS_ROPE,
 	"{\"tie_word_embeddings\": true, \"layer_norm_epsilon\": 1e-05, \"max_position_embeddings\": 2048}", falcon},
+	{"BloomForCausalLM", "bloom", {llm_hf_rules_bloom}, NULL, 0, "{\"tie_word_embeddings\": true, \"layer_norm_epsilon\": 1e-05}", llm_hf_bloom},
+	{"MptForCausalLM", "mpt", {llm_hf_rules_mpt}, NULL, 0, MPT_DEFAULTS, llm_hf_mpt},
+	{"MPTForCausalLM", "mpt", {llm_hf_rules_mpt}, NULL, 0, MPT_DEFAULTS, llm_hf_mpt},
+	{"GPTBigCodeForCausalLM", "starcoder", {llm_hf_rules_big_code}, "gelu_pytorch_tanh|gelu_new|gelu_fast", 0,
+	"{\"tie_word_embeddings\": true, \"layer_norm_epsilon\": 1e-05, \"n_positions\": 1024}", llm_hf_big_code},
+	{"PhimoeForCausalLM", "phimoe", {llm_hf_rules_mixtral, COMMON}, "silu", LLAMA_LIKE, PHIMOE_DEFAULTS, llm_hf_phimoe},
+	{"PhiMoEForCausalLM", "phimoe", {llm_hf_rules_mixtral, COMMON}, "silu", LLAMA_LIKE, PHIMOE_DEFAULTS, llm_hf_phimoe},
+	{"Llama4ForCausalLM", "llama4", {llm_hf_rules_llama4, COMMON}, "silu", LLM_HF_HAS_ROPE, LLAMA4_DEFAULTS, llm_hf_llama4},
+	{"Llama4ForConditionalGeneration", "llama4", {llm_hf_rules_text_part, llm_hf_rules_llama4, COMMON}, "silu", LLM_HF_HAS_ROPE, LLAMA4_DEFAULTS,
+	llm_hf_llama4},
+	{"MambaForCausalLM", "mamba", {llm_hf_rules_mamba1}, "silu", 0,
+	"{\"tie_word_embeddings\": true, \"conv_kernel\": 4, \"state_size\": 16, \"layer_norm_epsilon\": 1e-05}", llm_hf_mamba1},
+	{"FalconMambaForCausalLM", "mamba", {llm_hf_rules_mamba1}, "silu", 0,
+	"{\"tie_word_embeddings\": true, \"conv_kernel\": 4, \"state_size\": 16, \"layer_norm_epsilon\": 1e-05}", llm_hf_mamba1},
+	{"JambaForCausalLM", "jamba", {llm_hf_rules_jamba, COMMON}, "silu", 0, JAMBA_DEFAULTS, llm_hf_jamba},
+	{"FalconH1ForCausalLM", "falcon-h1", {llm_hf_rules_falcon_h1, llm_hf_rules_granite_mamba, COMMON}, "silu", LLM_HF_HAS_ROPE, FALCON_H1_DEFAULTS,
+	llm_hf_falcon_h1},
 	{"ApertusForCausalLM", "apertus", {llm_hf_rules_apertus, COMMON}, "xielu", LLM_HF_HAS_ROPE, "{\"rms_norm_eps\": 1e-05}", llm_hf_dense},
 	{"GlmForCausalLM", "chatglm", {COMMON}, "silu", LLM_HF_HAS_ROPE,
 	"{\"partial_rotary_factor\": 0.5, \"head_dim\": 128, \"num_key_value_heads\": 2, \"rms_norm_eps\": 1.5625e-07}", llm_hf_dense},

@@ -1,6 +1,6 @@
 /*
  * hf_families.h: what families of model classes add to a configuration's common keys, between hf_families.c, hf_experts.c,
- * hf_recurrent.c, hf_delta_net.c and hf_encoders.c.
+ * hf_older.c, hf_hybrid.c, hf_recurrent.c, hf_delta_net.c and hf_encoders.c.
  */
 #ifndef LLM_HF_FAMILIES_H
 #define LLM_HF_FAMILIES_H
@@ -32,6 +32,19 @@ extern LlmStatus llm_hf_ernie_experts(LlmHfParams *p);
 extern LlmStatus llm_hf_hunyuan(LlmHfParams *p);
 extern LlmStatus llm_hf_hunyuan_experts(LlmHfParams *p);
 extern LlmStatus llm_hf_dots1(LlmHfParams *p);
+extern LlmStatus llm_hf_phimoe(LlmHfParams *p);
+extern LlmStatus llm_hf_llama4(LlmHfParams *p);
+
+/* hf_older.c */
+extern LlmStatus llm_hf_bloom(LlmHfParams *p);
+extern LlmStatus llm_hf_mpt(LlmHfParams *p);
+extern LlmStatus llm_hf_big_code(LlmHfParams *p);
+extern LlmStatus llm_hf_wide_feed_forward(LlmHfParams *p, const char *key);
+
+/* hf_hybrid.c */
+extern LlmStatus llm_hf_mamba1(LlmHfParams *p);
+extern LlmStatus llm_hf_jamba(LlmHfParams *p);
+extern LlmStatus llm_hf_falcon_h1(LlmHfParams *p);
 
 /* hf_delta_net.c */
 extern LlmStatus llm_hf_qwen3_next(LlmHfParams *p);

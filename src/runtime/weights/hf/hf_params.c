@@ -54,8 +54,8 @@ llm_hf_put_string(LlmHfParams *p, const char *suffix, const char *value)
 	return llm_meta_write_string(p->meta, key_name(p, suffix, key), (LlmStr) {value, strlen(value)}, p->err);
 }
 
-static LlmStatus
-put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n)
+LlmStatus
+llm_hf_put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n)
 {
 	KeyName		key;
 
@@ -80,7 +80,7 @@ llm_hf_put_by_layer(LlmHfParams *p, const char *suffix, const bool *is, uint64_t
 	values = ptr;
 	for (uint64_t i = 0; i < p->n_layer; i++)
 		values[i] = is[i] ? (uint32_t) value : 0;
-	return put_uints(p, suffix, values, p->n_layer);
+	return llm_hf_put_uints(p, suffix, values, p->n_layer);
 }
 
 LlmStatus
@@ -174,7 +174,7 @@ read_heads(LlmHfParams *p)
 {
 	bool		found;
 
-	LLM_TRY(llm_hf_uint(&p->config, "num_attention_heads|n_head", &found, &p->n_head));
+	LLM_TRY(llm_hf_uint(&p->config, "num_attention_heads|n_head|n_heads", &found, &p->n_head));
 	if (!found)
 		return LLM_OK;
 	if (p->n_head == 0)
@@ -198,11 +198,11 @@ read_sizes(LlmHfParams *p)
 	if (json_object_is_type(kinds, json_type_array))	/* says it by itself, and before a number that may contradict */
 		p->n_layer = json_object_array_length(kinds);
 	else
-		LLM_TRY(llm_hf_required(&p->config, "num_hidden_layers|n_layer", &p->n_layer));
+		LLM_TRY(llm_hf_required(&p->config, "num_hidden_layers|n_layer|n_layers", &p->n_layer));
 	if (p->n_layer < 1 || p->n_layer > MAX_LAYERS)
 		return llm_fail(p->err, LLM_E_FORMAT, "key \"num_hidden_layers\" of config.json is %llu, outside 1 to %d",
 						(unsigned long long) p->n_layer, MAX_LAYERS);
-	LLM_TRY(llm_hf_required(&p->config, "hidden_size|n_embd|d_model", &p->n_embd));
+	LLM_TRY(llm_hf_required(&p->config, "hidden_size|n_embd|d_model|n_embed", &p->n_embd));
 	LLM_TRY(llm_hf_uint(&p->config, "max_position_embeddings|n_positions", &found, &p->n_ctx));
 	LLM_TRY(llm_hf_required(&p->config, "vocab_size", &p->n_vocab));
 	return read_heads(p);

@@ -14,6 +14,7 @@
 
 #define LLM_HF_MAX_RULES 6
 #define LLM_HF_MAX_GIVEN 2
+#define LLM_HF_MAX_FACTORS 8
 
 /* a tensor that is not in the folder, as the configuration gives its values */
 typedef struct LlmHfGiven
@@ -22,6 +23,16 @@ typedef struct LlmHfGiven
 	float	   *values;
 	uint32_t	n;
 } LlmHfGiven;
+
+/* what values of a tensor of every layer are multiplied by, as the configuration says */
+typedef struct LlmHfFactor
+{
+	const char *role;			/* "ffn_down" */
+	double		weight;
+	double		bias;
+	const float *rows;			/* and each row by; NULL: nothing */
+	uint64_t	n_rows;
+} LlmHfFactor;
 
 typedef struct LlmHfFamily LlmHfFamily;
 
@@ -63,6 +74,8 @@ typedef struct LlmHfParams
 	bool		tied;			/* the output matrix is that of the embeddings */
 	LlmHfGiven	given[LLM_HF_MAX_GIVEN];
 	int			n_given;
+	LlmHfFactor factors[LLM_HF_MAX_FACTORS];
+	int			n_factors;
 	bool		is_adapter;		/* then family is NULL, and only lora counts */
 	LlmHfLora	lora;
 } LlmHfParams;
@@ -101,6 +114,7 @@ extern LlmStatus llm_hf_put_uint(LlmHfParams *p, const char *suffix, uint64_t va
 extern LlmStatus llm_hf_put_float(LlmHfParams *p, const char *suffix, double value);
 extern LlmStatus llm_hf_put_bool(LlmHfParams *p, const char *suffix, bool value);
 extern LlmStatus llm_hf_put_string(LlmHfParams *p, const char *suffix, const char *value);
+extern LlmStatus llm_hf_put_uints(LlmHfParams *p, const char *suffix, const uint32_t *values, uint64_t n);
 extern LlmStatus llm_hf_put_bools(LlmHfParams *p, const char *suffix, const bool *values, uint64_t n);
 
 /* for each layer: the value where it is of the kind, else 0 */

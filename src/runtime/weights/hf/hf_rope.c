@@ -31,7 +31,7 @@ static const char *const known_keys[] = {
 	"rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "partial_rotary_factor", "attention_factor",
 	"beta_fast", "beta_slow", "mscale", "mscale_all_dim", "low_freq_factor", "high_freq_factor", "long_factor", "short_factor",
 	"truncate", "mrope_section", "mrope_interleaved", "llama_4_scaling_beta", "max_position_embeddings", "full_attention", "sliding_attention",
-	"finetuned", "alpha",
+	"finetuned", "alpha", "short_mscale", "long_mscale",
 };
 
 static LlmStatus
@@ -130,9 +130,17 @@ write_longrope(const Rope *r)
 {
 	double		orig_ctx = r->orig_ctx > 0 ? r->orig_ctx : (double) r->p->n_ctx;
 	double		ratio = (double) r->p->n_ctx / orig_ctx;
+	double		short_scale = 0;
+	double		long_scale = 0;
 	double		magnitude = 0;
 
 	LLM_TRY(number(r, "attention_factor", &magnitude));
+	LLM_TRY(number(r, "short_mscale", &short_scale));
+	LLM_TRY(number(r, "long_mscale", &long_scale));
+	if (short_scale != long_scale)
+		return llm_fail(r->p->err, LLM_E_UNSUPPORTED, "rope with short_mscale %g and long_mscale %g is not supported", short_scale, long_scale);
+	if (short_scale > 0)
+		magnitude = short_scale;
 	if (magnitude <= 0)
 		magnitude = ratio > 1 ? sqrt(1 + log(ratio) / log(orig_ctx)) : 1;
 	LLM_TRY(llm_hf_put_string(r->p, "rope.scaling.type", "longrope"));

@@ -121,6 +121,60 @@ const LlmHfRule llm_hf_rules_falcon[] = {
 	END
 };
 
+const LlmHfRule llm_hf_rules_bloom[] = {
+	{"word_embeddings", "token_embd", LLM_HF_KEEP, NULL},
+	{"word_embeddings_layernorm", "token_embd_norm", LLM_HF_KEEP, NULL},
+	{"ln_f", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"h.*.input_layernorm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.post_attention_layernorm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.self_attention.query_key_value", "blk.*.attn_qkv", LLM_HF_QKV_BY_HEAD, NULL},
+	{"h.*.self_attention.dense", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"h.*.mlp.dense_h_to_4h", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"h.*.mlp.dense_4h_to_h", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_mpt[] = {
+	{"wte", "token_embd", LLM_HF_KEEP, NULL},
+	{"norm_f", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"blocks.*.norm_1", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"blocks.*.norm_2", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"blocks.*.attn.Wqkv", "blk.*.attn_qkv", LLM_HF_KEEP, NULL},
+	{"blocks.*.attn.out_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"blocks.*.ffn.up_proj", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"blocks.*.ffn.down_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_big_code[] = {
+	{"wte", "token_embd", LLM_HF_KEEP, NULL},
+	{"wpe", "position_embd", LLM_HF_KEEP, NULL},
+	{"ln_f", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"h.*.ln_1", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.ln_2", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"h.*.attn.c_attn", "blk.*.attn_qkv", LLM_HF_QKV_BY_HEAD, NULL},	/* with one key/value head they are in order already */
+	{"h.*.attn.c_proj", "blk.*.attn_output", LLM_HF_KEEP, NULL},
+	{"h.*.mlp.c_fc", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"h.*.mlp.c_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_llama4[] = {
+	{"layers.*.feed_forward.gate_proj", "blk.*.ffn_gate", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.up_proj", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.down_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.router", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.experts.gate_up_proj", "blk.*.ffn_gate_exps.weight", LLM_HF_TRANSPOSE, "blk.*.ffn_up_exps.weight"},
+	{"layers.*.feed_forward.experts.down_proj", "blk.*.ffn_down_exps.weight", LLM_HF_TRANSPOSE, NULL},
+	{"layers.*.feed_forward.shared_expert.gate_proj", "blk.*.ffn_gate_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.shared_expert.up_proj", "blk.*.ffn_up_shexp", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.shared_expert.down_proj", "blk.*.ffn_down_shexp", LLM_HF_KEEP, NULL},
+	END
+};
+
 const LlmHfRule llm_hf_rules_apertus[] = {
 	{"layers.*.attention_layernorm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
 	{"layers.*.feedforward_layernorm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
@@ -279,6 +333,54 @@ const LlmHfRule llm_hf_rules_mamba2[] = {
 	{"layers.*.mixer.dt_bias", "blk.*.ssm_dt.bias", LLM_HF_KEEP, NULL},
 	{"layers.*.mixer.A_log", "blk.*.ssm_a", LLM_HF_NEG_EXP, NULL},
 	{"layers.*.mixer.D", "blk.*.ssm_d", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_mamba1[] = {
+	{"embeddings", "token_embd", LLM_HF_KEEP, NULL},
+	{"norm_f", "output_norm", LLM_HF_KEEP, NULL},
+	{"lm_head", "output", LLM_HF_KEEP, NULL},
+	{"layers.*.norm", "blk.*.attn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.in_proj", "blk.*.ssm_in", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.out_proj", "blk.*.ssm_out", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.conv1d", "blk.*.ssm_conv1d", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.mixer.x_proj", "blk.*.ssm_x", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.dt_proj", "blk.*.ssm_dt", LLM_HF_KEEP, NULL},
+	{"layers.*.mixer.A_log", "blk.*.ssm_a", LLM_HF_NEG_EXP, NULL},
+	{"layers.*.mixer.D", "blk.*.ssm_d", LLM_HF_KEEP, NULL},
+	END
+};
+
+const LlmHfRule llm_hf_rules_jamba[] = {
+	{"final_layernorm", "output_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.pre_ff_layernorm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.in_proj", "blk.*.ssm_in", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.out_proj", "blk.*.ssm_out", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.conv1d", "blk.*.ssm_conv1d", LLM_HF_SQUEEZE, NULL},
+	{"layers.*.mamba.x_proj", "blk.*.ssm_x", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.dt_proj", "blk.*.ssm_dt", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.dt_layernorm", "blk.*.ssm_dt_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.b_layernorm", "blk.*.ssm_b_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.c_layernorm", "blk.*.ssm_c_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.mamba.A_log", "blk.*.ssm_a", LLM_HF_NEG_EXP, NULL},
+	{"layers.*.mamba.D", "blk.*.ssm_d", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.gate_proj", "blk.*.ffn_gate", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.up_proj", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.down_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.router", "blk.*.ffn_gate_inp", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.experts.#.gate_proj", "blk.*.ffn_gate_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.experts.#.up_proj", "blk.*.ffn_up_exps", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.experts.#.down_proj", "blk.*.ffn_down_exps", LLM_HF_KEEP, NULL},
+	END
+};
+
+/* beside those of a state space as Granite has it */
+const LlmHfRule llm_hf_rules_falcon_h1[] = {
+	{"final_layernorm", "output_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.pre_ff_layernorm", "blk.*.ffn_norm", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.gate_proj", "blk.*.ffn_gate", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.up_proj", "blk.*.ffn_up", LLM_HF_KEEP, NULL},
+	{"layers.*.feed_forward.down_proj", "blk.*.ffn_down", LLM_HF_KEEP, NULL},
 	END
 };
 

@@ -26,7 +26,7 @@ typedef enum LlmHfHow
 	LLM_HF_SPLIT_KV_B,			/* DeepSeek's kv_b: keys of each head, transposed, and values */
 	LLM_HF_EVEN_ODD,			/* gpt-oss: inputs are rows; outputs in turn of one and of the other */
 	LLM_HF_EVEN_ODD_BIAS,
-	LLM_HF_TRANSPOSE,			/* a stack with inputs as rows */
+	LLM_HF_TRANSPOSE,			/* a stack with inputs as rows; with to2 the halves of each matrix's outputs */
 	LLM_HF_EITHER,				/* a stack with inputs as rows or as columns; with to2 the halves of each matrix's outputs */
 	LLM_HF_COLUMNS,				/* a matrix with inputs as rows */
 	LLM_HF_POSITIONS			/* RoBERTa: the first rows are not positions */
@@ -53,6 +53,13 @@ extern const LlmHfRule llm_hf_rules_gpt_neox[];
 extern const LlmHfRule llm_hf_rules_gpt2[];
 extern const LlmHfRule llm_hf_rules_falcon[];
 extern const LlmHfRule llm_hf_rules_apertus[];
+extern const LlmHfRule llm_hf_rules_bloom[];
+extern const LlmHfRule llm_hf_rules_mpt[];
+extern const LlmHfRule llm_hf_rules_big_code[];
+extern const LlmHfRule llm_hf_rules_mamba1[];
+extern const LlmHfRule llm_hf_rules_jamba[];
+extern const LlmHfRule llm_hf_rules_falcon_h1[];
+extern const LlmHfRule llm_hf_rules_llama4[];
 extern const LlmHfRule llm_hf_rules_qwen3_vl_experts[];
 extern const LlmHfRule llm_hf_rules_minimax[];
 extern const LlmHfRule llm_hf_rules_stablelm[];

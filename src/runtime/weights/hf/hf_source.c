@@ -221,6 +221,8 @@ read_tensor(const LlmSource *source, const LlmTensor *tensor, int64_t first, int
 	for (int64_t i = 0; i < n; i++)
 		floats[i] = v->value == LLM_HF_VALUE_PLUS_ONE ? floats[i] + 1 : v->value == LLM_HF_VALUE_TIMES ? floats[i] * v->factor
 			: (float) -llmk_exp(floats[i]);
+	for (int64_t i = 0; v->row_factors && i < n; i++)
+		floats[i] *= v->row_factors[tensor->n_dims > 1 ? (first + i) / tensor->dim[0] : first + i];
 	return LLM_OK;
 }
 

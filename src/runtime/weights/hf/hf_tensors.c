@@ -327,11 +327,28 @@ split_kv_b(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 	return LLM_OK;
 }
 
+/* of a stack that is transposed, gate or up: the first or the second half of each matrix's outputs */
+static LlmStatus
+halve_outputs(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
+{
+	const LlmHfWeight *w = piece->weight;
+	const int64_t first = piece->second ? 1 : 0;
+
+	if (v->n_rows % 2 != 0)
+		return wrong_shape(b, w, "it has gate and up one after the other as outputs");
+	v->n_rows /= 2;
+	t->dim[1] = v->n_rows;
+	v->row_off = w->out_first ? first * v->n_rows : 0;
+	v->col_off = w->out_first ? 0 : first * v->n_rows;
+	return LLM_OK;
+}
+
 /* a stack of matrices with inputs as rows; of outputs all (step 1), or every other */
 static LlmStatus
 transpose_stack(const Builder *b, const Piece *piece, int step, LlmTensor *t, LlmHfView *v)
 {
 	const LlmHfWeight *w = piece->weight;
+	const bool	halves = piece->rule->how == LLM_HF_TRANSPOSE && piece->rule->to2;
 	const int64_t n_in = w->out_first ? w->dim[2] : w->dim[1];
 	const int64_t n_out = w->out_first ? w->dim[1] : w->dim[2];
 
@@ -347,7 +364,7 @@ transpose_stack(const Builder *b, const Piece *piece, int step, LlmTensor *t, Ll
 	v->col_step = w->out_first ? 1 : step;
 	v->row_off = w->out_first && piece->second ? 1 : 0;
 	v->col_off = !w->out_first && piece->second ? 1 : 0;
-	return LLM_OK;
+	return halves ? halve_outputs(b, piece, t, v) : LLM_OK;
 }
 
 /* a stack whose inputs are rows or columns, as hidden_size tells; gate and up in one, or down. Where both fit, inputs are columns. */
@@ -356,20 +373,11 @@ either_stack(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 {
 	const LlmHfWeight *w = piece->weight;
 	const bool	halves = piece->rule->to2 != NULL;
-	const int64_t first = piece->second ? 1 : 0;
 
 	if (w->n_dims == 3 && w->dim[halves ? 2 : 1] == (int64_t) b->p->n_embd)
 		return halves ? split_rows(b, piece, t, v) : LLM_OK;
 	LLM_TRY(transpose_stack(b, piece, 1, t, v));
-	if (!halves)
-		return LLM_OK;
-	if (v->n_rows % 2 != 0)
-		return wrong_shape(b, w, "it has gate and up one after the other as outputs");
-	v->n_rows /= 2;
-	t->dim[1] = v->n_rows;
-	v->row_off = w->out_first ? first * v->n_rows : 0;
-	v->col_off = w->out_first ? 0 : first * v->n_rows;
-	return LLM_OK;
+	return halves ? halve_outputs(b, piece, t, v) : LLM_OK;
 }
 
 /* a bias beside it stays as it is */
@@ -543,6 +551,34 @@ taken_weight(Builder *b, const Piece *piece, const LlmHfView *v, const LlmHfWeig
 	return by_element && llmk_type_info(piece->weight->type)->block_len > 1 ? llm_hf_weight_halves(b->p->folder, piece->weight, out, b->err) : LLM_OK;
 }
 
+/* the family's factor of a tensor, where it has one: of "blk.N.role.weight" or ".bias" */
+static LlmStatus
+apply_factor(const Builder *b, const Piece *piece, LlmHfView *v)
+{
+	for (int i = 0; i < b->p->n_factors; i++)
+	{
+		const LlmHfFactor *f = &b->p->factors[i];
+		char		pattern[64];
+		uint32_t	layer;
+		uint32_t	expert;
+		LlmStr		ending;
+		double		factor;
+
+		snprintf(pattern, sizeof(pattern), "blk.*.%s.", f->role);
+		if (!fits(pattern, piece->target, &layer, &expert, &ending))
+			continue;
+		factor = llm_str_equals(ending, "weight") ? f->weight : f->bias;
+		if (factor == 1 && !f->rows)
+			return LLM_OK;
+		if (f->rows && v->n_rows != (int64_t) f->n_rows)
+			return wrong_shape(b, piece->weight, "its rows have factors, as many as the configuration's sizes say");
+		v->value = LLM_HF_VALUE_TIMES;
+		v->factor = (float) factor;
+		v->row_factors = f->rows;
+	}
+	return LLM_OK;
+}
+
 /* pieces order[0 .. n-1] are one tensor */
 static LlmStatus
 make_tensor(Builder *b, const uint32_t *order, uint32_t n)
@@ -557,6 +593,7 @@ make_tensor(Builder *b, const uint32_t *order, uint32_t n)
 	LLM_TRY(llm_arena_alloc(b->arena, n, sizeof(LlmHfWeight *), &ptr, b->err));
 	v->weights = ptr;
 	LLM_TRY(shape_of(b, first, t, v));
+	LLM_TRY(apply_factor(b, first, v));
 	if (first->factor != 0)
 	{
 		v->value = LLM_HF_VALUE_TIMES;

@@ -49,6 +49,7 @@ typedef struct LlmHfView
 	LlmHfSpan	spans[LLM_HF_MAX_SPANS];
 	LlmHfValue	value;
 	float		factor;			/* of LLM_HF_VALUE_TIMES */
+	const float *row_factors;	/* beside it, for each row; NULL: none */
 	const float *given;			/* not NULL: these are the values, and there is no weight */
 } LlmHfView;
 
