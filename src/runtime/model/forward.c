@@ -600,7 +600,7 @@ lay_out(LlmPass *pass, const LlmModel *m, int max_rows, int n_threads, uint8_t *
 		{(void **) &pass->terms[1].d, term_blocks * sizeof(float)},
 		{(void **) &pass->terms[1].s, 2 * term_blocks * sizeof(int16_t)},
 		{(void **) &pass->router, rows * router->n_expert * sizeof(float)},
-		{(void **) &pass->choice, rows * router->n_expert * 2 * sizeof(float)},
+		{(void **) &pass->choice, rows * router->n_expert * 3 * sizeof(float)},
 		{(void **) &pass->row_expert, slots * sizeof(int32_t)},
 		{(void **) &pass->row_weight, slots * sizeof(float)},
 		{(void **) &pass->row_slot, slots * sizeof(int32_t)},

@@ -51,14 +51,14 @@ llm_hparams_mixer(const LlmArch *arch, const LlmHparams *hp, uint32_t layer)
 
 /* layers may have other heads than others, except where something is made for all of them */
 static bool
-heads_fit(const LlmKeyReader *r, const LlmHparams *hp, uint32_t n_head, uint32_t n_kv)
+heads_fit(const LlmKeyReader *r, const LlmHparams *hp, LlmMixer mixer, uint32_t n_head, uint32_t n_kv)
 {
 	const bool	all_alike = llm_key_has_trait(r, LLM_TRAIT_LATENT) || llm_key_has_trait(r, LLM_TRAIT_ALIBI) || llm_key_has_trait(r, LLM_TRAIT_SIDE_BY_SIDE);
 
 	if (all_alike)
 		return n_head == hp->n_head && n_kv == hp->n_head_kv;
 	/* none at all is refused later */
-	return n_kv > 0 || r->arch->recurrent != LLM_MIXER_ATTENTION || llm_key_has_trait(r, LLM_TRAIT_GAPS) || hp->n_head_kv == 0;
+	return n_kv > 0 || mixer != LLM_MIXER_ATTENTION || hp->n_head_kv == 0;
 }
 
 /* a layer has what its architecture asks of it: one block, or a feed-forward behind the mixer */
@@ -87,7 +87,7 @@ check_layers(const LlmKeyReader *r, LlmHparams *hp)
 		uint32_t	n_ff = llm_hparams_ff(hp, i);
 		LlmMixer	mixer = llm_hparams_mixer(r->arch, hp, i);
 
-		if (!heads_fit(r, hp, n_head, n_kv))
+		if (!heads_fit(r, hp, mixer, n_head, n_kv))
 			return llm_fail(r->err, LLM_E_UNSUPPORTED, "layers with %u and with %u key/value heads for %u and %u heads are not "
 							"supported for architecture \"%s\"", n_kv, hp->n_head_kv, n_head, hp->n_head, r->arch->name);
 		if (n_kv > 0 && (n_head == 0 || n_head % n_kv != 0))

@@ -13,17 +13,6 @@
 
 /* ---- router ---- */
 
-static bool
-is_chosen(const int32_t *chosen, uint32_t n, int32_t e)
-{
-	for (uint32_t i = 0; i < n; i++)
-	{
-		if (chosen[i] == e)
-			return true;
-	}
-	return false;
-}
-
 /* the n largest of scores[0 .. n_scores) into chosen, ascending; of equal ones (or NaN) the lower */
 static void
 choose_largest(const float *scores, uint32_t n_scores, uint32_t n, int32_t *chosen)
@@ -31,11 +20,14 @@ choose_largest(const float *scores, uint32_t n_scores, uint32_t n, int32_t *chos
 	for (uint32_t k = 0; k < n; k++)
 	{
 		int32_t		best = -1;
+		uint32_t	passed = 0;
 		uint32_t	at = k;
 
 		for (uint32_t e = 0; e < n_scores; e++)
 		{
-			if ((best < 0 || scores[e] > scores[best]) && !is_chosen(chosen, k, (int32_t) e))
+			if (passed < k && chosen[passed] == (int32_t) e)
+				passed++;
+			else if (best < 0 || scores[e] > scores[best])
 				best = (int32_t) e;
 		}
 		for (; at > 0 && chosen[at - 1] > best; at--)
@@ -144,27 +136,30 @@ mix_sparsely(const float *logits, uint32_t n_expert, uint32_t n_used, float *lef
 	}
 }
 
-/* experts and weights of one row from its logits, which are overwritten; choice (2 * n_expert) is scratch */
+/* experts and weights of one row from its logits; scratch (3 * n_expert) */
 static void
-route_row(const LlmModel *m, const LlmExperts *x, float *logits, float *choice, int32_t *chosen, float *weight)
+route_row(const LlmModel *m, const LlmExperts *x, const float *logits, float *scratch, int32_t *chosen, float *weight)
 {
 	const LlmRouterParams *r = &m->hp.router;
+	float	   *scores = scratch;
+	float	   *choice = scores + r->n_expert;
 	float		sum = 0;
 
 	if (r->kind == LLM_ROUTER_MIXER)
 	{
-		mix_sparsely(logits, r->n_expert, r->n_used, choice, chosen, weight);
+		mix_sparsely(logits, r->n_expert, r->n_used, scratch, chosen, weight);
 		return;
 	}
+	memcpy(scores, logits, r->n_expert * sizeof(float));
 	if (r->kind != LLM_ROUTER_SOFTMAX_CHOSEN)
-		score_experts(m->kernels, r->kind, logits, r->n_expert);
+		score_experts(m->kernels, r->kind, scores, r->n_expert);
 	for (uint32_t e = 0; e < r->n_expert; e++)
-		choice[e] = x->choice_bias ? logits[e] + x->choice_bias[e] : logits[e];
+		choice[e] = x->choice_bias ? scores[e] + x->choice_bias[e] : scores[e];
 	if (r->n_groups > 1)
 		keep_best_groups(r, m->kernels, choice, choice + r->n_expert);
 	choose_largest(choice, r->n_expert, r->n_used, chosen);
 	for (uint32_t k = 0; k < r->n_used; k++)
-		weight[k] = logits[chosen[k]];
+		weight[k] = scores[chosen[k]];
 	if (r->kind == LLM_ROUTER_SOFTMAX_CHOSEN)
 		score_experts(m->kernels, r->kind, weight, r->n_used);
 	if (r->renorm)
@@ -194,7 +189,7 @@ route_piece(void *arg, int64_t begin, int64_t end, int thread)
 
 	(void) thread;
 	for (int64_t row = begin; row < end; row++)
-		route_row(pass->model, job->experts, pass->router + row * r->n_expert, pass->choice + row * 2 * r->n_expert,
+		route_row(pass->model, job->experts, pass->router + row * r->n_expert, pass->choice + row * 3 * r->n_expert,
 				  pass->row_expert + row * r->n_used, pass->row_weight + row * r->n_used);
 }
 
@@ -241,7 +236,7 @@ op_route(LlmPass *pass, const LlmLayer *layer, const LlmStop *stop)
 
 	if (!pass->model->arch->router_early)
 		LLM_TRY(llm_linear_run(pass, lin, &pass->router, 1, &acts, stop));
-	LLM_TRY(llm_pool_run(pass->pool, route_piece, &job, pass->n_rows, llm_rows_per_piece(work), NULL));
+	LLM_TRY(llm_pool_run(pass->pool, route_piece, &job, pass->n_rows, llm_rows_per_piece(work), stop));
 	sort_slots(pass, llm_is_quantized(&x->up.w));
 	return LLM_OK;
 }

@@ -109,7 +109,7 @@ struct LlmPass
 
 	/* experts: a slot is a row with one of its experts; slots are in the order of experts, then rows */
 	float	   *router;			/* (max_rows, n_expert) */
-	float	   *choice;			/* (max_rows, 2 * n_expert): scratch of the router */
+	float	   *choice;			/* (max_rows, 3 * n_expert): scratch of the router */
 	int32_t    *row_expert;		/* (max_rows, n_used), ascending */
 	float	   *row_weight;		/* (max_rows, n_used) */
 	int32_t    *row_slot;		/* (max_rows, n_used) */

@@ -245,12 +245,13 @@ load_qkv(LlmLoader *ld, int layer, LlmLayer *l)
 		{&l->wk, (int64_t) l->n_head_kv * hp->head_dim_k},
 		{&l->wv, (int64_t) l->n_head_kv * hp->head_dim_v},
 	};
+	const bool	shares = llm_hparams_kv_source(hp, (uint32_t) layer) != (uint32_t) layer;
 	TensorName	name;
 
-	if (llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_qkv", "weight")))
+	if (!shares && llm_pack_find(&ld->model->pack, tensor_name(name, layer, "attn_qkv", "weight")))
 		return load_fused(ld, layer, "attn_qkv", hp->n_embd, parts, 3);
 	LLM_TRY(load_linear(ld, layer, "attn_q", parts[0].n_rows, hp->n_embd, &l->wq));
-	if (llm_hparams_kv_source(hp, (uint32_t) layer) != (uint32_t) layer)
+	if (shares)
 	{
 		/* in the file all the same, and not computed with */
 		llm_loader_use(ld, tensor_name(name, layer, "attn_k", "weight"));

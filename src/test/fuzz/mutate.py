@@ -1,15 +1,18 @@
-"""Changed inputs for a fuzzer, made with its structure in mind: values of JSON (hf, folder, grammar) and lines of a model's shape (model) become
-extreme ones, move, go or are repeated. Usage: mutate.py TOPIC COUNT FOLDER [SEED], then build/fuzz/TOPIC_fuzz -runs=0 FOLDER"""
+"""Changed inputs for a fuzzer, made with its structure in mind: values of JSON (hf, folder with the shapes of its tensors, grammar) and lines of a
+model's shape (model) become extreme ones, move, go or are repeated. Usage: mutate.py TOPIC COUNT FOLDER [SEED], then build/fuzz/TOPIC_fuzz -runs=0 FOLDER"""
 
 import copy
 import glob
 import json
+import math
 import os
 import random
+import struct
 import sys
 
 SEEDS = os.path.join(os.path.dirname(__file__), "seeds")
-CONFIGS = os.path.join(os.path.dirname(__file__), "../../../sql-tests/data/hf/configs.json")
+HF_DATA = os.path.join(os.path.dirname(__file__), "../../../sql-tests/data/hf")
+MAX_NUMBERS = 1 << 16    # of a tensor
 NUMBERS = [0, 1, -1, 2, 3, 7, 8, 31, 32, 33, 255, 256, 4095, 4096, 4097, 65535, 1 << 20, (1 << 20) + 1, (1 << 26) + 1, (1 << 31) - 1, 1 << 31,
            (1 << 32) - 1, 1 << 32, (1 << 53) + 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, 1 << 64, 0.5, -0.5, 1e-45, 1e38, 1e308, -1e308]
 OTHERS = [None, True, False, "", "a", "none", "\u0000", "\ud83d\ude00", "x" * 5000, [], {}, [[]], [0] * 3000, [""], {"a": {}}, {"type": "none"}]
@@ -53,6 +56,39 @@ def change_json(tree, rnd):
             parent[key] = [parent[key]] if rnd.randrange(2) else {"type": "Sequence", "anyOf": [parent[key]]}
     else:
         parent[key] = str(parent[key])[::-1]
+
+
+def is_size(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_NUMBERS
+
+
+def safetensors(shapes):
+    """a file of F32 tensors, empty where a shape is none or too large"""
+    header, end = {}, 0
+    for name, shape in shapes.items() if isinstance(shapes, dict) else []:
+        n = math.prod(shape) if isinstance(shape, list) and all(map(is_size, shape)) else 0
+        n = 4 * n if n <= MAX_NUMBERS else 0
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + n]}
+        end += n
+    text = json_text(header)
+    return struct.pack("<Q", len(text)) + text + b"\x3c" * end
+
+
+def change_shape(shapes, rnd):
+    """a tensor gets, loses or exchanges a dimension"""
+    shape = rnd.choice([s for s in shapes.values() if isinstance(s, list)] or [[]])
+    how = rnd.randrange(3)
+    if how == 0:
+        shape.insert(rnd.randrange(len(shape) + 1), rnd.choice([0, 1, 2, 3, 8, 64]))
+    elif how == 1 and shape:
+        del shape[rnd.randrange(len(shape))]
+    else:
+        shape.reverse()
+
+
+def folder_bytes(tree):
+    """a whole folder, of {"config": …, "tensors": shapes by name}"""
+    return json_text(tree.get("config")).replace(b"\0", b"") + b"\0\0" + safetensors(tree.get("tensors"))
 
 
 def json_text(tree):
@@ -104,12 +140,20 @@ def read_seeds(topic):
             text, _, rest = data.partition(b"\0")
             yield json.loads(text), rest
     if topic == "folder":
-        with open(CONFIGS) as f:
-            configs = json.load(f).values()
-        for config in configs:
-            for part in [config, config.get("text_config", {})]:
-                part["vocab_size"] = 300    # names are made up for all of them
-            yield config, b"\0" + (2).to_bytes(8, "little") + b"{}"
+        yield from read_folders()
+
+
+def read_folders():
+    with open(os.path.join(HF_DATA, "configs.json")) as f:
+        configs = json.load(f).values()
+    for config in configs:
+        for part in [config, config.get("text_config", {})]:
+            part["vocab_size"] = 300    # names are made up for all of them
+        yield config, b"\0" + (2).to_bytes(8, "little") + b"{}"
+    with open(os.path.join(HF_DATA, "classes.json")) as f:
+        models = json.load(f, object_hook=lambda o: float(o["__float__"]) if "__float__" in o else o)["models"].values()
+    for model in models:
+        yield {"config": model["config"], "tensors": model["tensors"]}, None
 
 
 def changed(topic, seeds, rnd):
@@ -117,12 +161,16 @@ def changed(topic, seeds, rnd):
     for _ in range(rnd.choice([1, 1, 2, 4])):
         if topic == "model":
             change_lines(tree, [s[0] for s in seeds], rnd)
+        elif rest is None and isinstance(tree.get("tensors"), dict) and rnd.randrange(2):
+            change_shape(tree["tensors"], rnd)
         else:
             change_json(tree, rnd)
     if topic == "model":
         return "\n".join(tree).encode() + b"\n"
     if topic == "grammar":
         return bytes([3 if rest else 0]) + json_text(tree) + (b"\0" + rest if rest else b"")
+    if rest is None:
+        return folder_bytes(tree)
     return json_text(tree).replace(b"\0", b"") + b"\0" + rest
 
 

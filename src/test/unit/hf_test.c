@@ -379,6 +379,37 @@ test_tensors(void)
 	hf_end();
 }
 
+/* one tensor of this shape, under a configuration whose numbers are as large as they can be */
+static void
+expect_refused(const char *config, const char *name, const char *shape, int n, const char *says)
+{
+	char		header[256];
+
+	snprintf(header, sizeof(header), "{\"%s\": {\"dtype\": \"F32\", \"shape\": [%s], \"data_offsets\": [0, %d]}}", name, shape, n * 4);
+	hf_begin();
+	hf_write_text("config.json", config);
+	hf_write_safetensors("model.safetensors", header, (size_t) n * 4);
+	expect(LLM_E_FORMAT, says, name);
+	hf_end();
+}
+
+/* shapes that the sizes of a configuration do not fit, also where their products are larger than any number */
+static void
+test_shapes(void)
+{
+	static const char state_space[] = "{" HF_CONFIG ", \"architectures\": [\"FalconH1ForCausalLM\"], \"mamba_n_heads\": 2, \"mamba_d_head\": 4, "
+	"\"mamba_d_ssm\": 8, \"mamba_d_state\": 2, \"mamba_n_groups\": 1, \"mamba_d_conv\": 4, \"ssm_multipliers\": [1, 2, 3, 4, 5]}";
+
+	expect_refused(state_space, "model.layers.0.mamba.in_proj.weight", "64, 22, 8", 64 * 22 * 8, "its rows have factors");
+	expect_refused(state_space, "model.layers.0.mamba.in_proj.weight", "21, 8", 21 * 8, "its rows have factors");
+	expect_refused("{\"architectures\": [\"BloomForCausalLM\"], \"hidden_size\": 8, \"n_layer\": 1, \"n_head\": 4294967295, \"vocab_size\": 5, "
+				   "\"num_key_value_heads\": 1, \"head_dim\": 4294967295}", "h.0.self_attention.query_key_value.weight", "24, 8", 24 * 8,
+				   "its rows are queries, keys and values");
+	expect_refused("{" HF_CONFIG ", \"architectures\": [\"DeepseekV3ForCausalLM\"], \"num_attention_heads\": 4294967295, \"head_dim\": 8, \"qk_nope_head_dim\": 4294967295, "
+				   "\"qk_rope_head_dim\": 2, \"v_head_dim\": 4294967295, \"kv_lora_rank\": 8}", "model.layers.0.self_attn.kv_b_proj.weight", "24, 8", 24 * 8,
+				   "qk_nope_head_dim");
+}
+
 /* a folder that is changed while it is open; a link to a file elsewhere is as good as the file */
 static void
 test_changes(void)
@@ -552,6 +583,7 @@ main(void)
 	test_indexes();
 	test_configs();
 	test_tensors();
+	test_shapes();
 	test_changes();
 	test_text_side();
 	test_pooling();

@@ -4,6 +4,8 @@
  */
 #include "rewritten_model.h"
 
+#include <math.h>
+
 #define N_LAYER 3
 #define NARROW "blk.1."			/* the layer with half the heads */
 #define N_KV 2
@@ -100,6 +102,31 @@ test_narrow_layer(const char *arch, bool fused, int qk_norm)
 	check_same_logits(&narrow, &wide, arch);
 }
 
+static void
+check_refused(const NaiveModel *d, const TinyKey *keys, LlmStatus expected, const char *says)
+{
+	const LlmModelOptions options = {.kv_type = LLM_KV_F16};
+	const uint8_t *base;
+	size_t		size;
+	LlmModel   *m = NULL;
+	LlmError	err;
+	LlmStatus	status;
+	GgufWriter	w;
+	char		path[64];
+	int			fd;
+
+	make_rewritten(d, keys, NULL, &w);
+	fd = gw_memfd(w.file.data, w.file.len, path);
+	test_pack(path, &base, &size);
+	close(fd);
+	status = llm_model_open(base, size, &options, llmk_level(0), &llm_malloc_allocator, &m, &err);
+	CHECK_MSG(status == expected && strstr(err.message, says), "%s, \"%s\": status %d, %s", d->arch, says, (int) status,
+			  status == LLM_OK ? "no message" : err.message);
+	llm_model_close(m);
+	llm_memory_pack_free(base, size);
+	gw_free(&w);
+}
+
 /* heads of the second layer and its key/value heads, and what comes of them */
 static void
 test_refused(void)
@@ -125,6 +152,8 @@ test_refused(void)
 		{"llama", 2, 1, LLM_E_FORMAT, "blk.1.attn_q"},
 		{"deepseek2", 2, 1, LLM_E_UNSUPPORTED, "key/value heads"},
 		{"jina-bert-v2", 2, 1, LLM_E_UNSUPPORTED, "key/value heads"},
+		{"qwen3next", 4, 0, LLM_E_UNSUPPORTED, "layers with 0 and with 2 key/value heads"},
+		{"granitehybrid", 0, 1, LLM_E_FORMAT, "cannot be shared"},
 	};
 
 	for (size_t i = 0; i < sizeof some / sizeof *some; i++)
@@ -133,28 +162,24 @@ test_refused(void)
 		const int32_t n_head[N_LAYER] = {4, some[i].n_head, 4};
 		const int32_t n_kv[N_LAYER] = {2, some[i].n_kv, 2};
 		const TinyKey keys[] = {BY_LAYER("attention.head_count", n_head), BY_LAYER("attention.head_count_kv", n_kv),
-		{.suffix = "attention.key_length", .value = NAIVE_HEAD_DIM}, {.suffix = "attention.value_length", .value = NAIVE_HEAD_DIM}, {0}};
-		const LlmModelOptions options = {.kv_type = LLM_KV_F16};
-		const uint8_t *base;
-		size_t		size;
-		LlmModel   *m = NULL;
-		LlmError	err;
-		LlmStatus	status;
-		GgufWriter	w;
-		char		path[64];
-		int			fd;
+		{.suffix = "attention.key_length", .value = NAIVE_HEAD_DIM}, {.suffix = "attention.value_length", .value = NAIVE_HEAD_DIM},
+		{.suffix = "full_attention_interval", .value = 2}, {0}};
 
-		make_rewritten(&d, keys, NULL, &w);
-		fd = gw_memfd(w.file.data, w.file.len, path);
-		test_pack(path, &base, &size);
-		close(fd);
-		status = llm_model_open(base, size, &options, llmk_level(0), &llm_malloc_allocator, &m, &err);
-		CHECK_MSG(status == some[i].status && strstr(err.message, some[i].says), "case %zu: status %d, %s", i, (int) status,
-				  status == LLM_OK ? "no message" : err.message);
-		llm_model_close(m);
-		llm_memory_pack_free(base, size);
-		gw_free(&w);
+		check_refused(&d, keys, some[i].status, some[i].says);
 	}
+}
+
+/* a layer that shares keys and values has queries alone: a matrix of all three would make some that no layer is to read */
+static void
+test_shared_layer(void)
+{
+	static const float all[N_LAYER] = {-INFINITY, -INFINITY, -INFINITY};
+	static const TinyKey keys[] = {{.suffix = "altup.num_inputs", .value = 2}, {.suffix = "altup.active_idx", .value = 0},
+	{.suffix = "embedding_length_per_layer_input", .value = 8}, {.suffix = "attention.shared_kv_layers", .value = 1}, {0}};
+	const NaiveModel d = {.arch = "gemma3n", .n_layer = N_LAYER, .n_head_kv = N_KV, .n_rot = 16, .n_ff = N_FF, .rope_base = 10000, .norm_before = true,
+	.norm_after = true, .act = NAIVE_GELU, .fused_qkv = true, .qk_norm = 1, .n_streams = 2, .n_input = 8, .n_shared = 1, .laurel_rank = 4, .sparsity = all};
+
+	check_refused(&d, keys, LLM_E_FORMAT, "blk.2.attn_q.weight");
 }
 
 int
@@ -165,5 +190,6 @@ main(void)
 	test_narrow_layer("qwen3", false, 1);
 	test_narrow_layer("openelm", true, 1);
 	test_refused();
+	test_shared_layer();
 	CHECK_DONE();
 }

@@ -142,7 +142,7 @@ state_factors(LlmHfParams *p)
 	memcpy(sizes, (const uint64_t[]) {width, width, p->n_group * n_state, p->n_group * n_state, n_head}, sizeof(sizes));
 	for (int i = 0; i < 5; i++)
 	{
-		if (sizes[i] > 1 << 24)
+		if (sizes[i] > 1 << 20)
 			return llm_fail(p->err, LLM_E_FORMAT, "sizes mamba_* of config.json are not possible: a state space of %llu", (unsigned long long) sizes[i]);
 		n += sizes[i];
 	}

@@ -288,20 +288,27 @@ split_qkvz(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 	return LLM_OK;
 }
 
+/* are its rows those of n groups, so many in each? by division, as products of a configuration's numbers could be too large */
+static bool
+has_groups(const LlmHfWeight *w, uint64_t n, uint64_t rows)
+{
+	return n > 0 && (uint64_t) w->n_rows % n == 0 && (uint64_t) w->n_rows / n == rows;
+}
+
 /* groups are key/value heads, each with the queries of the heads that share it; a bias has the same order */
 static LlmStatus
 qkv_by_head(const Builder *b, const LlmHfWeight *w, LlmHfView *v)
 {
-	const int64_t n = (int64_t) b->p->head_dim;
-	const int64_t n_kv = (int64_t) b->p->n_head_kv;
-	const int64_t queries = n_kv > 0 ? (int64_t) b->p->n_head / n_kv * n : 0;
+	const uint64_t n = b->p->head_dim;
+	const uint64_t n_kv = b->p->n_head_kv;
+	const uint64_t queries = n_kv > 0 ? b->p->n_head / n_kv * n : 0;
 
-	if (w->n_dims > 2 || n_kv < 1 || (int64_t) b->p->n_head % n_kv != 0 || w->n_rows != n_kv * (queries + 2 * n))
+	if (w->n_dims > 2 || n_kv < 1 || b->p->n_head % n_kv != 0 || !has_groups(w, n_kv, queries + 2 * n))
 		return wrong_shape(b, w, "its rows are queries, keys and values of each key/value head");
-	v->group_rows = queries + 2 * n;
-	v->spans[0] = (LlmHfSpan) {queries, 0};
-	v->spans[1] = (LlmHfSpan) {n, queries};
-	v->spans[2] = (LlmHfSpan) {n, queries + n};
+	v->group_rows = (int64_t) (queries + 2 * n);
+	v->spans[0] = (LlmHfSpan) {(int64_t) queries, 0};
+	v->spans[1] = (LlmHfSpan) {(int64_t) n, (int64_t) queries};
+	v->spans[2] = (LlmHfSpan) {(int64_t) n, (int64_t) (queries + n)};
 	return LLM_OK;
 }
 
@@ -313,7 +320,7 @@ split_kv_b(const Builder *b, const Piece *piece, LlmTensor *t, LlmHfView *v)
 	const int64_t values = (int64_t) b->p->kv_b_values;
 	const int64_t n_head = (int64_t) b->p->n_head;
 
-	if (w->n_dims != 2 || w->n_rows != n_head * (keys + values) || keys < 1 || values < 1)
+	if (w->n_dims != 2 || !has_groups(w, b->p->n_head, b->p->kv_b_keys + b->p->kv_b_values) || keys < 1 || values < 1)
 		return wrong_shape(b, w, "its rows are qk_nope_head_dim and v_head_dim for each head");
 	v->matrix_rows = keys + values;
 	v->transposed = !piece->second;
@@ -570,7 +577,7 @@ apply_factor(const Builder *b, const Piece *piece, LlmHfView *v)
 		factor = llm_str_equals(ending, "weight") ? f->weight : f->bias;
 		if (factor == 1 && !f->rows)
 			return LLM_OK;
-		if (f->rows && v->n_rows != (int64_t) f->n_rows)
+		if (f->rows && (piece->weight->n_dims > 2 || v->n_rows != (int64_t) f->n_rows))
 			return wrong_shape(b, piece->weight, "its rows have factors, as many as the configuration's sizes say");
 		v->value = LLM_HF_VALUE_TIMES;
 		v->factor = (float) factor;
