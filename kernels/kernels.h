@@ -118,6 +118,27 @@ typedef struct LlmkScan
 } LlmkScan;
 
 /*
+ * One token of the selective recurrence, for n channels: dt = softplus(dt), then for each s below n_state in ascending order
+ * state[s] = from[s] * exp(dt * a[s]) + (dt * u) * b[s]; out = sum of state[s] * c[s], then + d * u. a, from and state are
+ * (n_state, n), rows ld apart; from may be state; all others but b and c (n_state) are (n).
+ */
+typedef struct LlmkSelective
+{
+	int64_t		n;
+	int64_t		n_state;
+	int64_t		ld;
+	const float *dt;			/* before softplus */
+	const float *u;
+	const float *a;
+	const float *b;
+	const float *c;
+	const float *d;
+	const float *from;
+	float	   *state;
+	float	   *out;
+} LlmkSelective;
+
+/*
  * The gated delta rule of one head, token by token: h = decay h; h = h + k (beta (v - h'k)); out = h'q.
  * h (n_state, head_dim) is read at `from` before the first token, and is left at `state`, which may be the same.
  */
@@ -227,6 +248,9 @@ typedef struct LlmKernels
 	/* see LlmkScan. Source: Dao and Gu 2024, arXiv 2405.21060. */
 	void		(*ssm_scan) (const LlmkScan *scan);
 
+	/* see LlmkSelective. Source: Gu and Dao 2023, arXiv 2312.00752. */
+	void		(*selective_step) (const LlmkSelective *step);
+
 	/* see LlmkDelta. Source: Yang et al. 2024, arXiv 2412.06464. */
 	void		(*delta_scan) (const LlmkDelta *scan);
 } LlmKernels;
@@ -283,6 +307,7 @@ extern float llmk_expf(float x);
 extern float llmk_tanhf(float x);
 extern double llmk_exp(double x);
 extern double llmk_log(double x);
+extern double llmk_softplus(double x);	/* log(1 + exp(x)) */
 extern void llmk_sincos(double x, double *sine, double *cosine);
 
 /* IEEE half precision, round to nearest even */

@@ -3,6 +3,7 @@
  */
 #include "cpu/levels.h"
 #include "cpu/math_avx2.h"
+#include "cpu/selective.h"
 #include "cpu/vector.h"
 
 /* llmk_lane_tree of two vectors */
@@ -310,6 +311,42 @@ scale_avx2(float *x, int64_t n, float factor)
 		x[i] *= factor;
 }
 
+/* 8 channels: rounded as in selective.h */
+static void
+selective_8(const LlmkSelective *s, int64_t i)
+{
+	const __m256 u = _mm256_loadu_ps(s->u + i);
+	__m256		sum = _mm256_setzero_ps();
+	__m256		dt;
+	__m256		in;
+	float		steps[8];
+
+	for (int k = 0; k < 8; k++)
+		steps[k] = (float) llmk_softplus_inline(s->dt[i + k]);
+	dt = _mm256_loadu_ps(steps);
+	in = _mm256_mul_ps(dt, u);
+	for (int64_t n = 0; n < s->n_state; n++)
+	{
+		const int64_t at = n * s->ld + i;
+		const __m256 decay = llmk_expf_avx2(_mm256_mul_ps(dt, _mm256_loadu_ps(s->a + at)));
+		const __m256 h = _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(s->from + at), decay), _mm256_mul_ps(in, _mm256_set1_ps(s->b[n])));
+
+		_mm256_storeu_ps(s->state + at, h);
+		sum = _mm256_add_ps(sum, _mm256_mul_ps(h, _mm256_set1_ps(s->c[n])));
+	}
+	_mm256_storeu_ps(s->out + i, _mm256_add_ps(sum, _mm256_mul_ps(_mm256_loadu_ps(s->d + i), u)));
+}
+
+static void
+selective_step_avx2(const LlmkSelective *step)
+{
+	int64_t		i = 0;
+
+	for (; i + 8 <= step->n; i += 8)
+		selective_8(step, i);
+	llmk_selective_step(step, i);
+}
+
 void
 llmk_vector_fill_avx2(LlmKernels *k)
 {
@@ -326,5 +363,6 @@ llmk_vector_fill_avx2(LlmKernels *k)
 	k->max = max_avx2;
 	k->sum_exp = sum_exp_avx2;
 	k->scale = scale_avx2;
+	k->selective_step = selective_step_avx2;
 	llmk_attention_fill_avx2(k);
 }

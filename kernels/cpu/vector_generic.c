@@ -4,6 +4,7 @@
 #include "cpu/delta.h"
 #include "cpu/levels.h"
 #include "cpu/scan.h"
+#include "cpu/selective.h"
 #include "cpu/vector.h"
 
 static void
@@ -159,6 +160,12 @@ ssm_scan_generic(const LlmkScan *scan)
 }
 
 static void
+selective_step_generic(const LlmkSelective *step)
+{
+	llmk_selective_step(step, 0);
+}
+
+static void
 delta_scan_generic(const LlmkDelta *scan)
 {
 	llmk_delta(scan);
@@ -181,6 +188,7 @@ llmk_vector_fill_generic(LlmKernels *k)
 	k->sum_exp = sum_exp_generic;
 	k->scale = scale_generic;
 	k->ssm_scan = ssm_scan_generic;
+	k->selective_step = selective_step_generic;
 	k->delta_scan = delta_scan_generic;
 	llmk_attention_fill_generic(k);
 }

@@ -11,5 +11,5 @@ build/simde/%.o: %.c $(HEADERS_ALL)
 
 # tests that compare levels (tested_levels.h, vector_levels.h)
 LEVEL_TESTS = arch_test attention_test batch_test cache_q8_test encoder_test kernels_test lora_test matmul_test recurrent_test \
-	request_limits_test sampler_test scan_test vector_test
+	request_limits_test sampler_test scan_test selective_test vector_test
 $(addprefix build/unit/,$(LEVEL_TESTS)) $(addprefix build/asan/unit/,$(LEVEL_TESTS)): $(SIMDE_OBJS)

@@ -231,9 +231,8 @@ extern const LlmOpFn llm_mamba2_ops[];	/* ssm.c */
 extern const LlmOpFn llm_delta_net_ops[];
 extern const LlmOpFn llm_mamba1_ops[];	/* selective_scan.c */
 
-/* ssm.c: x = silu(x); log(1 + exp(x)) */
+/* ssm.c: x = silu(x) */
 extern void llm_silu(const LlmKernels *k, float *x, int64_t n);
-extern double llm_softplus(double x);
 
 /* forward.c: rows of a piece of row-wise work over so many elements, and one norm: out may be x, norm without weight copies */
 extern int64_t llm_rows_per_piece(int64_t width);

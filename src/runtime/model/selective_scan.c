@@ -5,7 +5,7 @@
  *     dt = softplus(dt_proj s + bias),  h = exp(a dt) h + B (dt u),  y = C h + d u
  *
  * then y * silu(z), and out_proj. Channels are done in parallel, in strips; the tokens of a strip one after the other, so nothing
- * depends on how a prompt is cut. All operations are those of the C language, so all levels give the same bits.
+ * depends on how a prompt is cut.
  * Source: Gu and Dao 2023, arXiv 2312.00752; transformers' modeling_mamba, modeling_jamba.
  */
 #include <string.h>
@@ -122,31 +122,14 @@ scan_token(const ScanJob *job, int64_t row, int64_t first, int n, const float *f
 {
 	const LlmPass *pass = job->pass;
 	const LlmRecurrentParams *p = &pass->model->hp.recurrent;
-	const int64_t width = p->n_inner;
-	const float *u = pass->mix + row * width + first;
-	const float *raw = pass->dt + row * width + first;
+	const int64_t at = row * p->n_inner + first;
 	const float *b = pass->bc + row * 2 * p->n_state;
-	const float *c = b + p->n_state;
-	const float *a = job->layer->recurrent->a + first;
-	const float *d = job->layer->recurrent->d + first;
-	float	   *out = pass->attn + row * width + first;
-	float		dt[STRIP];
-	float		sum[STRIP] = {0};
+	const LlmkSelective step = {
+		.n = n, .n_state = p->n_state, .ld = p->n_inner, .dt = pass->dt + at, .u = pass->mix + at, .a = job->layer->recurrent->a + first,
+		.b = b, .c = b + p->n_state, .d = job->layer->recurrent->d + first, .from = from, .state = to, .out = pass->attn + at,
+	};
 
-	for (int i = 0; i < n; i++)
-		dt[i] = (float) llm_softplus(raw[i]);
-	for (uint32_t s = 0; s < p->n_state; s++, a += width, from += width, to += width)
-	{
-		for (int i = 0; i < n; i++)
-		{
-			float		h = from[i] * llmk_expf(dt[i] * a[i]) + dt[i] * u[i] * b[s];
-
-			to[i] = h;
-			sum[i] += h * c[s];
-		}
-	}
-	for (int i = 0; i < n; i++)
-		out[i] = sum[i] + d[i] * u[i];
+	pass->model->kernels->selective_step(&step);
 }
 
 /* a strip over the tokens of one segment, whose first row is `row` */

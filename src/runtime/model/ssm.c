@@ -28,12 +28,6 @@ llm_silu(const LlmKernels *k, float *x, int64_t n)
 		k->silu_mul(x + i, ones, n - i < 256 ? n - i : 256, x + i);
 }
 
-double
-llm_softplus(double x)
-{
-	return x > 20 ? x : llmk_log(1 + llmk_exp(x));
-}
-
 static void
 prepare_piece(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -52,7 +46,7 @@ prepare_piece(void *arg, int64_t begin, int64_t end, int thread)
 		llm_silu(pass->model->kernels, out, p->n_channels);
 		for (uint32_t h = 0; h < p->n_head; h++)
 		{
-			double		dt = llm_softplus((double) dt_in[h] + x->dt_bias[h]);
+			double		dt = llmk_softplus((double) dt_in[h] + x->dt_bias[h]);
 
 			dt = dt > p->dt_min ? dt : p->dt_min;
 			pass->dt[row * p->n_head + h] = (float) dt;

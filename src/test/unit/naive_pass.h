@@ -110,10 +110,29 @@ typedef struct NaiveModel
 	bool		quantized;		/* matrices are Q8_0; too coarse to compare with this pass */
 } NaiveModel;
 
+#define NAIVE_KEPT 1024
+
+/* matrices that were decoded for a token are kept for the next ones */
+typedef struct NaiveMatrix
+{
+	const LlmPackTensor *tensor;
+	int			index;
+	int			first_row;
+	int			n_rows;
+	double	   *w;
+} NaiveMatrix;
+
+typedef struct NaiveMatrices
+{
+	NaiveMatrix kept[NAIVE_KEPT];
+	int			n;
+} NaiveMatrices;
+
 typedef struct Naive
 {
 	const NaiveModel *d;
 	const LlmModel *m;
+	NaiveMatrices *matrices;
 	int			layer;
 } Naive;
 
@@ -121,6 +140,16 @@ static inline double
 naive_or_one(double x)
 {
 	return x != 0 ? x : 1;
+}
+
+/* of a tensor of the layer, or of the model */
+static inline void
+naive_name(const Naive *v, const char *role, char *name, size_t size)
+{
+	if (v->layer >= 0)
+		snprintf(name, size, "blk.%d.%s", v->layer, role);
+	else
+		snprintf(name, size, "%s", role);
 }
 
 /* n numbers of a tensor from row first_row of matrix `index` on, or zeros (NULL if required is false) */
@@ -132,10 +161,7 @@ naive_tensor(const Naive *v, const char *role, int index, int first_row, int n_r
 	double	   *out;
 	float	   *row = calloc((size_t) n_cols, sizeof *row);
 
-	if (v->layer >= 0)
-		snprintf(name, sizeof name, "blk.%d.%s", v->layer, role);
-	else
-		snprintf(name, sizeof name, "%s", role);
+	naive_name(v, role, name, sizeof name);
 	t = llm_pack_find(&v->m->pack, name);
 	if (!t || !row)
 	{
@@ -194,18 +220,47 @@ naive_norm(const Naive *v, const char *role, double *x, int n)
 	naive_norm_row(v, role, 0, x, n);
 }
 
+/* as naive_tensor, but not to be freed */
+static inline const double *
+naive_matrix(const Naive *v, const char *role, int index, int first_row, int n_rows, int n_cols)
+{
+	NaiveMatrices *m = v->matrices;
+	const LlmPackTensor *t;
+	double	   *w;
+	char		name[96];
+
+	naive_name(v, role, name, sizeof name);
+	t = llm_pack_find(&v->m->pack, name);
+	for (int i = 0; i < m->n; i++)
+	{
+		const NaiveMatrix *k = &m->kept[i];
+
+		if (k->tensor == t && k->index == index && k->first_row == first_row && k->n_rows == n_rows)
+			return k->w;
+	}
+	w = naive_tensor(v, role, index, first_row, n_rows, n_cols, true);
+	if (!w || m->n == NAIVE_KEPT)
+	{
+		CHECK_MSG(!w, "more than %d matrices", NAIVE_KEPT);
+		free(w);
+		return NULL;
+	}
+	m->kept[m->n++] = (NaiveMatrix) {t, index, first_row, n_rows, w};
+	return w;
+}
+
 /* rows [first_row, first_row + n_rows) of a matrix times x and its scale, plus the bias, where there are such */
 static inline void
 naive_linear(const Naive *v, const char *role, int index, int first_row, int n_rows, int n_cols, const double *x, double *out)
 {
 	char		name[64];
-	double	   *w;
+	const double *w;
 	double	   *b;
 	double	   *scale;
 	bool		stack = strstr(role, "_exps") != NULL;
 
 	snprintf(name, sizeof name, "%s.weight", role);
-	w = naive_tensor(v, name, index, first_row, n_rows, n_cols, true);
+	w = naive_matrix(v, name, index, first_row, n_rows, n_cols);
 	snprintf(name, sizeof name, "%s.bias", role);
 	b = naive_tensor(v, name, 0, stack ? index : first_row, 1, n_rows, false);
 	snprintf(name, sizeof name, "%s.scale", role);
@@ -218,7 +273,6 @@ naive_linear(const Naive *v, const char *role, int index, int first_row, int n_r
 		out[r] = out[r] * (scale ? scale[0] : 1) + (b ? b[r] : 0);
 	}
 	free(scale);
-	free(w);
 	free(b);
 }
 
@@ -275,7 +329,7 @@ naive_rope(const Naive *v, double *x, int position)
 	const double base = local && d->local_base != 0 ? d->local_base : d->rope_base;
 	const double yarn = local ? d->yarn_local : d->yarn;
 	double		magnitude = local && yarn == 0 && d->yarn != 0 ? 1 : naive_or_one(d->rope_magnitude);
-	Naive		top = {d, v->m, -1};
+	Naive		top = {d, v->m, v->matrices, -1};
 	double	   *factors;
 
 	if (!naive_rotates(d, v->layer))
@@ -750,7 +804,8 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 	static double input[NAIVE_TOKENS][NAIVE_EMBD];
 	static NaiveStreams streams[NAIVE_TOKENS];
 	static double block[NAIVE_TOKENS][NAIVE_EMBD];
-	Naive		v = {d, m, -1};
+	static NaiveMatrices matrices;
+	Naive		v = {d, m, &matrices, -1};
 	const bool	tied = llm_pack_find(&m->pack, "output.weight") == NULL;
 
 	for (int t = 0; t < n_tokens; t++)
@@ -810,6 +865,9 @@ naive_pass(const NaiveModel *d, const LlmModel *m, const int32_t *tokens, int n_
 		naive_gather(&v, &streams[n_tokens - 1], x[n_tokens - 1]);
 	naive_norm(&v, "output_norm", x[n_tokens - 1], NAIVE_EMBD);
 	naive_linear(&v, tied ? "token_embd" : "output", 0, 0, (int) m->hp.n_vocab, NAIVE_EMBD, x[n_tokens - 1], logits);
+	for (int i = 0; i < matrices.n; i++)
+		free(matrices.kept[i].w);
+	matrices.n = 0;
 	for (uint32_t i = 0; i < m->hp.n_vocab; i++)
 	{
 		logits[i] *= naive_or_one(d->logit_scale);
