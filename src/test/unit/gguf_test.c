@@ -8,7 +8,6 @@
 #include "gguf_writer.h"
 
 #include <math.h>
-#include <time.h>
 
 static const LlmAllocator *const alloc = &llm_malloc_allocator;
 
@@ -535,43 +534,6 @@ many_tensors(GgufWriter *w, int n)
 	gw_finish(w);
 }
 
-/* processor time of opening a file with n tensors */
-static double
-opening_seconds(int n)
-{
-	GgufWriter	w;
-	LlmGguf		g;
-	LlmError	err;
-	clock_t		begin;
-	double		seconds;
-
-	many_tensors(&w, n);
-	begin = clock();
-	CHECK(open_bytes(w.file.data, w.file.len, alloc, &g, &err) == LLM_OK && g.n_tensors == (uint64_t) n);
-	seconds = (double) (clock() - begin) / CLOCKS_PER_SEC;
-	llm_gguf_close(&g);
-	gw_free(&w);
-	return seconds;
-}
-
-/*
- * 50 times as many tensors take 50 times as long, or 200 times where few fit into a cache of the processor; a search through all
- * for each would take 2,500 times as long. Both are measured, as no machine is as fast as another.
- */
-static void
-test_growth(void)
-{
-	double		few = 1e9;
-	double		many = 1e9;
-
-	for (int i = 0; i < 5; i++)
-		few = fmin(few, opening_seconds(2000));
-	for (int i = 0; i < 2; i++)
-		many = fmin(many, opening_seconds(100000));
-	printf("2000 tensors opened in %.1f ms, 100000 in %.0f ms\n", few * 1e3, many * 1e3);
-	CHECK_MSG(many < 1000 * few, "%g s and %g s", few, many);
-}
-
 /* many tensors and a directory of several megabytes: reading in pieces, pauses, counts beyond the limit */
 static void
 test_large(void)
@@ -672,7 +634,6 @@ main(void)
 	test_no_memory();
 	test_refusals();
 	test_other_files();
-	test_growth();
 	test_large();
 	test_directory_limit();
 	CHECK_DONE();
