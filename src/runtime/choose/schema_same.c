@@ -4,39 +4,23 @@
  * A table of a hundred columns has a handful of types, and a schema for it repeats a handful of schemas, which differ in their titles at
  * most. Only schemas without parts and references are compared: what they mean depends on nothing around them.
  */
+#include "base/str.h"
 #include "choose/schema.h"
 
 #include <string.h>
 
 /* what says nothing about values */
-static const char *const annotations[] = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment"};
+static const char *const annotations[] = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment", NULL};
 
 static const char *const plain[] = {"type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-"pattern", "format", "minLength", "maxLength"};
-
-static bool
-is_among(LlmStr key, const char *const *names, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-	{
-		if (llm_str_equals(key, names[i]))
-			return true;
-	}
-	return false;
-}
-
-static bool
-is_annotation(LlmStr key)
-{
-	return is_among(key, annotations, sizeof(annotations) / sizeof(annotations[0]));
-}
+"pattern", "format", "minLength", "maxLength", NULL};
 
 static bool
 is_plain(const LlmJson *json)
 {
 	for (size_t i = 0; i < json->n; i++)
 	{
-		if (!is_annotation(json->keys[i]) && !is_among(json->keys[i], plain, sizeof(plain) / sizeof(plain[0])))
+		if (!llm_str_is_one_of(json->keys[i], annotations) && !llm_str_is_one_of(json->keys[i], plain))
 			return false;
 	}
 	return true;
@@ -70,7 +54,7 @@ hash_value(LlmCompile *cx, const LlmJson *v, uint64_t *h)
 static size_t
 next_keyword(const LlmJson *json, size_t i)
 {
-	while (i < json->n && is_annotation(json->keys[i]))
+	while (i < json->n && llm_str_is_one_of(json->keys[i], annotations))
 		i++;
 	return i;
 }

@@ -95,14 +95,14 @@ llm_ffn_activate(const LlmPass *pass, float *gate, float *up, int64_t n)
 {
 	const LlmModel *m = pass->model;
 
+	if (gate && m->layers[pass->layer].altup)
+		keep_largest(gate, n, m->layers[pass->layer].altup->sparsity);
 	switch (m->hp.ffn)
 	{
 		case LLM_FFN_SWIGLU:
 			m->kernels->silu_mul(gate, up, n, gate);
 			return gate;
 		case LLM_FFN_GEGLU:
-			if (m->layers[pass->layer].altup)
-				keep_largest(gate, n, m->layers[pass->layer].altup->sparsity);
 			m->kernels->gelu_mul(gate, up, n, gate);
 			return gate;
 		case LLM_FFN_SWIGLU_CLAMPED:
